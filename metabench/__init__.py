@@ -1,0 +1,67 @@
+"""metabench: the benchmark suite for meta-learning.
+
+The public names are imported when they are first used, so that ``import metabench`` is instant and the
+command line answers ``--help`` without importing torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Algorithm": "metabench.algorithms.base",
+    "Backbone": "metabench.backbones.base",
+    "ClassDataset": "metabench.datasets.base",
+    "ClassPool": "metabench.datasets.base",
+    "Metric": "metabench.metrics.base",
+    "MetabenchError": "metabench.errors",
+    "NotApplicable": "metabench.errors",
+    "Predictor": "metabench.algorithms.base",
+    "Problem": "metabench.algorithms.problem",
+    "Results": "metabench.api",
+    "Spec": "metabench.registry",
+    "Support": "metabench.episodes",
+    "TaskBatch": "metabench.episodes",
+    "TaskFamily": "metabench.datasets.base",
+    "TaskStream": "metabench.episodes",
+    "hookimpl": "metabench.hookspecs",
+    "load_results": "metabench.api",
+    "run": "metabench.api",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604, RUF100
+
+if TYPE_CHECKING:
+    from metabench.algorithms.base import Algorithm as Algorithm
+    from metabench.algorithms.base import Predictor as Predictor
+    from metabench.algorithms.problem import Problem as Problem
+    from metabench.api import Results as Results
+    from metabench.api import load_results as load_results
+    from metabench.api import run as run
+    from metabench.backbones.base import Backbone as Backbone
+    from metabench.datasets.base import ClassDataset as ClassDataset
+    from metabench.datasets.base import ClassPool as ClassPool
+    from metabench.datasets.base import TaskFamily as TaskFamily
+    from metabench.episodes import Support as Support
+    from metabench.episodes import TaskBatch as TaskBatch
+    from metabench.episodes import TaskStream as TaskStream
+    from metabench.errors import MetabenchError as MetabenchError
+    from metabench.errors import NotApplicable as NotApplicable
+    from metabench.hookspecs import hookimpl as hookimpl
+    from metabench.metrics.base import Metric as Metric
+    from metabench.registry import Spec as Spec
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'metabench' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

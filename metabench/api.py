@@ -1,0 +1,152 @@
+"""The same as the command line, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from metabench import leaderboard
+from metabench.leaderboard import Leaderboard
+from metabench.planning import Selection, plan
+from metabench.plugins import installed_plugins
+from metabench.registry import Spec
+from metabench.results import Record, ResultsFolder, Unreadable, Value
+from metabench.runner import Resources, Watcher, run_planned
+
+if TYPE_CHECKING:
+    from metabench.algorithms.base import Algorithm
+
+DEFAULT_RESULTS = Path("results")
+_DEFAULTS = Resources()
+
+
+@dataclass(frozen=True)
+class Results:
+    """Some records, as frames and tables.
+
+    Attributes:
+        records: the records.
+        unreadable: files among them that are none.
+    """
+
+    records: list[Record]
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a cell."""
+        return pd.DataFrame([_cell_row(record) for record in self.records])
+
+    def episodes(self) -> pd.DataFrame:
+        """One row an episode: the cell, the episode's index, and its score by every metric that has one."""
+        frames = []
+        for record in self.records:
+            scores = {name: m.episodes for name, m in record.metrics.items() if m.episodes}
+            frame = pd.DataFrame(scores)
+            frame.insert(0, "episode", range(len(frame)))
+            frame.insert(0, "seed", record.seed)
+            frame.insert(0, "benchmark", record.benchmark.name)
+            frame.insert(0, "algorithm", record.algorithm.label)
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def leaderboard(self) -> Leaderboard:
+        """The ranked table; one of ``--quick`` records where there are no others.
+
+        Raises:
+            ResultsError: the records cannot be compared.
+        """
+        quick = bool(self.records) and all(r.benchmark.quick for r in self.records)
+        return leaderboard.build(self.records, quick=quick)
+
+    def _repr_html_(self) -> str:
+        return self.leaderboard().render("html")
+
+    def __str__(self) -> str:
+        return self.leaderboard().render("table")
+
+
+def run(
+    algorithms: Iterable[str | type[Algorithm]] = (),
+    *,
+    benchmarks: Iterable[str] = (),
+    suite: str = "",
+    seeds: Iterable[int] = (0,),
+    settings: Mapping[str, Mapping[str, Value]] | None = None,
+    quick: bool = False,
+    fresh: bool = False,
+    results: Path | str = DEFAULT_RESULTS,
+    resources: Resources = _DEFAULTS,
+    watchers: Iterable[Watcher] = (),
+) -> Results:
+    """Run cells that are not stored yet, and give the records of all that were asked for.
+
+    ::
+
+        results = metabench.run(["protonet", MyAlgorithm], benchmarks=["glyphs-5w1s"])
+        results.to_frame()
+
+    Args:
+        algorithms: names, globs, or classes; by default every installed algorithm. With a class among
+            them the cells run in this process, one after the other: a worker could not import it.
+        benchmarks: names or globs; by default all of the suite.
+        suite: the suite; by default ``core``, unless benchmarks are named.
+        seeds: the seeds.
+        settings: hyper-parameters by algorithm.
+        quick: shrink every benchmark, to see that things work.
+        fresh: run again what is stored.
+        results: the results folder.
+        resources: device, jobs, threads, data folder, time limit.
+        watchers: whoever is told how the run goes.
+
+    Raises:
+        MetabenchError: something that was asked for cannot be.
+    """
+    plugins = installed_plugins()
+    names: list[str] = []
+    classes = [a for a in algorithms if not isinstance(a, str)]
+    for algorithm in algorithms:
+        if isinstance(algorithm, str):
+            names.append(algorithm)
+        else:
+            spec = Spec.of(algorithm).brought_by(algorithm.__module__)
+            names.append(plugins.registry.add("algorithm", spec, replacing=True))
+    if classes:
+        resources = Resources(**{**vars(resources), "in_process": True})
+    folder = ResultsFolder(Path(results))
+    stored, unreadable = folder.load()
+    selection = Selection(
+        tuple(names), tuple(benchmarks), suite, tuple(seeds), settings, quick=quick, fresh=fresh
+    )
+    planned = plan(plugins.registry, selection, stored, data=resources.data)
+    return Results(run_planned(planned, plugins, folder, resources, watchers), unreadable)
+
+
+def load_results(path: Path | str) -> Results:
+    """The records of a results folder."""
+    return Results(*ResultsFolder(Path(path)).load())
+
+
+def _cell_row(record: Record) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "algorithm": record.algorithm.label,
+        "version": record.algorithm.version,
+        "benchmark": record.benchmark.name,
+        "benchmark_version": record.benchmark.version,
+        "seed": record.seed,
+        "quick": record.benchmark.quick,
+        "status": record.status,
+        "reason": record.reason,
+        "train_examples": record.training.examples,
+        "train_seconds": record.training.seconds,
+        "episode_digest": record.episode_digest,
+        "key": record.key,
+    }
+    for name, metric in record.metrics.items():
+        if metric.mean is not None:
+            row |= {name: metric.mean, f"{name}_ci95": metric.ci95}
+        row |= {f"{name}.{k}": v for k, v in metric.values.items() if isinstance(v, (int, float))}
+    return row

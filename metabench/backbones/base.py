@@ -1,0 +1,44 @@
+"""What every backbone gives: features, for one set of parameters or for one set a task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+Params = Mapping[str, Tensor]
+"""Parameters by name; with a leading task dimension where that is said."""
+
+
+class Backbone(nn.Module, ABC):
+    """A network that turns inputs into feature vectors.
+
+    Attributes:
+        features: the length of a feature vector.
+    """
+
+    features: int
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, *input]`` to ``[B, features]``."""
+
+    def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
+        """The features where every task has parameters of its own, as inside an inner loop.
+
+        Args:
+            params: each parameter with a leading task dimension, ``[T, ...]``.
+            x: ``[T, B, *input]``.
+
+        Returns:
+            ``[T, B, features]``. This plain loop over tasks serves any network; a backbone that knows a
+            faster way that gives the same numbers overrides it.
+        """
+        return torch.stack([self.forward_with({k: v[t] for k, v in params.items()}, x[t]) for t in range(len(x))])
+
+    def forward_with(self, params: Params, x: Tensor) -> Tensor:
+        """The features ``[B, features]`` of one task, with these parameters in place of the own."""
+        features: Tensor = torch.func.functional_call(self, dict(params), (x,))
+        return features

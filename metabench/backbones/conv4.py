@@ -1,0 +1,181 @@
+"""The four-block convolutional network of the few-shot literature, pooled or strided."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metabench.backbones.base import Backbone, Params
+from metabench.errors import UsageError
+
+Norm = Literal["running", "batch"]
+
+BLOCKS = 4
+GROUPED_BATCH = 32
+"""At most this many examples a task, all tasks run as one grouped convolution; above it, one by one. On a
+CPU small batches are bound by the cost of a call and large ones by the grouped kernel's cache misses."""
+
+
+class ConvBlock(nn.Module):
+    """3x3 convolution, batch norm, ReLU, and halving by a max pool or by the convolution's stride.
+
+    The pool stands before the ReLU, where it has a quarter of the work left to it: both are monotone, so
+    they commute. The convolution has no bias, since batch norm would take it away again.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels.
+        strided: halve by stride 2 in the convolution instead of by a max pool.
+        norm: ``running`` keeps running statistics and uses them in evaluation; ``batch`` always uses the
+            batch's own, so that a prediction depends on what it is made together with.
+        scale: whether batch norm has a learned scale (gamma).
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, strided: bool, norm: Norm, scale: bool) -> None:
+        super().__init__()
+        self.stride = 2 if strided else 1
+        weight = torch.empty(outputs, inputs, 3, 3, memory_format=torch.channels_last)
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(weight))
+        self.gamma = nn.Parameter(torch.ones(outputs)) if scale else None
+        self.beta = nn.Parameter(torch.zeros(outputs))
+        self.running_mean: Tensor | None
+        self.running_var: Tensor | None
+        self.register_buffer("running_mean", torch.zeros(outputs) if norm == "running" else None)
+        self.register_buffer("running_var", torch.ones(outputs) if norm == "running" else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, inputs, H, W]`` to ``[B, outputs, H', W']``."""
+        x = F.conv2d(x, self.weight, stride=self.stride, padding=1)
+        own_statistics = self.training or self.running_mean is None
+        x = F.batch_norm(x, self.running_mean, self.running_var, self.gamma, self.beta, own_statistics)
+        return self._finish(x)
+
+    def forward_grouped(self, params: Params, prefix: str, x: Tensor) -> Tensor:
+        """All tasks as one grouped convolution; batch norm then sees each task's channels apart.
+
+        Args:
+            params: parameters ``[T, ...]`` by their full name.
+            prefix: what stands before this block's names.
+            x: ``[B, T * inputs, H, W]``.
+
+        Returns:
+            ``[B, T * outputs, H', W']``.
+        """
+        weight = params[f"{prefix}weight"]
+        x = F.conv2d(x, weight.flatten(0, 1), stride=self.stride, padding=1, groups=len(weight))
+        gamma = None if self.gamma is None else params[f"{prefix}gamma"].flatten()
+        x = F.batch_norm(x, None, None, gamma, params[f"{prefix}beta"].flatten(), training=True)
+        return self._finish(x)
+
+    def _finish(self, x: Tensor) -> Tensor:
+        if self.stride == 1:
+            x = F.max_pool2d(x, 2)
+        return F.relu(x)
+
+
+class Conv4(Backbone):
+    """Four blocks of 3x3 convolution, batch norm, ReLU and 2x2 max pool; the features are the last map.
+
+    64 features from 28x28. Reference: Vinyals et al. 2016, arXiv:1606.04080, section 4.1.1; Snell et al.
+    2017, arXiv:1703.05175.
+
+    Args:
+        input_shape: ``(channels, height, width)``.
+        channels: channels of each block.
+        norm: the batch-norm policy, see :class:`ConvBlock`.
+        scale: whether batch norm has a learned scale.
+
+    Raises:
+        UsageError: the input is no image, or too small to be halved four times.
+    """
+
+    strided = False
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        *,
+        channels: int = 64,
+        norm: Norm = "running",
+        scale: bool = True,
+    ) -> None:
+        super().__init__()
+        if len(input_shape) != 3 or min(input_shape[1:]) < 2**BLOCKS:
+            raise UsageError(
+                f"a four-block convolutional backbone cannot read inputs of shape {input_shape}.",
+                hint=f"It needs (channels, height, width) of at least {2**BLOCKS}x{2**BLOCKS}; "
+                "the backbone `mlp` reads any shape.",
+            )
+        widths = [input_shape[0]] + [channels] * BLOCKS
+        self.norm = norm
+        self.blocks = nn.ModuleList(
+            ConvBlock(a, b, strided=self.strided, norm=norm, scale=scale)
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.features = channels * self._places(input_shape[1]) * self._places(input_shape[2])
+
+    def _places(self, side: int) -> int:
+        """The length of the last map's side."""
+        return side // 2**BLOCKS
+
+    def _read_out(self, maps: Tensor) -> Tensor:
+        """``[B, channels, H, W]`` to ``[B, features]``."""
+        return maps.flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` to ``[B, features]``."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        for block in self.blocks:
+            x = block(x)
+        return self._read_out(x)
+
+    def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
+        """See :meth:`Backbone.forward_tasks`: one grouped convolution for small batches."""
+        tasks, batch = x.shape[:2]
+        if self.norm == "running" or batch > GROUPED_BATCH:
+            return super().forward_tasks(params, x)
+        maps = x.transpose(0, 1).flatten(1, 2)
+        for i, block in enumerate(self.blocks):
+            assert isinstance(block, ConvBlock)
+            maps = block.forward_grouped(params, f"blocks.{i}.", maps)
+        per_task = maps.unflatten(1, (tasks, -1)).transpose(0, 1)
+        return self._read_out(per_task.flatten(0, 1)).unflatten(0, (tasks, batch))
+
+
+class Conv4Strided(Conv4):
+    """Four blocks of 3x3 convolution with stride 2, batch norm and ReLU; the features are the mean over space.
+
+    MAML's Omniglot network. Reference: Finn et al. 2017, arXiv:1703.03400, section 5.2 and its code, where
+    batch norm has no scale.
+
+    Args:
+        input_shape: ``(channels, height, width)``.
+        channels: channels of each block.
+        norm: the batch-norm policy, see :class:`ConvBlock`.
+        scale: whether batch norm has a learned scale.
+
+    Raises:
+        UsageError: the input is no image, or too small to be halved four times.
+    """
+
+    strided = True
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        *,
+        channels: int = 64,
+        norm: Norm = "batch",
+        scale: bool = False,
+    ) -> None:
+        super().__init__(input_shape, channels=channels, norm=norm, scale=scale)
+
+    def _places(self, side: int) -> int:
+        del side
+        return 1
+
+    def _read_out(self, maps: Tensor) -> Tensor:
+        return maps.mean((2, 3))

@@ -1,0 +1,52 @@
+"""The fully connected backbone."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metabench.backbones.base import Backbone, Params
+
+
+class MLP(Backbone):
+    """Fully connected layers with ReLU after each.
+
+    40-40 is MAML's sinusoid network, initialised as there: normal with standard deviation 0.01 cut off at
+    two, biases zero. Reference: Finn et al. 2017, arXiv:1703.03400, section 5.1 and its code.
+
+    Args:
+        input_shape: any shape; it is flattened.
+        hidden: the width of each layer.
+        std: standard deviation of the initial weights; 0 means He initialisation.
+    """
+
+    def __init__(
+        self, input_shape: tuple[int, ...], *, hidden: tuple[int, ...] = (40, 40), std: float = 0.0
+    ) -> None:
+        super().__init__()
+        widths = [math.prod(input_shape), *hidden]
+        self.features = widths[-1]
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for inputs, outputs in zip(widths, widths[1:], strict=False):
+            weight = torch.empty(inputs, outputs)
+            nn.init.trunc_normal_(weight, std=std or math.sqrt(2 / inputs))
+            self.weights.append(nn.Parameter(weight))
+            self.biases.append(nn.Parameter(torch.zeros(outputs)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, *input]`` to ``[B, features]``."""
+        x = x.flatten(1)
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            x = F.relu(torch.addmm(bias, x, weight))
+        return x
+
+    def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
+        """See :meth:`Backbone.forward_tasks`: one batched matrix product a layer."""
+        x = x.flatten(2)
+        for i in range(len(self.weights)):
+            x = F.relu(torch.baddbmm(params[f"biases.{i}"].unsqueeze(1), x, params[f"weights.{i}"]))
+        return x

@@ -1,0 +1,64 @@
+"""A backbone with a linear head: the learner of the gradient-based methods."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from metabench.backbones.base import Backbone, Params
+
+
+class LinearHead(Backbone):
+    """One linear layer, ``[B, inputs]`` to ``[B, outputs]``.
+
+    Args:
+        inputs: the length of a feature vector.
+        outputs: the length of an output.
+        std: standard deviation of the initial weights; 0 means He initialisation for a linear layer.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, std: float = 0.0) -> None:
+        super().__init__()
+        self.features = outputs
+        self.weight = nn.Parameter(torch.empty(inputs, outputs))
+        nn.init.trunc_normal_(self.weight, std=std or math.sqrt(1 / inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, inputs]`` to ``[B, outputs]``."""
+        return torch.addmm(self.bias, x, self.weight)
+
+    def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
+        """See :meth:`Backbone.forward_tasks`."""
+        return torch.baddbmm(params["bias"].unsqueeze(1), x, params["weight"])
+
+
+class Network(Backbone):
+    """A backbone and what stands on it, as one network whose parameters can differ from task to task.
+
+    Args:
+        backbone: ``[B, *input]`` to ``[B, features]``.
+        head: ``[B, features]`` to ``[B, outputs]``.
+    """
+
+    def __init__(self, backbone: Backbone, head: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.features = head.features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, *input]`` to ``[B, outputs]``."""
+        out: Tensor = self.head(self.backbone(x))
+        return out
+
+    def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
+        """See :meth:`Backbone.forward_tasks`."""
+        features = self.backbone.forward_tasks(_below("backbone.", params), x)
+        return self.head.forward_tasks(_below("head.", params), features)
+
+
+def _below(prefix: str, params: Params) -> Params:
+    return {name.removeprefix(prefix): p for name, p in params.items() if name.startswith(prefix)}

@@ -1,0 +1,99 @@
+"""``metabench data``: list, download and verify data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from metabench.cli.output import print_json, print_table
+from metabench.errors import EXIT_CELL_FAILED, UsageError
+
+_data_option = click.option(
+    "--data", type=click.Path(path_type=Path), help="The folder that holds one folder per data set."
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+@click.group("data")
+def command() -> None:
+    """List, download and verify data sets."""
+
+
+@command.command("list")
+@_data_option
+@_json_option
+def list_(data: Path | None, as_json: bool) -> None:
+    """List the data sets, and whether they are here."""
+    from metabench.plugins import installed_plugins
+
+    rows = []
+    for spec in installed_plugins().registry.specs("dataset"):
+        dataset = spec.load()(root=data)
+        status = dataset.status() if hasattr(dataset, "status") else "embedded"
+        rows.append({"name": spec.name, "version": spec.version, "status": status, "summary": spec.summary})
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+@command.command("download")
+@click.argument("name")
+@_data_option
+def download(name: str, data: Path | None) -> None:
+    """Download a data set, with checksums; what is here and right is not fetched again."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    dataset = _downloadable(name, data)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bars: dict[str, Any] = {}
+
+        def show(filename: str, done: int, total: int | None) -> None:
+            if filename not in bars:
+                bars[filename] = progress.add_task(filename)
+            progress.update(bars[filename], completed=done, total=total)
+
+        paths = dataset.download(show)
+    for path in paths:
+        click.echo(path)
+
+
+@command.command("verify")
+@click.argument("name")
+@_data_option
+@_json_option
+def verify(name: str, data: Path | None, as_json: bool) -> int:
+    """Look at every file of a data set; exit with 1 where something is wrong."""
+    report = _downloadable(name, data).verify()
+    if as_json:
+        print_json(
+            {
+                "name": name,
+                "ok": report.ok,
+                "findings": list(report.findings),
+                "details": dict(report.details),
+            }
+        )
+    else:
+        for key, value in report.details.items():
+            click.echo(f"{key:16} {value}")
+        for finding in report.findings:
+            click.echo(f"wrong: {finding}")
+        click.echo(f"{name} is {'complete and right' if report.ok else 'not as it should be'}.")
+    return 0 if report.ok else EXIT_CELL_FAILED
+
+
+def _downloadable(name: str, data: Path | None) -> Any:
+    from metabench.datasets.store import Downloadable
+    from metabench.plugins import installed_plugins
+
+    dataset = installed_plugins().registry.get("dataset", name).load()(root=data)
+    if not isinstance(dataset, Downloadable):
+        raise UsageError(
+            f"data set '{name}' is made by metabench itself: there is nothing to download or verify."
+        )
+    return dataset

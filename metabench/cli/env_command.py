@@ -1,0 +1,27 @@
+"""``metabench env``: what a record would say of this machine."""
+
+from __future__ import annotations
+
+import click
+
+from metabench.cli.output import print_json
+
+
+@click.command("env")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:0 or auto.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def command(device: str, as_json: bool) -> None:
+    """Show the environment that stands in every record made here."""
+    import torch
+
+    from metabench.datasets.base import cache_root, data_root
+    from metabench.provenance import environment
+    from metabench.runner import check_device
+
+    facts = dict(environment(device=torch.device(check_device(device)), threads=torch.get_num_threads()))
+    facts |= {"data": str(data_root()), "cache": str(cache_root())}
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        click.echo(f"{name:20} {value}")

@@ -1,0 +1,48 @@
+"""``metabench leaderboard``: the table made from stored records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from metabench.errors import EXIT_CELL_FAILED, NothingSelected, ResultsError
+
+FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
+
+
+@click.command("leaderboard")
+@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
+@click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
+@click.pass_context
+def command(
+    ctx: click.Context, results: Path, form: str, benchmarks: tuple[str, ...], quick: bool, strict: bool
+) -> int:
+    """Rank the algorithms of each benchmark, from the records in RESULTS."""
+    from metabench import leaderboard
+    from metabench.registry import match_names
+    from metabench.results import ResultsFolder
+
+    if not results.exists():
+        raise ResultsError(
+            f"there is no results folder '{results}'.", hint="`metabench run --all` makes one."
+        )
+    records, unreadable = ResultsFolder(results).load()
+    if benchmarks:
+        names = sorted({r.benchmark.name for r in records})
+        chosen = match_names("benchmark", names, benchmarks)
+        records = [r for r in records if r.benchmark.name in chosen]
+    board = leaderboard.build(records, quick=quick)
+    for text in board.left_out:
+        click.echo(f"left out: {text}", err=True)
+    for file in unreadable:
+        click.echo(f"left out: {file.path} {file.reason}", err=True)
+    if not board.rows and form != "json":
+        raise NothingSelected(
+            f"'{results}' holds no record to rank.", hint="`metabench run --all` makes some."
+        )
+    click.echo(board.render(form))  # type: ignore[arg-type]
+    return EXIT_CELL_FAILED if unreadable and strict else 0

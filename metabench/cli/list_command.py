@@ -1,0 +1,75 @@
+"""``metabench list``: what is installed."""
+
+from __future__ import annotations
+
+import click
+
+from metabench.cli.output import print_json, print_table
+
+KINDS = ("algorithms", "benchmarks", "suites", "datasets", "backbones", "metrics")
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(KINDS), default="algorithms")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+def command(kind: str, as_json: bool) -> None:
+    """List algorithms, benchmarks, suites, datasets, backbones or metrics."""
+    rows = _benchmarks() if kind == "benchmarks" else _suites() if kind == "suites" else _specs(kind)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+def _specs(kind: str) -> list[dict[str, str]]:
+    from metabench.plugins import installed_plugins
+    from metabench.registry import KINDS as REGISTRY_KINDS
+
+    (singular,) = (k for k in REGISTRY_KINDS if f"{k}s" == kind)
+    return [
+        {
+            "name": spec.name,
+            "version": spec.version,
+            "library": spec.library or spec.distribution,
+            "distribution": spec.distribution,
+            "summary": spec.summary,
+        }
+        for spec in installed_plugins().registry.specs(singular)
+    ]
+
+
+def _suites() -> list[dict[str, str]]:
+    from metabench.plugins import installed_plugins
+    from metabench.suites.model import load_suites
+
+    return [
+        {
+            "name": suite.name,
+            "version": suite.version,
+            "benchmarks": ", ".join(b.name for b in suite.benchmark),
+            "summary": suite.summary,
+        }
+        for suite in load_suites(installed_plugins().registry).values()
+    ]
+
+
+def _benchmarks() -> list[dict[str, str | int]]:
+    from metabench.plugins import installed_plugins
+    from metabench.suites.model import load_suites
+
+    return [
+        {
+            "name": b.name,
+            "version": b.version,
+            "suite": suite.name,
+            "dataset": b.dataset,
+            "ways": b.ways,
+            "shots": b.shots,
+            "queries": b.queries,
+            "backbone": b.backbone,
+            "budget": b.budget,
+            "test_episodes": b.test_episodes,
+        }
+        for suite in load_suites(installed_plugins().registry).values()
+        for b in suite.benchmark
+    ]

@@ -1,0 +1,136 @@
+"""How a run is shown while it goes: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from metabench.cell import Cell
+from metabench.planning import Planned
+from metabench.results import Record
+
+LINE_SECONDS = 15.0
+PHASES = {"load": "loading", "train": "meta-training", "test": "meta-test"}
+
+
+def make_watcher(console: Console) -> Bars | Lines:
+    """Bars on a terminal, lines elsewhere."""
+    return Bars(console) if console.is_terminal else Lines(console.print)
+
+
+class Bars:
+    """One bar for all cells and one for each that runs, with its running score and the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[score]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._all: TaskID | None = None
+        self._bars: dict[str, TaskID] = {}
+        self._phase: dict[str, str] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def started(self, planned: list[Planned]) -> None:
+        """See :class:`metabench.runner.Watcher`."""
+        if planned:
+            self._all = self._progress.add_task("all cells", total=len(planned), score="")
+
+    def event(self, cell: Cell, event: dict[str, Any]) -> None:
+        """See :class:`metabench.runner.Watcher`."""
+        phase = event["phase"]
+        if self._phase.get(cell.title) != phase:
+            self._remove(cell.title)
+            self._phase[cell.title] = phase
+            self._bars[cell.title] = self._progress.add_task(
+                f"{cell.title}: {PHASES[phase]}", total=event.get("total"), score=""
+            )
+        self._progress.update(
+            self._bars[cell.title], completed=event.get("done", 0), score=_score(event.get("score"))
+        )
+
+    def finished(self, record: Record) -> None:
+        """See :class:`metabench.runner.Watcher`."""
+        self._remove(_title(record))
+        self._progress.console.print(_summary(record), markup=False, highlight=False)
+        if self._all is not None:
+            self._progress.advance(self._all)
+
+    def _remove(self, title: str) -> None:
+        if title in self._bars:
+            self._progress.remove_task(self._bars.pop(title))
+            del self._phase[title]
+
+
+class Lines:
+    """A line when a cell begins, about four a minute while it goes, and one when it ends."""
+
+    def __init__(self, write: Callable[..., None], *, every: float = LINE_SECONDS) -> None:
+        self._write = write
+        self._every = every
+        self._last: dict[str, float] = {}
+        self._began: dict[tuple[str, str], float] = {}
+        self._count = 0
+        self._total = 0
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def started(self, planned: list[Planned]) -> None:
+        """See :class:`metabench.runner.Watcher`."""
+        self._total = len(planned)
+
+    def event(self, cell: Cell, event: dict[str, Any]) -> None:
+        """See :class:`metabench.runner.Watcher`."""
+        now = time.monotonic()
+        if cell.title not in self._last:
+            self._last[cell.title] = now
+            self._say(f"{cell.title}: started")
+        began = self._began.setdefault((cell.title, event["phase"]), now)
+        if now - self._last[cell.title] < self._every or "done" not in event:
+            return
+        self._last[cell.title] = now
+        share = event["done"] / event["total"]
+        left = f", {(now - began) * (1 - share) / share:.0f} s left" if share > 0 else ""
+        score = _score(event.get("score"))
+        self._say(f"{cell.title}: {PHASES[event['phase']]} {share:.0%}{', ' + score if score else ''}{left}")
+
+    def finished(self, record: Record) -> None:
+        """See :class:`metabench.runner.Watcher`."""
+        self._count += 1
+        self._say(f"[{self._count}/{self._total}] {_summary(record)}")
+
+    def _say(self, text: str) -> None:
+        self._write(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _title(record: Record) -> str:
+    return f"{record.algorithm.name} on {record.benchmark.name}, seed {record.seed}"
+
+
+def _summary(record: Record) -> str:
+    if record.status != "ok":
+        return f"{_title(record)}: {record.status}: {record.reason.partition(chr(10))[0]}"
+    seconds = f" after {record.training.seconds:.0f} s of meta-training" if record.training.steps else ""
+    return f"{_title(record)}: {record.benchmark.metrics[0]} {_score(record.score)}{seconds}"
+
+
+def _score(score: float | None) -> str:
+    return "" if score is None else f"{score:.4f}"

@@ -1,0 +1,19 @@
+"""Episodes: drawn by counter, frozen without being stored."""
+
+from metabench.episodes.audit import LeakageAudit
+from metabench.episodes.protocol import NWayKShot
+from metabench.episodes.sampler import ClassSampler, FamilySampler, Sampler
+from metabench.episodes.stream import TaskStream
+from metabench.episodes.types import Support, Task, TaskBatch
+
+__all__ = [
+    "ClassSampler",
+    "FamilySampler",
+    "LeakageAudit",
+    "NWayKShot",
+    "Sampler",
+    "Support",
+    "Task",
+    "TaskBatch",
+    "TaskStream",
+]

@@ -1,0 +1,122 @@
+"""An episode as tensors: support and query, alone or in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """What an algorithm adapts on.
+
+    Args:
+        x: float32 ``[S, *input]``; ``[T, S, *input]`` in :meth:`Algorithm.adapt_batch`.
+        y: int64 labels ``[S]`` in ``0..ways-1``, or float32 targets ``[S, outputs]`` in regression; with
+            the same leading task dimension as ``x``.
+        ways: how many classes the episode has; 0 in regression.
+    """
+
+    x: Tensor
+    y: Tensor
+    ways: int
+
+    @cached_property
+    def one_hot(self) -> Tensor:
+        """The labels as float32 ``[..., S, ways]``."""
+        return F.one_hot(self.y, self.ways).to(torch.float32)
+
+    def class_means(self, features: Tensor) -> Tensor:
+        """The mean feature of each class.
+
+        Args:
+            features: ``[..., S, features]``, one row for each support example.
+
+        Returns:
+            ``[..., ways, features]``.
+        """
+        membership = self.one_hot.to(features.dtype)
+        sums = membership.transpose(-1, -2) @ features
+        return sums / membership.sum(-2).unsqueeze(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One episode: a support set to adapt on and a query set to be scored on.
+
+    Args:
+        support: the support set.
+        query_x: float32 ``[Q, *input]``, in an order that tells nothing about the labels.
+        query_y: int64 ``[Q]``, or float32 ``[Q, outputs]`` in regression.
+    """
+
+    support: Support
+    query_x: Tensor
+    query_y: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TaskBatch:
+    """``T`` episodes of one shape, stacked.
+
+    Args:
+        support_x: float32 ``[T, S, *input]``.
+        support_y: int64 ``[T, S]``, or float32 ``[T, S, outputs]`` in regression.
+        query_x: float32 ``[T, Q, *input]``.
+        query_y: int64 ``[T, Q]``, or float32 ``[T, Q, outputs]``.
+        ways: classes in each episode; 0 in regression.
+        classes: int64 ``[T, ways]``: the class of the pool behind each label; ``[T, 0]`` in regression.
+    """
+
+    support_x: Tensor
+    support_y: Tensor
+    query_x: Tensor
+    query_y: Tensor
+    ways: int
+    classes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.support_x)
+
+    def __iter__(self) -> Iterator[Task]:
+        """The episodes one by one."""
+        for i in range(len(self)):
+            support = Support(self.support_x[i], self.support_y[i], self.ways)
+            yield Task(support, self.query_x[i], self.query_y[i])
+
+    @property
+    def support(self) -> Support:
+        """All support sets, with a leading task dimension."""
+        return Support(self.support_x, self.support_y, self.ways)
+
+    @property
+    def examples(self) -> int:
+        """How many examples the batch costs: every support and query example counts once."""
+        return len(self) * (self.support_x.shape[1] + self.query_x.shape[1])
+
+    def __getitem__(self, tasks: slice) -> TaskBatch:
+        """The episodes of a slice, as views."""
+        return TaskBatch(
+            self.support_x[tasks],
+            self.support_y[tasks],
+            self.query_x[tasks],
+            self.query_y[tasks],
+            self.ways,
+            self.classes[tasks],
+        )
+
+    def to(self, device: torch.device | str) -> TaskBatch:
+        """The same episodes on a device."""
+        return TaskBatch(
+            self.support_x.to(device),
+            self.support_y.to(device),
+            self.query_x.to(device),
+            self.query_y.to(device),
+            self.ways,
+            self.classes.to(device),
+        )

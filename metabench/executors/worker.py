@@ -1,0 +1,68 @@
+"""A worker process: reads one cell from stdin, runs it, and writes its events to stdout, one JSON a line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any, TextIO
+
+
+def encode(cell: Any, conditions: Any) -> str:
+    """A cell and its conditions as one line."""
+    return json.dumps(
+        {
+            "algorithm": cell.algorithm,
+            "benchmark": cell.benchmark.model_dump(mode="json"),
+            "seed": cell.seed,
+            "overrides": cell.overrides,
+            "device": conditions.device,
+            "threads": conditions.threads,
+            "data": None if conditions.data is None else str(conditions.data),
+            "checkpoint": None if conditions.checkpoint is None else str(conditions.checkpoint),
+        }
+    )
+
+
+def main() -> None:
+    """Run the cell that stands on stdin."""
+    events = _own_stdout()
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+    from metabench.cell import Cell, Conditions, run_cell
+    from metabench.plugins import installed_plugins
+    from metabench.suites.model import Benchmark
+
+    def report(event: dict[str, Any]) -> None:
+        events.write(json.dumps(event) + "\n")
+        events.flush()
+
+    cell = Cell(job["algorithm"], Benchmark.model_validate(job["benchmark"]), job["seed"], job["overrides"])
+    conditions = Conditions(
+        device=job["device"],
+        threads=job["threads"],
+        data=None if job["data"] is None else Path(job["data"]),
+        checkpoint=None if job["checkpoint"] is None else Path(job["checkpoint"]),
+    )
+    record = run_cell(cell, installed_plugins().registry, conditions, report)
+    report({"phase": "done", "record": record.model_dump(mode="json")})
+
+
+def _own_stdout() -> TextIO:
+    """Take stdout for the events alone; whatever else is printed goes to stderr."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return events
+
+
+def _die_with_parent() -> None:
+    """The parent keeps stdin open for as long as it lives."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Accuracy over the queries of an episode."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from metabench.metrics.base import EpisodeMetric, Measurement
+from metabench.trial import Predictions, Trial
+
+
+class Accuracy(EpisodeMetric):
+    r"""The share of queries that are classified rightly.
+
+    .. math:: \frac{1}{Q} \sum_q [\arg\max_k f(x_q)_k = y_q]
+
+    Beside the score of each episode stand the classes that it showed and how many queries of each were
+    classified rightly, which statistics over *classes* need.
+    """
+
+    name: ClassVar[str] = "accuracy"
+    direction: ClassVar[Literal["higher", "lower"]] = "higher"
+    unit: ClassVar[str] = "share"
+
+    def scores(self, predictions: Predictions) -> list[float]:
+        """See :class:`EpisodeMetric`."""
+        queries = predictions.targets.shape[1]
+        return [count / queries for count in _right(predictions).sum(1).tolist()]
+
+    def measure(self, trial: Trial) -> Measurement:
+        """See :class:`Metric`."""
+        predictions = trial.predictions()
+        ways = trial.algorithm.problem.ways
+        of_class = F.one_hot(predictions.targets, ways)
+        hits = (of_class * _right(predictions).unsqueeze(-1)).sum(1)
+        values = {"classes": predictions.classes.tolist(), "class_hits": hits.tolist()}
+        return Measurement(self.scores(predictions), values)
+
+
+def _right(predictions: Predictions) -> Tensor:
+    """Which queries are classified rightly, int64 ``[E, Q]``."""
+    return (predictions.outputs.argmax(-1) == predictions.targets).long()

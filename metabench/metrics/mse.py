@@ -1,0 +1,25 @@
+"""Mean squared error over the queries of a regression task."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from metabench.metrics.base import EpisodeMetric
+from metabench.trial import Predictions
+
+
+class MeanSquaredError(EpisodeMetric):
+    r"""The mean squared error over the queries of a task.
+
+    .. math:: \frac{1}{Q} \sum_q \lVert f(x_q) - y_q \rVert^2
+    """
+
+    name: ClassVar[str] = "mse"
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+    unit: ClassVar[str] = "squared error"
+
+    def scores(self, predictions: Predictions) -> list[float]:
+        """See :class:`EpisodeMetric`."""
+        errors = (predictions.outputs - predictions.targets).double().square()
+        scores: list[float] = errors.mean((1, 2)).tolist()
+        return scores

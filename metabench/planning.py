@@ -1,0 +1,207 @@
+"""From what is asked for to the list of cells, each with its key and why it runs or does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from metabench.cell import Cell, identify
+from metabench.errors import NothingSelected, PluginError, UsageError
+from metabench.registry import Registry, match_names
+from metabench.results import FINAL, AlgorithmId, Record, Value, digest_of
+from metabench.suites.model import Benchmark, collect_benchmarks, load_suites, read_suite
+from metabench.tasks import BenchmarkTasks, open_dataset
+
+State = Literal["stored", "new", "stale"]
+
+DEFAULT_SUITE = "core"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell and what is to be done about it.
+
+    Attributes:
+        cell: the cell.
+        key: its key.
+        state: ``stored`` (its record is there), ``new``, or ``stale`` (a record is there, of something else).
+        why: the reason in words.
+        record: the record, where it is stored.
+        broken: why the plugin that brings its algorithm cannot be used; such a cell is never run.
+    """
+
+    cell: Cell
+    key: str
+    state: State
+    why: str
+    record: Record | None = None
+    broken: str = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run is asked for.
+
+    Args:
+        algorithms: globs; empty means every installed algorithm.
+        benchmarks: globs over the benchmarks of the suite, or of all suites where none is named.
+        suite: the name of a suite; by default ``core``, unless benchmarks are named.
+        seeds: the seeds.
+        settings: hyper-parameters chosen by hand, by algorithm.
+        quick: shrink every benchmark.
+        fresh: run again what is stored.
+    """
+
+    algorithms: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    suite: str = ""
+    seeds: tuple[int, ...] = (0,)
+    settings: Mapping[str, Mapping[str, Value]] | None = None
+    quick: bool = False
+    fresh: bool = False
+
+
+def select_benchmarks(registry: Registry, selection: Selection) -> list[Benchmark]:
+    """The benchmarks that are asked for.
+
+    Raises:
+        UnknownName: there is no such suite or benchmark.
+        ConfigError: a suite file cannot be read.
+    """
+    if not selection.suite and selection.benchmarks:
+        known = collect_benchmarks(load_suites(registry).values())
+    else:
+        path = registry.get("suite", selection.suite or DEFAULT_SUITE).load()
+        known = collect_benchmarks([read_suite(path)])
+    names = list(known)
+    if selection.benchmarks:
+        names = match_names("benchmark", names, selection.benchmarks)
+    return [known[name].quickened() if selection.quick else known[name] for name in names]
+
+
+def select_algorithms(registry: Registry, selection: Selection) -> list[str]:
+    """The names of the algorithms that are asked for.
+
+    Raises:
+        UnknownName: there is no such algorithm, or a setting is for one that is not chosen.
+        PluginError: a chosen algorithm is that of a broken plugin.
+    """
+    if selection.algorithms:
+        names = registry.match("algorithm", selection.algorithms)
+    else:
+        names = registry.names("algorithm")
+    for name in selection.settings or {}:
+        if name not in names:
+            registry.get("algorithm", name)
+            raise UsageError(
+                f"a setting is given for '{name}', which is not among the algorithms that are run.",
+                hint=f"They are {', '.join(names)}.",
+            )
+    return names
+
+
+def plan(
+    registry: Registry,
+    selection: Selection,
+    stored: Iterable[Record],
+    *,
+    data: Path | None = None,
+    broken: Mapping[str, str] | None = None,
+    opened: Callable[[str], None] = lambda dataset: None,
+) -> list[Planned]:
+    """The cells of a selection.
+
+    Args:
+        registry: what is installed.
+        selection: what is asked for.
+        stored: the records that are there.
+        data: the folder that holds one folder per data set.
+        broken: algorithms of broken plugins with the reason; each becomes a row and is not run.
+        opened: called with the name of each data set before it is read.
+
+    Raises:
+        MetabenchError: something that is asked for cannot be; nothing has been run then.
+    """
+    algorithms = select_algorithms(registry, selection)
+    benchmarks = select_benchmarks(registry, selection)
+    if not (algorithms and benchmarks and selection.seeds):
+        raise NothingSelected(
+            "no cell was selected.", hint="`metabench list algorithms` shows what there is."
+        )
+    by_key: dict[str, Record] = {}
+    by_place: dict[tuple[object, ...], Record] = {}
+    for record in stored:
+        known = by_key.get(record.key)
+        if known is None or known.status not in FINAL:
+            by_key[record.key] = record
+        by_place[_place(record.algorithm.label, record.benchmark, record.seed)] = record
+
+    planned: list[Planned] = []
+    for benchmark in benchmarks:
+        opened(benchmark.dataset)
+        dataset = open_dataset(registry, benchmark.dataset, data, benchmark.dataset_options)
+        tasks = BenchmarkTasks(benchmark, dataset, torch.device("cpu"))
+        tasks.check()
+        for name in algorithms:
+            overrides = dict((selection.settings or {}).get(name, {}))
+            for seed in selection.seeds:
+                cell = Cell(name, benchmark, seed, overrides)
+                planned.append(_plan_cell(cell, tasks, registry, by_key, by_place, fresh=selection.fresh))
+        for name, reason in (broken or {}).items():
+            planned.extend(_broken(Cell(name, benchmark, s, {}), reason) for s in selection.seeds)
+    return planned
+
+
+def _plan_cell(
+    cell: Cell,
+    tasks: BenchmarkTasks,
+    registry: Registry,
+    by_key: Mapping[str, Record],
+    by_place: Mapping[tuple[object, ...], Record],
+    *,
+    fresh: bool,
+) -> Planned:
+    try:
+        identity = identify(cell, registry.get("algorithm", cell.algorithm), tasks, registry)
+    except PluginError as error:
+        return _broken(cell, error.message)
+    label = AlgorithmId(name=cell.algorithm, overrides=cell.overrides).label
+    record = by_key.get(identity.key)
+    if record is not None and record.status in FINAL:
+        if fresh:
+            return Planned(cell, identity.key, "stale", "asked for again with --fresh")
+        return Planned(cell, identity.key, "stored", "its record is there", record)
+    if record is not None:
+        return Planned(cell, identity.key, "new", f"the last attempt ended as {record.status}")
+    other = by_place.get(_place(label, cell.benchmark, cell.seed))
+    if other is not None and other.status in FINAL:
+        return Planned(cell, identity.key, "stale", _difference(other, cell.benchmark, identity.algorithm))
+    return Planned(cell, identity.key, "new", "there is no record of it")
+
+
+def _broken(cell: Cell, reason: str) -> Planned:
+    parts = {"broken": cell.algorithm, "benchmark": cell.benchmark.title, "seed": cell.seed}
+    return Planned(cell, digest_of(parts), "new", "its plugin is broken", broken=reason)
+
+
+def _place(label: str, benchmark: Benchmark, seed: int) -> tuple[object, ...]:
+    return (label, benchmark.name, benchmark.quick, seed)
+
+
+def _difference(old: Record, benchmark: Benchmark, algorithm: AlgorithmId) -> str:
+    """What a stored record was made with that is another now."""
+    if old.benchmark.version != benchmark.version:
+        return f"the benchmark was version {old.benchmark.version} and is {benchmark.version}"
+    if old.algorithm.distribution != algorithm.distribution:
+        return f"it was made by '{old.algorithm.distribution}' and not by '{algorithm.distribution}'"
+    if old.algorithm.version != algorithm.version:
+        return f"the algorithm was version {old.algorithm.version} and is {algorithm.version}"
+    was, now = old.algorithm.hyperparameters, algorithm.hyperparameters
+    changed = [name for name in sorted(was.keys() | now.keys()) if was.get(name) != now.get(name)]
+    if changed:
+        return "; ".join(f"{name} was {was.get(name)} and is {now.get(name)}" for name in changed)
+    return "the data are others than they were"

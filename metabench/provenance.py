@@ -1,0 +1,85 @@
+"""Where a number was made: the environment that stands in every record."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+Environment = dict[str, str | int | float | bool | None]
+
+
+def environment(*, device: torch.device, threads: int) -> Environment:
+    """The facts of this machine and installation that can change a number or a timing."""
+    facts: Environment = {
+        "metabench": importlib.metadata.version("metabench"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": importlib.metadata.version("numpy"),
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "cpu_count": os.cpu_count(),
+        "threads": threads,
+        "device": str(device),
+        "precision": torch.get_float32_matmul_precision(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "git_commit": None,
+        "git_dirty": None,
+    }
+    facts |= _git()
+    if device.type == "cuda":
+        facts |= _cuda(device)
+    return facts
+
+
+def _cuda(device: torch.device) -> Environment:
+    capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
+    return {
+        "gpu": torch.cuda.get_device_name(device),
+        "gpu_capability": capability,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
+    }
+
+
+@functools.cache
+def cpu_name() -> str:
+    """The processor's own name for itself."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+@functools.cache
+def _git() -> Environment:
+    """The commit that this code stands at, where it runs from a checkout."""
+    here = Path(__file__).parent
+    if not (here.parent / ".git").exists():
+        return {}
+    commit = _git_says(here, "rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    # Records and tables may change beside the code without changing what the code does.
+    changed = _git_says(here, "status", "--porcelain", "--", str(here))
+    return {"git_commit": commit, "git_dirty": bool(changed)}
+
+
+def _git_says(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

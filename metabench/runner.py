@@ -1,0 +1,164 @@
+"""Run what is planned: hand cells to an executor, store each record, tell whoever watches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from metabench.cell import Cell, Conditions
+from metabench.errors import UsageError
+from metabench.executors.inprocess import InProcessExecutor
+from metabench.executors.processes import Job, ProcessExecutor
+from metabench.planning import Planned
+from metabench.plugins import Plugins
+from metabench.results import AlgorithmId, Record, ResultsFolder
+
+
+class Watcher(Protocol):
+    """Whoever is told how a run goes."""
+
+    def started(self, planned: list[Planned]) -> None:
+        """The cells that are going to run."""
+
+    def event(self, cell: Cell, event: dict[str, Any]) -> None:
+        """An event of a running cell."""
+
+    def finished(self, record: Record) -> None:
+        """A record was stored."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use.
+
+    Args:
+        device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for a GPU where there is one.
+        jobs: cells at a time; 0 means one for each core, or one on a GPU.
+        threads: threads of each cell. One by default, whatever the number of jobs: the number of threads can
+            change last bits.
+        timeout: seconds that a cell may take.
+        data: the folder that holds one folder per data set.
+        in_process: run the cells in this process.
+    """
+
+    device: str = "cpu"
+    jobs: int = 0
+    threads: int = 1
+    timeout: float | None = None
+    data: Path | None = None
+    in_process: bool = False
+
+
+def check_device(name: str) -> str:
+    """The device that a name means.
+
+    Raises:
+        UsageError: it is none, or there is no such device here.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"'{name}' is not a device.", hint="It can be cpu, cuda, cuda:0 or auto.") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise UsageError(
+                f"device '{name}' was asked for, and PyTorch sees no CUDA device here.",
+                hint="Use --device cpu, or install a PyTorch build with CUDA.",
+            )
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise UsageError(
+                f"device '{name}' was asked for, and there are {torch.cuda.device_count()} here.",
+                hint="The first is cuda:0.",
+            )
+    elif device.type != "cpu":
+        raise UsageError(f"device '{name}' is not supported.", hint="It can be cpu, cuda, cuda:0 or auto.")
+    return str(device)
+
+
+def run_planned(
+    planned: Iterable[Planned],
+    plugins: Plugins,
+    folder: ResultsFolder,
+    resources: Resources,
+    watchers: Iterable[Watcher] = (),
+) -> list[Record]:
+    """Run every planned cell that is not stored.
+
+    Returns:
+        The records of all planned cells, those that were stored before among them, in the order planned.
+
+    Raises:
+        UsageError: the device cannot be had.
+        ResultsError: the results folder cannot be written.
+        KeyboardInterrupt: the run was interrupted; what was finished is stored.
+    """
+    planned = list(planned)
+    watching = list(watchers)
+    todo = [p for p in planned if p.state != "stored"]
+    records: dict[str, Record] = {p.key: p.record for p in planned if p.record is not None}
+    if todo:
+        folder.check_writable()
+    resources = replace(resources, device=check_device(resources.device))
+
+    def event(cell: Cell, what: dict[str, Any]) -> None:
+        if what["phase"] == "load":
+            plugins.notify(
+                "metabench_cell_started",
+                cell={"algorithm": cell.algorithm, "benchmark": cell.benchmark.name, "seed": cell.seed},
+            )
+        for watcher in watching:
+            watcher.event(cell, what)
+
+    def store(record: Record) -> None:
+        folder.save(record)
+        records[record.key] = record
+        for watcher in watching:
+            watcher.finished(record)
+        plugins.notify("metabench_cell_finished", record=record.model_dump(mode="json"))
+
+    for watcher in watching:
+        watcher.started(todo)
+    for p in todo:
+        if p.broken:
+            store(_broken_record(p))
+    jobs = [(p.cell, p.key, _conditions(resources, folder, p)) for p in todo if not p.broken]
+    for record in _executor(resources, plugins, event, jobs).run(jobs):
+        store(record)
+    return [records[p.key] for p in planned if p.key in records]
+
+
+def _executor(
+    resources: Resources, plugins: Plugins, event: Any, jobs: list[Job]
+) -> ProcessExecutor | InProcessExecutor:
+    if resources.in_process:
+        return InProcessExecutor(plugins.registry, on_event=event)
+    default = 1 if resources.device.startswith("cuda") else max(1, (os.cpu_count() or 1) // resources.threads)
+    return ProcessExecutor(
+        jobs=min(resources.jobs or default, len(jobs) or 1), timeout=resources.timeout, on_event=event
+    )
+
+
+def _conditions(resources: Resources, folder: ResultsFolder, planned: Planned) -> Conditions:
+    checkpoint = folder.checkpoint(planned.key)
+    if planned.why.startswith("asked for again"):
+        checkpoint.unlink(missing_ok=True)
+    return Conditions(resources.device, resources.threads, resources.data, checkpoint)
+
+
+def _broken_record(planned: Planned) -> Record:
+    cell = planned.cell
+    return Record(
+        key=planned.key,
+        algorithm=AlgorithmId(name=cell.algorithm, overrides=cell.overrides),
+        benchmark=cell.benchmark,
+        seed=cell.seed,
+        status="broken-plugin",
+        reason=planned.broken,
+    )

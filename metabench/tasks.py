@@ -1,0 +1,172 @@
+"""The episodes of a benchmark: its data set, its protocol and its splits together."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metabench.algorithms.problem import Problem
+from metabench.datasets.base import SPLITS, ClassDataset, ClassPool, Split, TaskFamily
+from metabench.episodes import ClassSampler, FamilySampler, LeakageAudit, NWayKShot, Sampler, TaskBatch
+from metabench.episodes.stream import labelled_examples
+from metabench.errors import ConfigError, DataError, MetabenchError, UsageError
+from metabench.registry import Registry
+from metabench.results import digest_of
+from metabench.seeding import make_key, random_bits
+from metabench.suites.model import Benchmark
+
+
+def open_dataset(
+    registry: Registry, name: str, root: Path | None, options: dict[str, Any]
+) -> ClassDataset | TaskFamily:
+    """A data set by name.
+
+    Args:
+        registry: what is installed.
+        name: its name.
+        root: the folder that holds one folder per data set.
+        options: its keyword arguments.
+
+    Raises:
+        UnknownName: there is no such data set.
+        ConfigError: it has no such option.
+    """
+    make = registry.get("dataset", name).load()
+    known = [p for p in inspect.signature(make).parameters if p != "root"]
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"data set '{name}' has no option '{option}'.",
+                hint=f"It has {', '.join(known)}." if known else "It has none at all.",
+            )
+    dataset: ClassDataset | TaskFamily = make(root, **options)
+    return dataset
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkTasks:
+    """Where the episodes of a benchmark come from.
+
+    Every episode is a pure function of (benchmark and its version, split, seed, index). Those of meta-test
+    and meta-validation do not depend on the seed of a cell: they are the same for everybody.
+
+    Args:
+        benchmark: the benchmark.
+        dataset: its data set.
+        device: where the episodes are made.
+        seed: the seed of the cell, for its training episodes.
+    """
+
+    benchmark: Benchmark
+    dataset: ClassDataset | TaskFamily
+    device: torch.device
+    seed: int = 0
+
+    @cached_property
+    def pools(self) -> dict[Split, ClassPool]:
+        """The labelled examples of each split; empty for a family of functions.
+
+        Raises:
+            DataError: the data are missing or damaged.
+        """
+        if isinstance(self.dataset, TaskFamily):
+            return {}
+        pools = {}
+        for split in SPLITS:
+            try:
+                pools[split] = self.dataset.pool(split).to(self.device)
+            except MetabenchError:
+                raise
+            except OSError as error:
+                raise DataError(
+                    f"the {split} split of '{self.dataset.name}' cannot be read: {error}",
+                    hint="`metabench data verify` looks at every file.",
+                ) from error
+        return pools
+
+    @cached_property
+    def audit(self) -> LeakageAudit:
+        """Counts the training classes that are drawn."""
+        origins = self.pools["train"].origins if self.pools else ()
+        return LeakageAudit(origins, self.device)
+
+    @cached_property
+    def data_digest(self) -> str:
+        """The sha256 of all data that the episodes can show."""
+        if isinstance(self.dataset, TaskFamily):
+            return self.dataset.digest
+        return digest_of({split: pool.digest for split, pool in self.pools.items()})
+
+    def check(self) -> None:
+        """Raise ProtocolError where the data cannot give the benchmark's episodes."""
+        for split in SPLITS:
+            self._sampler(self.benchmark.protocol, split, "check")
+
+    def held_out(self, split: Split) -> Sampler:
+        """The frozen episodes of meta-validation or meta-test."""
+        return self._sampler(self.benchmark.protocol, split, 0)
+
+    def drawn_origins(self, split: Split, classes: Tensor) -> set[str]:
+        """What the drawn classes of a split were made from."""
+        if not self.pools:
+            return set()
+        origins = self.pools[split].origins
+        return {origins[c] for c in classes.unique().tolist()}
+
+    def problem(self, registry: Registry) -> Problem:
+        """What an algorithm is told."""
+        regression = isinstance(self.dataset, TaskFamily)
+        ways = self.benchmark.ways
+        return Problem(
+            kind="regression" if regression else "classification",
+            input_shape=tuple(self.dataset.input_shape),
+            ways=ways,
+            shots=self.benchmark.shots,
+            queries=self.benchmark.queries,
+            outputs=self.dataset.outputs if isinstance(self.dataset, TaskFamily) else ways,
+            backbone_name=self.benchmark.backbone,
+            backbones={spec.name: spec.load() for spec in registry.specs("backbone")},
+        )
+
+    # What the training stream draws from (metabench.episodes.stream.Draws).
+
+    @property
+    def train_classes(self) -> int:
+        """Rows in the training pool; 0 in regression."""
+        return len(self.pools["train"].images) if self.pools else 0
+
+    def sampler(self, protocol: NWayKShot, stream: int) -> Sampler:
+        """Training episodes; every seed of a cell and every stream draws others."""
+        return self._sampler(protocol, "train", self.seed, stream)
+
+    def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
+        """Single labelled training examples.
+
+        Raises:
+            UsageError: a family of functions has none.
+        """
+        if not self.pools:
+            raise UsageError("a regression family has no labelled examples.")
+        key = make_key(self.benchmark.title, "train", self.seed, "labelled", stream)
+        index = torch.arange(start, start + count, device=self.device)
+        x, rows = labelled_examples(self.pools["train"].images, random_bits(key, index, 1).squeeze(1))
+        self.audit.saw(rows // self.pools["train"].variants)
+        return x, rows
+
+    def saw(self, batch: TaskBatch) -> None:
+        """Note the training classes of a batch."""
+        if self.pools:
+            self.audit.saw(batch.classes)
+
+    def _sampler(self, protocol: NWayKShot, split: Split, *parts: str | int) -> Sampler:
+        key = make_key(self.benchmark.title, split, *parts)
+        where = f"the {split} split of '{self.dataset.name}'"
+        if isinstance(self.dataset, TaskFamily):
+            return FamilySampler(self.dataset, protocol, key, self.device, where=where)
+        return ClassSampler(self.pools[split], protocol, key, self.device, where=where)

@@ -1,0 +1,67 @@
+"""Timings that can be trusted: warmed up, synchronised, repeated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long something takes, in milliseconds.
+
+    Attributes:
+        median_ms: the median over the repetitions.
+        iqr_ms: the distance between the quartiles.
+        repeats: how often it was timed.
+    """
+
+    median_ms: float
+    iqr_ms: float
+    repeats: int
+
+
+def measure(
+    function: Callable[[], object],
+    *,
+    device: torch.device,
+    repeats: int = 20,
+    warm_up: int = 3,
+) -> Timing:
+    """Time a function on a device.
+
+    On a GPU a pair of CUDA events brackets each call, and the device is waited for: without that only the
+    launches would be timed. On the CPU it is the monotonic clock.
+
+    Args:
+        function: what is timed.
+        device: where its work happens.
+        repeats: calls that count.
+        warm_up: calls before them that do not.
+    """
+    for _ in range(warm_up):
+        function()
+    clock = _cuda_ms if device.type == "cuda" else _cpu_ms
+    times = np.array([clock(function) for _ in range(repeats)])
+    low, median, high = np.quantile(times, [0.25, 0.5, 0.75])
+    return Timing(float(median), float(high - low), repeats)
+
+
+def _cpu_ms(function: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    function()
+    return (time.perf_counter() - began) * 1e3
+
+
+def _cuda_ms(function: Callable[[], object]) -> float:
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda.synchronize()
+    start.record()
+    function()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end))

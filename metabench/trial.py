@@ -1,0 +1,144 @@
+"""A trained algorithm on frozen episodes: what metrics look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metabench.algorithms.base import Algorithm, Predictor
+from metabench.episodes import Sampler, Support, TaskBatch
+from metabench.errors import CellFailed, DivergedError
+from metabench.seeding import make_key
+
+BATCH = 20
+"""Episodes adapted to at once, where the algorithm can. A constant: the batch size can change last bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What an algorithm said of the query sets of all episodes.
+
+    Args:
+        outputs: ``[E, Q, outputs]``: logits, or values in regression.
+        targets: int64 ``[E, Q]``, or ``[E, Q, outputs]``.
+        classes: int64 ``[E, ways]``: the class of the pool behind each label.
+    """
+
+    outputs: Tensor
+    targets: Tensor
+    classes: Tensor
+
+
+class Trial:
+    """One algorithm on the first ``episodes`` episodes of a sampler.
+
+    The algorithm is in evaluation mode, its random numbers depend on nothing but the episode, and whatever it
+    changes in itself while it adapts is put back.
+
+    Args:
+        algorithm: the trained algorithm.
+        sampler: the frozen episodes.
+        episodes: how many of them.
+        on_episode: called with the number of episodes done and the predictions so far, for a progress bar.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        sampler: Sampler,
+        episodes: int,
+        *,
+        on_episode: Callable[[int, list[Predictions]], None] | None = None,
+    ) -> None:
+        self.algorithm = algorithm
+        self.sampler = sampler
+        self.episodes = episodes
+        self.leaked_state: set[str] = set()
+        self._on_episode = on_episode
+        self._predictions: Predictions | None = None
+        self._saved = {name: tensor.detach().clone() for name, tensor in _state(algorithm).items()}
+        self._versions = {name: tensor._version for name, tensor in _state(algorithm).items()}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the episodes are."""
+        return self.sampler.device
+
+    def batches(self) -> Iterator[TaskBatch]:
+        """The episodes, in batches."""
+        for start in range(0, self.episodes, BATCH):
+            yield self.sampler.range(start, min(start + BATCH, self.episodes))
+
+    def predictions(self) -> Predictions:
+        """What the algorithm says of every query set; computed once.
+
+        Raises:
+            DivergedError: a prediction is not finite.
+            CellFailed: a prediction has the wrong shape.
+        """
+        if self._predictions is None:
+            parts: list[Predictions] = []
+            done = 0
+            for batch in self.batches():
+                outputs = self.predict(batch, start=done)
+                parts.append(Predictions(outputs, batch.query_y, batch.classes))
+                done += len(batch)
+                if self._on_episode is not None:
+                    self._on_episode(done, parts)
+            self._predictions = Predictions(
+                torch.cat([p.outputs for p in parts]),
+                torch.cat([p.targets for p in parts]),
+                torch.cat([p.classes for p in parts]),
+            )
+        return self._predictions
+
+    def predict(self, batch: TaskBatch, *, start: int = 0) -> Tensor:
+        """Adapt to each support set of a batch and predict its queries, ``[T, Q, outputs]``.
+
+        Args:
+            batch: some episodes.
+            start: the index of the first, which seeds the algorithm's random numbers.
+        """
+        torch.manual_seed(make_key("adapt", start))
+        if self.algorithm.offers("adapt_batch"):
+            outputs = self._ask(self.algorithm.adapt_batch(batch.support), batch.query_x)
+        else:
+            outputs = torch.stack([self.predict_alone(task.support, task.query_x) for task in batch])
+        self._restore()
+        wanted = (*batch.query_x.shape[:2], self.algorithm.problem.outputs)
+        if outputs.shape != wanted:
+            raise CellFailed(
+                f"'{self.algorithm.name}' predicted {list(outputs.shape)}, and the episodes ask for "
+                f"{list(wanted)} (tasks, queries, outputs)."
+            )
+        if not bool(torch.isfinite(outputs).all()):
+            bad = int((~torch.isfinite(outputs)).flatten(1).any(1).nonzero()[0])
+            raise DivergedError(
+                f"'{self.algorithm.name}' gave a prediction that is not finite in episode {start + bad}.",
+                hint="A smaller inner learning rate is the usual cure.",
+            )
+        return outputs
+
+    def predict_alone(self, support: Support, query: Tensor) -> Tensor:
+        """Adapt to one support set and predict its queries, ``[Q, outputs]``."""
+        return self._ask(self.algorithm.adapt(support), query)
+
+    def _ask(self, predictor: Predictor, query: Tensor) -> Tensor:
+        with torch.no_grad():
+            return predictor(query).to(torch.float32)
+
+    def _restore(self) -> None:
+        """Put back what adaptation changed, and remember that it did; tensors count their own changes."""
+        for name, tensor in _state(self.algorithm).items():
+            if tensor._version != self._versions[name]:
+                self.leaked_state.add(name)
+                with torch.no_grad():
+                    tensor.copy_(self._saved[name])
+                self._versions[name] = tensor._version
+
+
+def _state(algorithm: Algorithm) -> dict[str, Tensor]:
+    return dict(algorithm.named_parameters()) | dict(algorithm.named_buffers())
