@@ -36,7 +36,9 @@ class Backbone(nn.Module, ABC):
             ``[T, B, features]``. This plain loop over tasks serves any network; a backbone that knows a
             faster way that gives the same numbers overrides it.
         """
-        return torch.stack([self.forward_with({k: v[t] for k, v in params.items()}, x[t]) for t in range(len(x))])
+        return torch.stack(
+            [self.forward_with({k: v[t] for k, v in params.items()}, x[t]) for t in range(len(x))]
+        )
 
     def forward_with(self, params: Params, x: Tensor) -> Tensor:
         """The features ``[B, features]`` of one task, with these parameters in place of the own."""

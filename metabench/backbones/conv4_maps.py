@@ -1,0 +1,60 @@
+"""The four-block convolutional network that keeps its last map, for methods that compare maps."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metabench.backbones.base import Backbone
+from metabench.errors import UsageError
+
+LEAST_SIDE = 22
+"""The smallest side of an image whose last map can still be pooled twice."""
+
+
+class Conv4Maps(Backbone):
+    """Four blocks of 3x3 convolution, batch norm and ReLU, of which the first two halve.
+
+    Those two have no padding and a 2x2 max pool; the last two keep the size. The features are the last map,
+    64x5x5 from 28x28, flattened. Reference: Sung et al. 2018, arXiv:1711.06025, section 3.4 and its code.
+
+    Args:
+        input_shape: ``(channels, height, width)``.
+        channels: channels of each block.
+
+    Attributes:
+        maps: the shape of the last map, ``(channels, height, width)``.
+
+    Raises:
+        UsageError: the input is no image, or too small.
+    """
+
+    def __init__(self, input_shape: tuple[int, ...], *, channels: int = 64) -> None:
+        super().__init__()
+        if len(input_shape) != 3 or min(input_shape[1:]) < LEAST_SIDE:
+            raise UsageError(
+                f"the backbone conv4-maps cannot read inputs of shape {input_shape}.",
+                hint=f"It needs (channels, height, width) of at least {LEAST_SIDE}x{LEAST_SIDE}.",
+            )
+        widths = [input_shape[0]] + [channels] * 4
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=int(i >= 2), bias=False) for i, (a, b) in enumerate(pairwise(widths))
+        )
+        for convolution in self.convolutions:
+            assert isinstance(convolution, nn.Conv2d)
+            nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(4))
+        height, width = (((side - 2) // 2 - 2) // 2 for side in input_shape[1:])
+        self.maps = (channels, height, width)
+        self.features = channels * height * width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` to ``[B, features]``."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            x = norm(convolution(x))
+            x = F.relu(F.max_pool2d(x, 2) if i < 2 else x)
+        return x.flatten(1)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metabench.backbones import conv4
+from metabench.backbones.conv4 import Conv4, Conv4Strided
+from metabench.errors import UsageError
+
+Forward = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+NETS = pytest.mark.parametrize("kind", [Conv4, Conv4Strided])
+TASKS = 2
+
+
+def textbook(net: Conv4) -> Forward:
+    """Convolution, batch norm, ReLU, pool, from elementary operations, task by task."""
+
+    def one(params: Mapping[str, Tensor], t: int, x: Tensor) -> Tensor:
+        for i, block in enumerate(net.blocks):
+            y = F.conv2d(x, params[f"blocks.{i}.weight"][t], stride=block.stride, padding=1)
+            centred = y - y.mean((0, 2, 3), keepdim=True)
+            y = centred * (centred.square().mean((0, 2, 3), keepdim=True) + 1e-5).rsqrt()
+            if block.gamma is not None:
+                y = y * params[f"blocks.{i}.gamma"][t].view(1, -1, 1, 1)
+            x = F.relu(y + params[f"blocks.{i}.beta"][t].view(1, -1, 1, 1))
+            x = x if net.strided else F.max_pool2d(x, 2)
+        return x.mean((2, 3)) if net.strided else x.flatten(1)
+
+    return lambda params, x: torch.stack([one(params, t, x[t]) for t in range(len(x))])
+
+
+def make(
+    kind: type[Conv4], scale: bool, batch: int, side: int = 32
+) -> tuple[Conv4, dict[str, Tensor], Tensor]:
+    torch.manual_seed(0)
+    net = kind((2, side, side + 1), channels=4, norm="batch", scale=scale).double()
+    params = {
+        name: (p.detach() + 0.3 * torch.randn(TASKS, *p.shape).double()).requires_grad_()
+        for name, p in net.named_parameters()
+    }
+    return net, params, torch.rand(TASKS, batch, 2, side, side + 1, dtype=torch.float64, requires_grad=True)
+
+
+def meta_gradient(
+    forward: Forward, params: dict[str, Tensor], x: Tensor, steps: int, second_order: bool
+) -> list[Tensor]:
+    """The features after some inner steps, and the outer gradient in every parameter and in the images."""
+    theta = params
+    for _ in range(steps):
+        out = forward(theta, x)
+        loss = (out - torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)).square().mean()
+        grads = torch.autograd.grad(loss, list(theta.values()), create_graph=second_order)
+        theta = {name: p - 0.1 * g for (name, p), g in zip(theta.items(), grads, strict=True)}
+    out = forward(theta, x)
+    outer = (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)).sum()
+    return [out.detach(), *torch.autograd.grad(outer, [*params.values(), x])]
+
+
+@NETS
+@pytest.mark.parametrize("scale", [False, True])
+@pytest.mark.parametrize("rows", [0, 10**9])  # one task after another; all as one product
+@pytest.mark.parametrize(
+    ("batch", "steps", "second_order"), [(1, 1, True), (3, 2, True), (3, 3, True), (3, 2, False)]
+)
+def test_every_engine_gives_the_textbook_s_gradients(
+    kind: type[Conv4],
+    scale: bool,
+    rows: int,
+    batch: int,
+    steps: int,
+    second_order: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conv4, "UNFOLDED_ROWS", rows)
+    net, params, x = make(kind, scale, batch)
+    expected = meta_gradient(textbook(net), params, x, steps, second_order)
+    got = meta_gradient(net.forward_tasks, params, x, steps, second_order)
+    for a, b in zip(got, expected, strict=True):
+        assert b.abs().max() > 1e-8, "a dead network agrees with anything"
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10 * float(b.abs().max()))
+
+
+@NETS
+@pytest.mark.parametrize("training", [False, True])
+def test_running_statistics_take_the_plain_loop(kind: type[Conv4], training: bool) -> None:
+    torch.manual_seed(0)
+    net = kind((1, 32, 32), channels=4, norm="running", scale=True).double().train(training)
+    x = torch.rand(TASKS, 3, 1, 32, 32, dtype=torch.float64)
+    params = {name: p.expand(TASKS, *p.shape) for name, p in net.named_parameters()}
+    expected = torch.stack([net(images) for images in x])
+    torch.testing.assert_close(net.forward_tasks(params, x), expected, rtol=0, atol=1e-12)
+
+
+@NETS
+def test_a_task_is_scored_alike_alone_and_among_others(kind: type[Conv4]) -> None:
+    net, params, x = make(kind, True, 3)
+    together = net.forward_tasks(params, x)
+    alone = [
+        net.forward_tasks({n: p[t : t + 1] for n, p in params.items()}, x[t : t + 1]) for t in range(TASKS)
+    ]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-12)
+
+
+@NETS
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 33, 40), (1, 16, 17)])
+def test_features_have_the_promised_length(kind: type[Conv4], shape: tuple[int, ...]) -> None:
+    net = kind(shape, norm="batch")
+    assert net(torch.rand(3, *shape)).shape == (3, net.features)
+    params = {name: p.expand(TASKS, *p.shape) for name, p in net.named_parameters()}
+    assert net.forward_tasks(params, torch.rand(TASKS, 3, *shape)).shape == (TASKS, 3, net.features)
+
+
+@NETS
+@pytest.mark.parametrize("shape", [(1, 15, 28), (1, 28, 15), (28, 28), (10,)])
+def test_inputs_that_cannot_be_halved_four_times_are_refused(
+    kind: type[Conv4], shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(UsageError, match="cannot read inputs"):
+        kind(shape)
+
+
+def test_parameters_have_the_names_that_records_hold() -> None:
+    names = [name for name, _ in Conv4((1, 28, 28)).named_parameters()]
+    assert names == [f"blocks.{i}.{p}" for i in range(4) for p in ("weight", "gamma", "beta")]
+    assert not any("gamma" in name for name, _ in Conv4Strided((1, 28, 28)).named_parameters())
