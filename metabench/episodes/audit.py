@@ -41,10 +41,9 @@ class LeakageAudit:
         """
         leaked = sorted(self.seen & set(drawn))
         if leaked:
-            held_out = len(set(drawn))
             raise LeakageError(
-                f"{len(leaked)} of the {held_out} classes in the {split} episodes were seen in meta-training, "
-                f"'{leaked[0]}' among them.",
+                f"{len(leaked)} of the {len(set(drawn))} classes in the {split} episodes were seen in "
+                f"meta-training, '{leaked[0]}' among them.",
                 hint="The splits of the data set must be disjoint; the scores of this cell mean nothing.",
             )
 

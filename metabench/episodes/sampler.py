@@ -7,15 +7,19 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from metabench.episodes.images import Gatherer
 from metabench.episodes.protocol import NWayKShot
 from metabench.episodes.types import TaskBatch
 from metabench.errors import ProtocolError
-from metabench.seeding import below, distinct_below, random_bits, shuffle_order, uniform
+from metabench.seeding import Ints, below, first_distinct, random_bits, shuffled, uniform
 
 DIGEST_CHUNK = 256
+AHEAD_EXAMPLES = 8192
+"""Examples drawn at once, ahead of those asked for: a few episodes cost as much to draw as a hundred."""
 
 
 class Pool(Protocol):
@@ -81,7 +85,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def fingerprint(self, indices: Tensor) -> bytes:
-        """Bytes that are another for every other drawing of these episodes."""
+        """Bytes that are another for every other drawing of these episodes, one episode after the other."""
 
     @abstractmethod
     def source_digest(self) -> str:
@@ -89,14 +93,14 @@ class Sampler(ABC):
 
     def range(self, start: int, stop: int) -> TaskBatch:
         """The episodes ``start`` to ``stop - 1``."""
-        return self.tasks(torch.arange(start, stop, device=self.device))
+        return self.tasks(torch.arange(start, stop))
 
     def digest(self, episodes: int) -> str:
         """The sha256 of the first ``episodes`` episodes: of the data and of everything drawn from them."""
         h = hashlib.sha256(repr((self.source_digest(), self.protocol)).encode())
         for start in range(0, episodes, DIGEST_CHUNK):
             stop = min(start + DIGEST_CHUNK, episodes)
-            h.update(self.fingerprint(torch.arange(start, stop, device=self.device)))
+            h.update(self.fingerprint(torch.arange(start, stop)))
         return h.hexdigest()
 
 
@@ -104,24 +108,35 @@ class Sampler(ABC):
 class Draw:
     """What was drawn for ``T`` episodes, before any image is touched.
 
+    The place of an example is its number in the pool, all rows one after the other.
+
     Args:
-        classes: int64 ``[T, ways]``, the class of the pool behind each label.
-        rows: int64 ``[T, ways]``, the row of the pool: the class, or one of its variants.
-        examples: int64 ``[T, ways, shots + queries]``, the support examples first.
-        query_order: int64 ``[T, ways * queries]``, the order that the queries come in.
+        classes: ``[T, ways]``, the class of the pool behind each label.
+        support: ``[T, ways * shots]``, the places of the support examples, class by class.
+        query: ``[T, ways * queries]``, the places of the query examples.
+        query_labels: ``[T, ways * queries]``.
     """
 
-    classes: Tensor
-    rows: Tensor
-    examples: Tensor
-    query_order: Tensor
+    classes: Ints
+    support: Ints
+    query: Ints
+    query_labels: Ints
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, tasks: slice) -> Draw:
+        """The episodes of a slice, as views."""
+        return Draw(self.classes[tasks], self.support[tasks], self.query[tasks], self.query_labels[tasks])
 
 
 class ClassSampler(Sampler):
     """Draws N-way K-shot episodes from a pool of labelled examples.
 
-    One index computation and one gather for a whole batch of episodes; no loop over examples. Queries come
-    in a random order, so that a method that sees them all at once learns nothing from their places.
+    One index computation and one gather for a whole batch of episodes; no loop over examples. The indices are
+    computed on the CPU for every device: to send them to a GPU takes less time than the hundred small kernels
+    that would compute them there. Queries come in a random order, so that a method that sees them all at once
+    learns nothing from their places.
 
     Raises:
         ProtocolError: the pool cannot give such episodes.
@@ -139,53 +154,70 @@ class ClassSampler(Sampler):
         super().__init__(protocol, key, device)
         protocol.check_pool(pool.classes, pool.examples, where=where)
         self.pool = pool
-        self._flat = pool.images.to(self.device).flatten(0, 1)
-        n, k, q = protocol.ways, protocol.shots, protocol.queries
-        labels = torch.arange(n, device=self.device)
-        self._support_labels = labels.repeat_interleave(k)
-        self._query_labels = labels.repeat_interleave(q)
+        self._images = Gatherer(pool.images.to(self.device).flatten(0, 1))
+        labels = torch.arange(protocol.ways, device=self.device)
+        self._support_labels = labels.repeat_interleave(protocol.shots)
+        self._ahead = self.draw(torch.arange(0))
+        self._ahead_start = 0
 
-    def draw(self, indices: Tensor) -> Draw:
-        """The classes and examples of these episodes."""
-        n, per_class = self.protocol.ways, self.protocol.per_class
-        have, queries = self.pool.examples, self.protocol.query_size
-        bits = random_bits(self.key, indices, 3 * n + n * have + queries)
-        which, order, variant, example, query = bits.split([n, n, n, n * have, queries], dim=1)
-        classes = distinct_below(which, self.pool.classes).gather(1, shuffle_order(order))
+    def draw(self, indices: Tensor, *, look: int = 2) -> Draw:
+        """The classes and examples of these episodes.
+
+        Args:
+            indices: int64 ``[T]``.
+            look: how many times as many random classes as ways to look at for different ones; it doubles
+                where they are too few.
+        """
+        n, k, q, have = self.protocol.ways, self.protocol.shots, self.protocol.queries, self.pool.examples
+        bits = random_bits(self.key, indices.cpu().numpy(), n * have + n + look * n)
+        example, variant, which = np.split(bits, [n * have, n * have + n], axis=1)
+        classes = first_distinct(below(which, self.pool.classes), n)
+        if classes is None:
+            return self.draw(indices, look=2 * look)
         rows = classes * self.pool.variants + below(variant, self.pool.variants)
-        examples = shuffle_order(example.view(-1, n, have))[..., :per_class]
-        return Draw(classes, rows, examples, shuffle_order(query))
+        # Examples are shuffled by the upper halves of their bits, queries by the lower halves of the same.
+        places = rows[..., None] * have + shuffled(example.reshape(-1, n, have), have)
+        order = shuffled(example[:, : n * q] << 32, n * q)
+        support, query = places[..., :k].reshape(-1, n * k), places[..., k : k + q].reshape(-1, n * q)
+        return Draw(classes, support, np.take_along_axis(query, order, axis=1), order // q)
 
     def tasks(self, indices: Tensor) -> TaskBatch:
         """The episodes with these indices; see :class:`Sampler`."""
-        k, count = self.protocol.shots, len(indices)
-        draw = self.draw(indices)
-        places = draw.rows.unsqueeze(-1) * self.pool.examples + draw.examples
-        support = places[..., :k].reshape(count, -1)
-        query = places[..., k:].reshape(count, -1).gather(1, draw.query_order)
-        return TaskBatch(
-            self._gather(support),
-            self._support_labels.expand(count, -1),
-            self._gather(query),
-            self._query_labels.expand(count, -1).gather(1, draw.query_order),
-            self.protocol.ways,
-            draw.classes,
-        )
+        return self._show(self.draw(indices))
+
+    def range(self, start: int, stop: int) -> TaskBatch:
+        """The episodes ``start`` to ``stop - 1``; fastest where each call begins where the last one ended."""
+        first = start - self._ahead_start
+        if first < 0 or stop - self._ahead_start > len(self._ahead):
+            ahead = max(stop, start + AHEAD_EXAMPLES // self.protocol.examples)
+            self._ahead, self._ahead_start, first = self.draw(torch.arange(start, ahead)), start, 0
+        return self._show(self._ahead[first : first + stop - start])
 
     def fingerprint(self, indices: Tensor) -> bytes:
         """The drawn indices as bytes; see :class:`Sampler`."""
         draw = self.draw(indices)
-        parts = (draw.rows, draw.examples, draw.query_order)
-        return b"".join(part.cpu().contiguous().numpy().tobytes() for part in parts)
+        drawn = np.concatenate([draw.support, draw.query, draw.query_labels], axis=1)
+        return drawn.astype("<i8").tobytes()
 
     def source_digest(self) -> str:
         """The sha256 of the pool."""
         return self.pool.digest
 
-    def _gather(self, places: Tensor) -> Tensor:
-        images = self._flat.index_select(0, places.flatten()).to(torch.float32)
-        # A product is the same bits on every device; CUDA divides by a scalar with its reciprocal anyway.
-        return images.mul_(1 / 255).view(*places.shape, *self._flat.shape[1:])
+    def _show(self, draw: Draw) -> TaskBatch:
+        x = self._images(self._send(np.concatenate([draw.support.ravel(), draw.query.ravel()])))
+        shape = self.pool.images.shape[2:]
+        return TaskBatch(
+            x[: draw.support.size].view(*draw.support.shape, *shape),
+            self._support_labels.repeat(len(draw), 1),
+            x[draw.support.size :].view(*draw.query.shape, *shape),
+            self._send(draw.query_labels),
+            self.protocol.ways,
+            self._send(draw.classes),
+        )
+
+    def _send(self, indices: Ints) -> Tensor:
+        # A copy on the CPU too: what an algorithm does to its labels must not reach the episodes drawn ahead.
+        return torch.from_numpy(indices).to(self.device, non_blocking=True, copy=True)
 
 
 class FamilySampler(Sampler):
@@ -230,7 +262,8 @@ class FamilySampler(Sampler):
 
     def fingerprint(self, indices: Tensor) -> bytes:
         """The drawn numbers as bytes; see :class:`Sampler`."""
-        return b"".join(part.contiguous().numpy().tobytes() for part in self.draw(indices))
+        drawn = torch.cat([part.flatten(1) for part in self.draw(indices)], dim=1)
+        return drawn.numpy().astype("<f8").tobytes()
 
     def source_digest(self) -> str:
         """What stands for the family's definition."""

@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
-import torch
 from torch import Tensor
 
+from metabench.episodes.images import gather
 from metabench.episodes.protocol import NWayKShot
 from metabench.episodes.sampler import Sampler
 from metabench.episodes.types import TaskBatch
 from metabench.errors import DivergedError
+from metabench.seeding import below
 
 CHUNK_EXAMPLES = 2048
 """Examples drawn in one go: enough to make the fixed cost of drawing small, few enough to stay in cache."""
@@ -61,7 +62,7 @@ class TaskStream:
     Args:
         draws: where the episodes come from.
         protocol: the shape of the test's episodes, which is the default shape.
-        budget: how many examples may be drawn; every support and query example counts once.
+        budget: how many examples may be drawn; every support and query example counts once, when it is given.
         on_step: called before each batch but the first, when the step on the one before is done.
         check_every: how many outer steps pass between looks at the loss; a look makes a GPU wait.
     """
@@ -87,11 +88,13 @@ class TaskStream:
         self._resumed: list[dict[str, Any]] = []
         self._positions: list[int] = []
         self._loops = 0
+        self._in_use: dict[int, int] = {}
+        self._side_by_side = False
 
     @property
     def progress(self) -> float:
-        """The share of the budget that is spent, 0 to 1: for schedules."""
-        return min(1.0, self.spent / self.budget)
+        """The share of the budget that is spent on steps that are done, 0 to 1: for schedules."""
+        return (self.spent - sum(self._in_use.values())) / self.budget
 
     @property
     def train_classes(self) -> int:
@@ -100,8 +103,12 @@ class TaskStream:
 
     @property
     def resumable(self) -> bool:
-        """Whether the algorithm said what a checkpoint must hold, by calling :meth:`keep`."""
-        return bool(self._kept)
+        """Whether the algorithm said what a checkpoint must hold, by calling :meth:`keep`.
+
+        Not where it draws from two loops side by side: when one moves on, nobody knows whether the batch of
+        the other has been learnt from.
+        """
+        return bool(self._kept) and not self._side_by_side
 
     def keep(self, thing: Kept) -> Kept:
         """Put an optimiser, a schedule or the like into every checkpoint.
@@ -156,15 +163,13 @@ class TaskStream:
         chunk = max(1, CHUNK_EXAMPLES // (tasks * protocol.examples))
         ready: TaskBatch | None = None
         first = self._positions[loop]
-        while self._affords(tasks * protocol.examples, share):
-            at = self._positions[loop]
+        for at in self._paid(loop, tasks * protocol.examples, share):
             if (at - first) % chunk == 0 or ready is None:
                 ready = sampler.range(at * tasks, (at + chunk) * tasks)
             place = (at - first) % chunk * tasks
             batch = ready[place : place + tasks]
             self._draws.saw(batch)
             yield batch
-            self._advance(loop, batch.examples)
 
     def examples(self, count: int, *, share: float = 1.0) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of single labelled examples of all training classes, until the budget is spent.
@@ -178,9 +183,8 @@ class TaskStream:
             ``0..train_classes-1``.
         """
         loop = self._open_loop()
-        while self._affords(count, share):
-            yield self._draws.labelled(loop, self._positions[loop] * count, count)
-            self._advance(loop, count)
+        for at in self._paid(loop, count, share):
+            yield self._draws.labelled(loop, at * count, count)
 
     def _open_loop(self) -> int:
         loop = self._loops
@@ -189,15 +193,23 @@ class TaskStream:
             self._positions.append(0)
         return loop
 
-    def _affords(self, examples: int, share: float) -> bool:
-        return self.spent + examples <= self.budget * share
-
-    def _advance(self, loop: int, examples: int) -> None:
-        self._positions[loop] += 1
-        self.steps += 1
-        self.spent += examples
-        if self._on_step is not None:
-            self._on_step(self)
+    def _paid(self, loop: int, examples: int, share: float) -> Iterator[int]:
+        """The number of each batch that the budget affords; it is paid for when it is given."""
+        limit = round(self.budget * share, 6)  # 0.29 * 100 is less than 29
+        try:
+            while self.spent + examples <= limit:
+                at = self._positions[loop]
+                self._positions[loop] += 1
+                self.spent += examples
+                self._in_use[loop] = examples
+                self._side_by_side |= len(self._in_use) > 1
+                yield at
+                del self._in_use[loop]
+                self.steps += 1
+                if self._on_step is not None:
+                    self._on_step(self)
+        finally:
+            self._in_use.pop(loop, None)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands and what was kept, for a checkpoint."""
@@ -227,6 +239,5 @@ def labelled_examples(images: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:
     """
     per_row = images.shape[1]
     flat = images.flatten(0, 1)
-    places = ((bits >> 32).bitwise_and_(0xFFFF_FFFF) * len(flat)) >> 32
-    x = flat.index_select(0, places).to(torch.float32).mul_(1 / 255)
-    return x, places // per_row
+    places = below(bits, len(flat)).to(images.device, non_blocking=True)
+    return gather(flat, places), places // per_row

@@ -1,0 +1,71 @@
+import pytest
+import torch
+from coded_pool import coded_pool
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metabench.episodes import ClassSampler, LeakageAudit, NWayKShot
+from metabench.errors import LeakageError
+
+
+def test_a_planted_leak_is_found_and_a_leaked_class_named() -> None:
+    pool = coded_pool(10, 4)
+    audit = LeakageAudit(pool.origins)
+    audit.saw(ClassSampler(pool, NWayKShot(5, 1, 1), 0).range(0, 20).classes)
+    with pytest.raises(LeakageError, match=r"1 of the 2 classes in the test episodes .* 'class 3'"):
+        audit.check(["class 3", "another"], split="test")
+
+
+def test_disjoint_classes_pass() -> None:
+    audit = LeakageAudit(["a", "b"])
+    audit.saw(torch.tensor([[0, 1]]))
+    audit.check(["c", "d"], split="test")
+
+
+def test_a_shared_class_that_was_not_drawn_is_no_leak() -> None:
+    audit = LeakageAudit(["a", "b", "c"])
+    audit.saw(torch.tensor([0, 2]))
+    audit.check(["b"], split="validation")
+
+
+def test_nothing_seen_leaks_nothing() -> None:
+    audit = LeakageAudit([])
+    audit.saw(torch.empty(3, 0, dtype=torch.int64))
+    audit.check(["a"], split="test")
+    assert audit.seen == set()
+
+
+@given(st.lists(st.lists(st.integers(0, 19), max_size=8), max_size=5), st.sets(st.integers(0, 29)))
+def test_a_leak_is_found_exactly_where_a_class_was_both_seen_and_drawn(
+    batches: list[list[int]], drawn: set[int]
+) -> None:
+    audit = LeakageAudit([f"c{i}" for i in range(20)])
+    for batch in batches:
+        audit.saw(torch.tensor(batch, dtype=torch.int64))
+    seen = {i for batch in batches for i in batch}
+    assert audit.seen == {f"c{i}" for i in seen}
+    held_out = [f"c{i}" for i in sorted(drawn)]
+    if seen & drawn:
+        with pytest.raises(LeakageError, match=f"^{len(seen & drawn)} of the {len(drawn)} classes"):
+            audit.check(held_out, split="test")
+    else:
+        audit.check(held_out, split="test")
+
+
+def test_a_turned_character_counts_as_the_character_it_was_made_from() -> None:
+    audit = LeakageAudit(["Greek/alpha", "Greek/alpha", "Greek/beta", "Greek/beta"])
+    audit.saw(torch.tensor([1]))
+    assert audit.seen == {"Greek/alpha"}
+    with pytest.raises(LeakageError, match="Greek/alpha"):
+        audit.check(["Greek/alpha"], split="test")
+    audit.check(["Greek/beta"], split="test")
+
+
+def test_the_state_of_an_audit_takes_what_was_seen_to_another() -> None:
+    audit = LeakageAudit(["a", "b", "c"])
+    audit.saw(torch.tensor([2]))
+    resumed = LeakageAudit(["a", "b", "c"])
+    resumed.load_state_dict(audit.state_dict())
+    resumed.saw(torch.tensor([0]))
+    assert resumed.seen == {"a", "c"}
+    assert audit.seen == {"c"}

@@ -1,0 +1,65 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metabench.episodes import NWayKShot
+from metabench.errors import ProtocolError
+
+
+@given(st.integers(2, 30), st.integers(1, 30), st.integers(1, 30))
+def test_an_episode_costs_its_support_and_query_examples(ways: int, shots: int, queries: int) -> None:
+    protocol = NWayKShot(ways, shots, queries)
+    assert protocol.support_size == ways * shots
+    assert protocol.query_size == ways * queries
+    assert protocol.examples == protocol.support_size + protocol.query_size == ways * protocol.per_class
+
+
+@given(st.integers(1, 30), st.integers(1, 30))
+def test_a_regression_episode_has_its_shots_and_queries_once(shots: int, queries: int) -> None:
+    protocol = NWayKShot(0, shots, queries)
+    assert (protocol.support_size, protocol.query_size) == (shots, queries)
+    assert protocol.examples == shots + queries
+
+
+@pytest.mark.parametrize("ways", [1, -1, -5])
+def test_one_way_and_negative_ways_cannot_be(ways: int) -> None:
+    with pytest.raises(ProtocolError, match=f"^{ways}-way"):
+        NWayKShot(ways, 1, 1)
+
+
+@pytest.mark.parametrize(("shots", "queries"), [(0, 1), (1, 0), (-2, 3)])
+def test_an_episode_without_support_or_query_cannot_be(shots: int, queries: int) -> None:
+    with pytest.raises(ProtocolError, match=f"{shots} shots and {queries} queries"):
+        NWayKShot(5, shots, queries)
+
+
+def test_with_changes_what_is_named_and_nothing_else() -> None:
+    protocol = NWayKShot(5, 1, 15)
+    assert protocol.with_() == protocol
+    assert protocol.with_(ways=20) == NWayKShot(20, 1, 15)
+    assert protocol.with_(shots=5, queries=10) == NWayKShot(5, 5, 10)
+    assert protocol.with_(ways=0) == NWayKShot(0, 1, 15)
+
+
+def test_a_changed_protocol_is_checked_again() -> None:
+    with pytest.raises(ProtocolError, match="1-way"):
+        NWayKShot(5, 1, 15).with_(ways=1)
+
+
+@given(st.integers(2, 9), st.integers(1, 5), st.integers(1, 5), st.integers(1, 9), st.integers(1, 10))
+def test_a_pool_is_refused_exactly_where_it_is_too_small(
+    ways: int, shots: int, queries: int, classes: int, examples: int
+) -> None:
+    protocol = NWayKShot(ways, shots, queries)
+    if ways <= classes and shots + queries <= examples:
+        protocol.check_pool(classes, examples, where="the pool")
+    else:
+        with pytest.raises(ProtocolError) as refused:
+            protocol.check_pool(classes, examples, where="the pool")
+        numbers = {ways, classes} if ways > classes else {shots, queries, shots + queries, examples}
+        assert all(str(number) in refused.value.message for number in numbers)
+        assert refused.value.hint
+
+
+def test_equal_protocols_print_alike_for_the_digest() -> None:
+    assert repr(NWayKShot(5, 1, 15)) == "NWayKShot(ways=5, shots=1, queries=15)"

@@ -1,0 +1,82 @@
+import torch
+from coded_pool import coded_pool
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metabench.episodes import ClassSampler, NWayKShot, Support, TaskBatch
+
+
+def some_batch(tasks: int = 4) -> TaskBatch:
+    return ClassSampler(coded_pool(6, 5), NWayKShot(3, 2, 3), 0).range(0, tasks)
+
+
+def test_a_batch_gives_its_episodes_one_by_one_in_order() -> None:
+    batch = some_batch(4)
+    tasks = list(batch)
+    assert len(tasks) == len(batch) == 4
+    assert torch.equal(torch.stack([task.support.x for task in tasks]), batch.support_x)
+    assert torch.equal(torch.stack([task.support.y for task in tasks]), batch.support_y)
+    assert torch.equal(torch.stack([task.query_x for task in tasks]), batch.query_x)
+    assert torch.equal(torch.stack([task.query_y for task in tasks]), batch.query_y)
+    assert {task.support.ways for task in tasks} == {3}
+
+
+@given(st.integers(0, 4), st.integers(0, 4))
+def test_a_slice_of_a_batch_is_a_view_of_those_episodes(start: int, stop: int) -> None:
+    batch = some_batch(4)
+    part = batch[start:stop]
+    assert len(part) == max(0, stop - start)
+    assert torch.equal(part.query_x, batch.query_x[start:stop])
+    assert torch.equal(part.classes, batch.classes[start:stop])
+    assert part.ways == 3
+    part.query_x.fill_(7)
+    assert (batch.query_x[start:stop] == 7).all()
+
+
+def test_a_batch_costs_every_support_and_query_example_once() -> None:
+    assert some_batch(4).examples == 4 * 3 * (2 + 3)
+
+
+def test_all_support_sets_together_have_a_leading_task_dimension() -> None:
+    support = some_batch(4).support
+    assert support.x.shape == (4, 6, 1, 2, 2)
+    assert support.one_hot.shape == (4, 6, 3)
+
+
+def test_one_hot_labels_are_one_at_the_label() -> None:
+    support = Support(torch.zeros(3, 1), torch.tensor([2, 0, 2]), 3)
+    assert support.one_hot.dtype == torch.float32
+    assert support.one_hot.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
+
+
+@given(st.integers(2, 5), st.integers(1, 4), st.integers(1, 3), st.integers(0, 1000))
+def test_class_means_are_the_means_of_each_class_in_one_task_and_in_many(
+    ways: int, shots: int, tasks: int, seed: int
+) -> None:
+    random = torch.Generator().manual_seed(seed)
+    y = torch.stack([torch.randperm(ways * shots, generator=random) % ways for _ in range(tasks)])
+    features = torch.randn(tasks, ways * shots, 6, generator=random, dtype=torch.float64)
+    expected = torch.stack(
+        [
+            torch.stack([f[labels == k].mean(0) for k in range(ways)])
+            for f, labels in zip(features, y, strict=True)
+        ]
+    )
+    together = Support(features, y, ways).class_means(features)
+    alone = Support(features[0], y[0], ways).class_means(features[0])
+    torch.testing.assert_close(together, expected)
+    torch.testing.assert_close(alone, expected[0])
+
+
+def test_class_means_weigh_uneven_classes_by_their_own_number() -> None:
+    support = Support(torch.zeros(3, 1), torch.tensor([0, 0, 1]), 2)
+    means = support.class_means(torch.tensor([[1.0], [3.0], [10.0]]))
+    assert means.tolist() == [[2.0], [10.0]]
+
+
+def test_a_batch_on_a_device_is_the_same_batch() -> None:
+    batch = some_batch()
+    moved = batch.to("cpu")
+    assert torch.equal(moved.support_x, batch.support_x)
+    assert torch.equal(moved.classes, batch.classes)
+    assert moved.ways == batch.ways

@@ -1,0 +1,96 @@
+"""Episodes drawn in a second, against the fastest form of learn2learn's task set over tensors in memory.
+
+Both sides give the same: 16 images of 28 x 28 for each class as float32 in 0..1, 1 of them in the support set
+and 15 in the query set, with int64 labels. learn2learn is given its images as float32 and its labels as Python
+integers from the beginning, and is not asked to shuffle the queries.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from metabench.datasets import ClassPool
+from metabench.episodes import ClassSampler, NWayKShot
+from metabench.episodes.sampler import AHEAD_EXAMPLES
+
+CLASSES, EXAMPLES = 1000, 20
+SHOTS, QUERIES = 1, 15
+BATCH_IMAGES = 1280
+"""Images in a batch of ours: 16 tasks of 5 ways or 4 of 20."""
+CALLS = AHEAD_EXAMPLES // BATCH_IMAGES
+"""Batches in a round: as many as are drawn ahead at once, so that no round goes without its share of drawing."""
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    random = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (CLASSES, EXAMPLES, 1, 28, 28), dtype=torch.uint8, generator=random)
+
+
+class InMemory(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    def __init__(self, images: Tensor) -> None:
+        self.images = images.flatten(0, 1) / 255
+        self.labels = torch.arange(CLASSES).repeat_interleave(EXAMPLES).tolist()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        return self.images[i], self.labels[i]
+
+
+Episode = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def learn2learn_task_set(l2l: ModuleType, images: Tensor, ways: int) -> Callable[[], Episode]:
+    dataset = l2l.data.MetaDataset(InMemory(images))
+    transforms: list[Any] = [
+        l2l.data.transforms.FusedNWaysKShots(dataset, n=ways, k=SHOTS + QUERIES),
+        l2l.data.transforms.LoadData(dataset),
+        l2l.data.transforms.RemapLabels(dataset),
+        l2l.data.transforms.ConsecutiveLabels(dataset),
+    ]
+    task_set = l2l.data.Taskset(dataset, transforms, num_tasks=-1)
+
+    def draw() -> Episode:
+        x, y = task_set.sample()
+        x, y = x.view(ways, SHOTS + QUERIES, 1, 28, 28), y.view(ways, SHOTS + QUERIES)
+        return x[:, :SHOTS], y[:, :SHOTS], x[:, SHOTS:], y[:, SHOTS:]
+
+    return draw
+
+
+@pytest.mark.parametrize(("ways", "least"), [(5, 20), (20, 35)])
+def test_episodes_are_drawn_so_many_times_as_fast_as_by_learn2learn(
+    ways: int, least: float, images: Tensor, l2l: ModuleType, race: Callable[..., float]
+) -> None:
+    pool = ClassPool(images.flatten(0, 0), tuple(map(str, range(CLASSES))))
+    sampler = ClassSampler(pool, NWayKShot(ways, SHOTS, QUERIES), key=0)
+    draw_peer = learn2learn_task_set(l2l, images, ways)
+    tasks = BATCH_IMAGES // sampler.protocol.examples
+    drawn = 0
+
+    def ours() -> int:
+        nonlocal drawn
+        for _ in range(CALLS):
+            sampler.range(drawn, drawn + tasks)
+            drawn += tasks
+        return CALLS * tasks
+
+    def peer() -> int:
+        for _ in range(40 // ways):
+            draw_peer()
+        return 40 // ways
+
+    batch = sampler.range(0, 1)
+    for mine, theirs in zip(
+        (batch.support_x, batch.support_y, batch.query_x, batch.query_y), draw_peer(), strict=True
+    ):
+        assert mine.dtype == theirs.dtype
+        assert mine.numel() == theirs.numel()
+    ratio = race(ours, peer)
+    assert ratio >= least
