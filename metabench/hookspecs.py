@@ -39,7 +39,7 @@ def metabench_metrics() -> Iterable[Any]:  # type: ignore[empty-body]
 
 @hookspec
 def metabench_suites() -> Iterable[Path]:  # type: ignore[empty-body]
-    """Paths of TOML files, each a suite with its benchmarks."""
+    """Paths of TOML files, each a suite with its benchmarks; the file is named as the suite."""
 
 
 @hookspec
@@ -49,4 +49,7 @@ def metabench_cell_started(cell: dict[str, Any]) -> None:
 
 @hookspec
 def metabench_cell_finished(record: dict[str, Any]) -> None:
-    """A cell has ended and its record is stored; ``record`` is that record. For trackers."""
+    """A cell has ended and its record is stored; ``record`` is that record. For trackers.
+
+    A cell that cannot even begin, because its plugin is broken, has a record and so has this call alone.
+    """

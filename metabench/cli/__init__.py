@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 import sys
+from typing import Any
 
 import click
 
 from metabench import __version__
 from metabench.errors import EXIT_INTERRUPTED, EXIT_USAGE, MetabenchError
+from metabench.quiet import close_stdout
 
-COMMANDS = ("run", "list", "plugins", "leaderboard", "data", "env")
+COMMANDS = ("run", "list", "plugins", "leaderboard", "compare", "data", "env", "new-plugin")
 
 
 class LazyGroup(click.Group):
@@ -25,7 +28,8 @@ class LazyGroup(click.Group):
         """The command of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"metabench.cli.{cmd_name}_command").command
+        module = f"metabench.cli.{cmd_name.replace('-', '_')}_command"
+        command: click.Command = importlib.import_module(module).command
         return command
 
 
@@ -50,15 +54,34 @@ def cli(ctx: click.Context, debug: bool, strict: bool, no_plugin: tuple[str, ...
         # The environment, because worker processes must leave out the same plugins.
         before = os.environ.get("METABENCH_NO_PLUGINS", "")
         os.environ["METABENCH_NO_PLUGINS"] = ",".join([*filter(None, [before]), *no_plugin])
-    if strict:
-        from metabench.plugins import installed_plugins
+    if strict and ctx.invoked_subcommand != "plugins":  # which shows them first
+        _check_plugins()
 
-        installed_plugins().check()
+
+@cli.result_callback()
+def _after(code: Any, /, *, strict: bool, **options: Any) -> Any:
+    """A plugin may also have broken since the command began."""
+    del options
+    if strict and not code:
+        _check_plugins()
+    return code
+
+
+def _check_plugins() -> None:
+    from metabench.plugins import installed_plugins
+
+    installed_plugins().check()
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and leave with the right exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        _main(sys.argv[1:] if arguments is None else arguments)
+    finally:
+        atexit.register(close_stdout)  # the last to be registered is the first to be called
+
+
+def _main(arguments: list[str]) -> None:
     try:
         code = cli.main(arguments, prog_name="metabench", standalone_mode=False)
     except click.ClickException as error:

@@ -27,11 +27,17 @@ def command() -> None:
 def list_(data: Path | None, as_json: bool) -> None:
     """List the data sets, and whether they are here."""
     from metabench.plugins import installed_plugins
+    from metabench.quiet import stdout_to_stderr
+    from metabench.registry import describe_error
 
     rows = []
     for spec in installed_plugins().registry.specs("dataset"):
-        dataset = spec.load()(root=data)
-        status = dataset.status() if hasattr(dataset, "status") else "embedded"
+        try:
+            with stdout_to_stderr():
+                dataset = spec.load()(root=data)
+                status = dataset.status() if hasattr(dataset, "status") else "embedded"
+        except Exception as error:  # a broken one must not hide the others
+            status = f"broken: {describe_error(error)}"
         rows.append({"name": spec.name, "version": spec.version, "status": status, "summary": spec.summary})
     if as_json:
         print_json(rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from metabench.errors import EXIT_CELL_FAILED, NothingSelected, ResultsError
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, ResultsError, UnknownName
 
 FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 
@@ -33,16 +33,29 @@ def command(
     records, unreadable = ResultsFolder(results).load()
     if benchmarks:
         names = sorted({r.benchmark.name for r in records})
-        chosen = match_names("benchmark", names, benchmarks)
+        try:
+            chosen = match_names("benchmark", names, benchmarks)
+        except UnknownName as error:
+            held = (
+                f"'{results}' holds records of {', '.join(names)}."
+                if names
+                else f"'{results}' holds no record."
+            )
+            raise UnknownName("benchmark", error.name, names, hint=held) from None
         records = [r for r in records if r.benchmark.name in chosen]
     board = leaderboard.build(records, quick=quick)
     for text in board.left_out:
         click.echo(f"left out: {text}", err=True)
     for file in unreadable:
         click.echo(f"left out: {file.path} {file.reason}", err=True)
-    if not board.rows and form != "json":
+    if unreadable:
+        click.echo(f"{len(unreadable)} file(s) among the records are none.", err=True)
+    if board.rows or form == "json":
+        click.echo(board.render(form))  # type: ignore[arg-type]
+    if unreadable and strict:
+        return EXIT_CELL_FAILED
+    if not board.rows:
         raise NothingSelected(
             f"'{results}' holds no record to rank.", hint="`metabench run --all` makes some."
         )
-    click.echo(board.render(form))  # type: ignore[arg-type]
-    return EXIT_CELL_FAILED if unreadable and strict else 0
+    return EXIT_OK

@@ -18,4 +18,6 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """Print rows as a table, with their keys as the heading."""
     from tabulate import tabulate
 
-    click.echo(tabulate([{k: str(v) for k, v in row.items()} for row in rows], headers="keys"))
+    click.echo(
+        tabulate([{k: str(v) for k, v in row.items()} for row in rows], headers="keys", disable_numparse=True)
+    )

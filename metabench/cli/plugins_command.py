@@ -14,8 +14,11 @@ from metabench.cli.output import print_json, print_table
 def command(as_json: bool) -> None:
     """Show every plugin: distribution, version, status, reason, and what it provides."""
     from metabench.plugins import installed_plugins
+    from metabench.suites.model import load_suites
 
-    infos = installed_plugins().infos
+    plugins = installed_plugins()
+    load_suites(plugins.registry)  # which tells of broken ones
+    infos = plugins.infos
     if as_json:
         print_json([asdict(info) for info in infos])
         return

@@ -20,7 +20,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--all", "everything", is_flag=True, help="Every installed algorithm.")
 @click.option("-a", "--algorithm", multiple=True, metavar="GLOB", help="These algorithms; may be repeated.")
 @click.option("-b", "--benchmark", multiple=True, metavar="GLOB", help="These benchmarks; may be repeated.")
-@click.option("--suite", metavar="NAME", help="The suite; `core` unless benchmarks are named.")
+@click.option(
+    "--suite",
+    metavar="NAME",
+    help="The suite, or a .toml file that is one; `core` unless benchmarks are named.",
+)
 @click.option(
     "--seeds", metavar="SEEDS", help="3 (three of them), 0,5,7 or 2-4; one seed is 7, with the comma."
 )
@@ -72,10 +76,10 @@ def _run(
     options: dict[str, Any] = {
         name: value if value is not None else getattr(file, name) for name, value in given.items()
     }
-    algorithm = algorithm or file.algorithm
-    benchmark = benchmark or file.benchmark
     if everything and algorithm:
         raise UsageError("--all and --algorithm exclude each other.", hint="--all means every algorithm.")
+    algorithm = algorithm or (() if everything else file.algorithm)
+    benchmark = benchmark or file.benchmark
     if not (everything or algorithm or benchmark or options["suite"]):
         raise UsageError(
             "nothing was asked for.",
@@ -101,6 +105,7 @@ def _execute(selection: Any, options: dict[str, Any], *, named: bool, dry_run: b
     from metabench.cli.progress import make_watcher
     from metabench.planning import plan
     from metabench.plugins import installed_plugins
+    from metabench.quiet import stdout_to_stderr
     from metabench.results import ResultsFolder
     from metabench.runner import Resources, check_device, run_planned
 
@@ -117,13 +122,14 @@ def _execute(selection: Any, options: dict[str, Any], *, named: bool, dry_run: b
     stored, unreadable = folder.load()
     for file in unreadable:
         console.print(f"ignored: {file.path} {file.reason}", markup=False, highlight=False, soft_wrap=True)
-    planned = plan(
-        plugins.registry,
-        selection,
-        stored,
-        data=resources.data,
-        broken={} if named else plugins.registry.broken,
-    )
+    with stdout_to_stderr():  # it calls code of plugins
+        planned = plan(
+            plugins.registry,
+            selection,
+            stored,
+            data=resources.data,
+            broken={} if named else plugins.registry.broken,
+        )
     if dry_run:
         rows = [_planned_row(p) for p in planned]
         if as_json:
@@ -133,7 +139,7 @@ def _execute(selection: Any, options: dict[str, Any], *, named: bool, dry_run: b
         return EXIT_OK
     todo = sum(p.state != "stored" for p in planned)
     console.print(f"{len(planned)} cells: {len(planned) - todo} stored, {todo} to run", highlight=False)
-    with make_watcher(console) as watcher:
+    with stdout_to_stderr(), make_watcher(console) as watcher:
         records = run_planned(planned, plugins, folder, resources, [watcher])
     if not todo:
         console.print("nothing to do: every cell is stored (--fresh runs them again).", highlight=False)
@@ -142,7 +148,8 @@ def _execute(selection: Any, options: dict[str, Any], *, named: bool, dry_run: b
     bad = [r for r in records if r.status not in ("ok", "skipped")]
     if bad:
         console.print(
-            f"{len(bad)} of {len(records)} cells did not end well; their records in '{folder.records}' say why.",
+            f"{len(bad)} of {len(records)} cells did not end well; "
+            f"their records in '{folder.records}' say why.",
             markup=False,
             highlight=False,
             soft_wrap=True,

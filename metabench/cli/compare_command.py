@@ -1,0 +1,137 @@
+"""``metabench compare``: the gate for a pull request."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from metabench.errors import (
+    EXIT_CELL_FAILED,
+    EXIT_NOTHING,
+    EXIT_OK,
+    EXIT_REGRESSION,
+    NothingSelected,
+    ResultsError,
+)
+
+if TYPE_CHECKING:
+    from metabench.compare import Comparison
+    from metabench.results import Record, Unreadable
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("compare")
+@click.argument("base", type=_PATH)
+@click.argument("new", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--markdown", type=_PATH, metavar="FILE", help="Write a summary for a pull request.")
+@click.option(
+    "--benchmark-json", type=_PATH, metavar="FILE", help="Write what github-action-benchmark reads."
+)
+@click.option(
+    "--min-effect",
+    default=0.01,
+    show_default=True,
+    help="The least effect that matters: 0.01 is a point of accuracy, or 1 % of another metric.",
+)
+@click.option("--alpha", default=0.05, show_default=True, help="The chance of any false alarm in the table.")
+@click.option("--require-baseline", is_flag=True, help="Exit with 2 where BASE is missing or empty.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
+def command(
+    base: Path,
+    new: Path,
+    *,
+    as_json: bool,
+    markdown: Path | None,
+    benchmark_json: Path | None,
+    min_effect: float,
+    alpha: float,
+    require_baseline: bool,
+    strict: bool,
+) -> int:
+    """Compare the records in NEW with those in BASE, cell by cell and episode by episode.
+
+    Exits with 3 where a cell is worse: a significant loss (paired permutation test over the frozen episodes,
+    Student's test over the seeds, Holm's correction) of at least the least effect, or a cell that was ok and
+    has failed; with 5 where BASE and NEW share nothing that can be compared. Time and memory only warn. Where
+    there is no baseline yet, that is said, and the exit code is 0.
+    """
+    from metabench.cli.output import print_json
+    from metabench.compare import benchmark_entries, compare, sentence, to_document, to_markdown, to_table
+
+    before, unreadable = _load_base(base, required=require_baseline)
+    after, damaged = _load_new(new)
+    notices = [f"'{base}' holds no baseline yet: nothing was compared."] if not before else []
+    unreadable += damaged
+    result = compare(before, after, min_effect=min_effect, alpha=alpha)
+    named = [f"{file.path} {file.reason}" for file in unreadable]
+    result = replace(result, left_out=[*result.left_out, *named])
+    if markdown is not None:
+        _write(markdown, to_markdown(result, notices=notices))
+    if benchmark_json is not None:
+        _write(benchmark_json, json.dumps(benchmark_entries(result), indent=1, allow_nan=False) + "\n")
+    for text in notices:
+        click.echo(f"notice: {text}", err=True)
+    for text in result.left_out:
+        click.echo(f"left out: {text}", err=True)
+    code = _exit_code(result, baseline=bool(before), damaged=strict and bool(unreadable))
+    if as_json:
+        print_json(to_document(result) | {"notices": notices, "exit_code": code})
+    else:
+        click.echo(f"{to_table(result)}\n\n{sentence(result)}")
+    return code
+
+
+def _load_base(path: Path, *, required: bool) -> tuple[list[Record], list[Unreadable]]:
+    from metabench.results import ResultsFolder
+
+    records, unreadable = ResultsFolder(path).load() if path.exists() else ([], [])
+    if unreadable and not records:
+        raise ResultsError(
+            f"none of the {len(unreadable)} file(s) in the baseline '{path}' is a record: "
+            f"{unreadable[0].path} {unreadable[0].reason}.",
+            hint="Make the baseline again with `metabench run`.",
+        )
+    if required and not records:
+        raise ResultsError(
+            f"there is no baseline in '{path}'.",
+            hint="Make one with `metabench run` and commit it, or leave --require-baseline out.",
+        )
+    return records, unreadable
+
+
+def _load_new(path: Path) -> tuple[list[Record], list[Unreadable]]:
+    from metabench.results import ResultsFolder
+
+    if not path.exists():
+        raise ResultsError(f"there is no results folder '{path}'.", hint="`metabench run` makes one.")
+    records, unreadable = ResultsFolder(path).load()
+    if not records:
+        raise NothingSelected(
+            f"'{path}' holds no record to compare, and {len(unreadable)} file(s) that are none.",
+            hint="`metabench run` makes some.",
+        )
+    return records, unreadable
+
+
+def _exit_code(result: Comparison, *, baseline: bool, damaged: bool) -> int:
+    if result.regressions:
+        return EXIT_REGRESSION
+    if damaged:
+        return EXIT_CELL_FAILED
+    if baseline and not result.compared:
+        return EXIT_NOTHING
+    return EXIT_OK
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(f"'{path}' cannot be written: {error.strerror or error}.") from error
