@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from metabench import leaderboard
+from metabench.errors import PluginError, ResultsError, UsageError
 from metabench.leaderboard import Leaderboard
 from metabench.planning import Selection, plan
 from metabench.plugins import installed_plugins
-from metabench.registry import Spec
+from metabench.registry import Registry, Spec
 from metabench.results import Record, ResultsFolder, Unreadable, Value
 from metabench.runner import Resources, Watcher, run_planned
 
@@ -44,7 +45,7 @@ class Results:
         """One row an episode: the cell, the episode's index, and its score by every metric that has one."""
         frames = []
         for record in self.records:
-            scores = {name: m.episodes for name, m in record.metrics.items() if m.episodes}
+            scores = {name: pd.Series(m.episodes) for name, m in record.metrics.items() if m.episodes}
             frame = pd.DataFrame(scores)
             frame.insert(0, "episode", range(len(frame)))
             frame.insert(0, "seed", record.seed)
@@ -70,9 +71,9 @@ class Results:
 
 
 def run(
-    algorithms: Iterable[str | type[Algorithm]] = (),
+    algorithms: Iterable[str | type[Algorithm]] | str | type[Algorithm] = (),
     *,
-    benchmarks: Iterable[str] = (),
+    benchmarks: Iterable[str] | str = (),
     suite: str = "",
     seeds: Iterable[int] = (0,),
     settings: Mapping[str, Mapping[str, Value]] | None = None,
@@ -90,10 +91,12 @@ def run(
         results.to_frame()
 
     Args:
-        algorithms: names, globs, or classes; by default every installed algorithm. With a class among
-            them the cells run in this process, one after the other: a worker could not import it.
+        algorithms: names, globs, or classes, or one of them alone; by default every installed algorithm.
+            With a class among them the cells run in this process, one after the other: a worker could not
+            import it.
         benchmarks: names or globs; by default all of the suite.
-        suite: the suite; by default ``core``, unless benchmarks are named.
+        suite: the suite, or the path of a ``.toml`` file that is one; by default ``core``, unless benchmarks
+            are named.
         seeds: the seeds.
         settings: hyper-parameters by algorithm.
         quick: shrink every benchmark, to see that things work.
@@ -107,15 +110,13 @@ def run(
     """
     plugins = installed_plugins()
     names: list[str] = []
-    classes = [a for a in algorithms if not isinstance(a, str)]
-    for algorithm in algorithms:
+    for algorithm in [algorithms] if isinstance(algorithms, (str, type)) else algorithms:
         if isinstance(algorithm, str):
             names.append(algorithm)
         else:
-            spec = Spec.of(algorithm).brought_by(algorithm.__module__)
-            names.append(plugins.registry.add("algorithm", spec, replacing=True))
-    if classes:
-        resources = Resources(**{**vars(resources), "in_process": True})
+            names.append(_add(plugins.registry, algorithm))
+            resources = replace(resources, in_process=True)
+    benchmarks = [benchmarks] if isinstance(benchmarks, str) else benchmarks
     folder = ResultsFolder(Path(results))
     stored, unreadable = folder.load()
     selection = Selection(
@@ -126,8 +127,29 @@ def run(
 
 
 def load_results(path: Path | str) -> Results:
-    """The records of a results folder."""
+    """The records of a results folder.
+
+    Raises:
+        ResultsError: there is no such folder.
+    """
+    if not Path(path).is_dir():
+        raise ResultsError(
+            f"there is no results folder '{path}'.",
+            hint="`metabench.run` and `metabench run --all` make one.",
+        )
     return Results(*ResultsFolder(Path(path)).load())
+
+
+def _add(registry: Registry, algorithm: type[Algorithm]) -> str:
+    """Register a class that only this process knows, and give the name it is listed under."""
+    try:
+        spec = Spec.of(algorithm)
+    except PluginError as error:
+        raise UsageError(
+            f"{algorithm!r} cannot be run: {error.message}.",
+            hint="Give names, or classes that derive from metabench.Algorithm and have a `name`.",
+        ) from error
+    return registry.add("algorithm", spec.brought_by(algorithm.__module__), replacing=True)
 
 
 def _cell_row(record: Record) -> dict[str, Any]:

@@ -13,9 +13,24 @@ def metabench_algorithms() -> list[Spec]:
     """The native algorithms."""
     at = "metabench.algorithms"
     return [
+        Spec("anil", f"{at}.anil:ANIL", "1", "MAML whose inner loop adapts the head only"),
+        Spec("cavia", f"{at}.cavia:CAVIA", "1", "Adapt a small context vector, the network is shared"),
+        Spec("finetune", f"{at}.finetune:FineTune", "1", "A classifier, and a new linear head for each task"),
+        Spec("finetune-cosine", f"{at}.finetune_cosine:FineTuneCosine", "1", "The same with cosine heads"),
+        Spec("fomaml", f"{at}.fomaml:FOMAML", "1", "MAML without second-order gradients"),
+        Spec("from-scratch", f"{at}.from_scratch:FromScratch", "1", "Train on each support set alone"),
         Spec("maml", f"{at}.maml:MAML", "1", "Learn an initialisation that a few gradient steps adapt"),
+        Spec("matchingnet", f"{at}.matchingnet:MatchingNet", "1", "Attention over the support set"),
+        Spec("meta-lstm", f"{at}.meta_lstm:MetaLSTM", "1", "Learn the optimiser, an LSTM"),
+        Spec("meta-sgd", f"{at}.meta_sgd:MetaSGD", "1", "Learn the initialisation and every learning rate"),
+        Spec("multi-task", f"{at}.multi_task:MultiTask", "1", "Train jointly on all tasks, then fine-tune"),
         Spec("nearest-mean", f"{at}.nearest_mean:NearestMean", "1", "Nearest class mean in pixel space"),
         Spec("protonet", f"{at}.protonet:ProtoNet", "1", "Distance to the mean embedding of each class"),
+        Spec("r2d2", f"{at}.r2d2:R2D2", "1", "Ridge regression in closed form on the embedding"),
+        Spec("random", f"{at}.random_guess:RandomGuess", "1", "Chance"),
+        Spec("relationnet", f"{at}.relationnet:RelationNet", "1", "A learned comparison of embedded maps"),
+        Spec("reptile", f"{at}.reptile:Reptile", "1", "Move the initialisation to where training leads"),
+        Spec("task-embedding", f"{at}.task_embedding:TaskEmbedding", "1", "A task vector makes the learner"),
     ]
 
 
@@ -36,6 +51,7 @@ def metabench_backbones() -> list[Spec]:
     at = "metabench.backbones"
     return [
         Spec("conv4", f"{at}.conv4:Conv4", "1", "Four convolutional blocks with max pools"),
+        Spec("conv4-maps", f"{at}.conv4_maps:Conv4Maps", "1", "Four convolutional blocks, two max pools"),
         Spec("conv4-strided", f"{at}.conv4:Conv4Strided", "1", "Four convolutional blocks with stride 2"),
         Spec("mlp", f"{at}.mlp:MLP", "1", "Fully connected, 40-40 by default"),
     ]
@@ -47,8 +63,13 @@ def metabench_metrics() -> list[Spec]:
     at = "metabench.metrics"
     return [
         Spec("accuracy", f"{at}.accuracy:Accuracy", "1", "Share of queries classified rightly"),
-        Spec("cost", f"{at}.cost:Cost", "1", "Milliseconds, memory and parameters"),
+        Spec("adaptation", f"{at}.adaptation:Adaptation", "1", "Score against inner steps and against shots"),
+        Spec("adversarial", f"{at}.adversarial:Adversarial", "1", "Accuracy under attack and poisoning"),
+        Spec("cost", f"{at}.cost:Cost", "1", "Milliseconds, memory, parameters and FLOPs"),
         Spec("mse", f"{at}.mse:MeanSquaredError", "1", "Mean squared error over the queries"),
+        Spec("noise", f"{at}.noise:Noise", "1", "Score lost to wrong labels and spoiled inputs"),
+        Spec("shift", f"{at}.shift:Shift", "1", "Score lost to rotation, scale and inverted ink"),
+        Spec("transduction", f"{at}.transduction:Transduction", "1", "Whether queries help each other"),
     ]
 
 

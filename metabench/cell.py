@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import importlib.metadata
+import inspect
+import json
 import math
-import random
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from metabench.algorithms.base import Algorithm, Value, resolve_hyperparameters
-from metabench.errors import CellFailed, MetabenchError, NotApplicable, PluginError
+from metabench.errors import CellFailed, DivergedError, MetabenchError, NotApplicable, PluginError, UsageError
 from metabench.memory import keep_freed_memory
 from metabench.metrics.base import EpisodeMetric, Measurement, Metric
 from metabench.provenance import environment
+from metabench.randomness import random_state_kept, seed_everything
 from metabench.registry import Registry, Spec
-from metabench.results import AlgorithmId, MetricResult, Record, Status, digest_of
+from metabench.results import AlgorithmId, MetricResult, Record, Status, digest_of, now
 from metabench.seeding import make_key
 from metabench.stats import t_interval
 from metabench.suites.model import Benchmark
@@ -98,14 +98,36 @@ def hyperparameters_of(
 
     Raises:
         UsageError: an override cannot be.
+        PluginError: a default is not a number, text or bool.
     """
     problem = tasks.problem(registry)
     chosen = {k: v for k, v in overrides.items() if k != BUDGET}
     values = resolve_hyperparameters(cls, problem, chosen)
-    recipe_budget = int(values.pop(BUDGET, 0))
-    budget = int(overrides.get(BUDGET, recipe_budget)) or tasks.benchmark.budget
-    values[BUDGET] = min(budget, tasks.benchmark.budget)
+    budget = _budget(cls.name, overrides.get(BUDGET, values.pop(BUDGET, 0)))
+    values[BUDGET] = min(budget or tasks.benchmark.budget, tasks.benchmark.budget)
+    given: dict[str, object] = dict(values)
+    for name, value in given.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{cls.name}.{name} = {value} is not a finite number.")
+        if not isinstance(value, (bool, int, float, str)):
+            has = "no default" if value is inspect.Parameter.empty else f"the value {value!r}"
+            raise PluginError(
+                f"hyper-parameter '{name}' of '{cls.name}' has {has}; it must be a bool, int, float or str"
+            )
     return values
+
+
+def _budget(algorithm: str, value: Value) -> int:
+    try:
+        budget = int(str(value))
+    except ValueError:
+        budget = -1
+    if budget < 0:
+        raise UsageError(
+            f"{algorithm}.{BUDGET} = {value!r} is not a number of examples.",
+            hint="0 means the budget of the benchmark.",
+        )
+    return budget
 
 
 def identify(cell: Cell, spec: Spec, tasks: BenchmarkTasks, registry: Registry) -> Identity:
@@ -113,17 +135,18 @@ def identify(cell: Cell, spec: Spec, tasks: BenchmarkTasks, registry: Registry) 
 
     Raises:
         UsageError: a hyper-parameter cannot be.
-        PluginError: the algorithm cannot be imported.
+        PluginError: the algorithm cannot be imported, or is none.
     """
-    cls: type[Algorithm] = spec.load()
+    cls = _algorithm_class(spec)
+    values = hyperparameters_of(cls, tasks, registry, cell.overrides)
     algorithm = AlgorithmId(
         name=spec.name,
-        version=cls.version,
+        version=str(cls.version),
         distribution=spec.distribution,
         distribution_version=_distribution_version(spec.distribution),
-        library=cls.library,
-        hyperparameters=hyperparameters_of(cls, tasks, registry, cell.overrides),
-        overrides=cell.overrides,
+        library=str(cls.library or ""),
+        hyperparameters=values,
+        overrides={name: values[name] for name in cell.overrides},  # as they were read: 0.10 is 0.1
     )
     key = digest_of(
         {
@@ -137,30 +160,47 @@ def identify(cell: Cell, spec: Spec, tasks: BenchmarkTasks, registry: Registry) 
     return Identity(algorithm, tasks.data_digest, key)
 
 
+def _algorithm_class(spec: Spec) -> type[Algorithm]:
+    cls = spec.load()
+    if not (isinstance(cls, type) and issubclass(cls, Algorithm)):
+        raise PluginError(
+            f"'{spec.name}' of '{spec.distribution}' does not derive from metabench.Algorithm: it is {cls!r}"
+        )
+    return cls
+
+
 def run_cell(
     cell: Cell,
     registry: Registry,
     conditions: Conditions = Conditions(),
     report: Report = lambda event: None,
+    *,
+    key: str = "",
 ) -> Record:
     """Meta-train and meta-test one algorithm on one benchmark with one seed.
 
     Whatever goes wrong becomes the status of the record; only a KeyboardInterrupt leaves this function.
+
+    Args:
+        cell: the cell.
+        registry: what is installed.
+        conditions: how it is run.
+        report: takes its events.
+        key: its key, which stands in the record also where the cell fails before it is worked out.
     """
-    started = _now()
     keep_freed_memory()
-    torch.set_num_threads(conditions.threads)
     record = Record(
-        key="0" * 64,
+        key=key or "0" * 64,
         algorithm=AlgorithmId(name=cell.algorithm, overrides=cell.overrides),
         benchmark=cell.benchmark,
         seed=cell.seed,
-        status="ok",
-        started=started,
+        status="failed",
+        started=now(),
     )
-    with _as_status(record), _deterministic():
+    with _as_status(record), _settings(conditions.threads), random_state_kept():
         _run(cell, registry, conditions, report, record)
-    record.finished = _now()
+        record.status = "ok"
+    record.finished = now()
     return record
 
 
@@ -178,7 +218,7 @@ def _run(cell: Cell, registry: Registry, conditions: Conditions, report: Report,
 
     values = dict(identity.algorithm.hyperparameters)
     budget = int(values.pop(BUDGET))
-    _seed_everything(make_key("cell", benchmark.title, cell.seed))
+    seed_everything(make_key("cell", benchmark.title, cell.seed))
     cls: type[Algorithm] = spec.load()
     algorithm = cls(tasks.problem(registry), **values).to(device)
 
@@ -197,7 +237,10 @@ def _run(cell: Cell, registry: Registry, conditions: Conditions, report: Report,
         checkpoint=conditions.checkpoint,
         report=lambda done, score: report({"phase": "train", "done": done, "total": budget, "score": score}),
     )
-    record.training = trainer.run()
+    try:
+        trainer.run()
+    finally:
+        record.training = trainer.training
 
     def on_episode(done: int, parts: list[Predictions]) -> None:
         score = sum(map(sum, map(main.scores, parts))) / done
@@ -210,6 +253,7 @@ def _run(cell: Cell, registry: Registry, conditions: Conditions, report: Report,
     record.episode_digest = sampler.digest(benchmark.test_episodes)
     for name, metric in metrics.items():
         record.metrics[name] = _result(metric, metric.measure(trial))
+        trial.restore()
     if trial.leaked_state:
         record.notes.append(f"adaptation changed {', '.join(sorted(trial.leaked_state))}; it was put back")
 
@@ -218,16 +262,23 @@ def _validate(algorithm: Algorithm, tasks: BenchmarkTasks, metric: EpisodeMetric
     """The mean score on the meta-validation episodes."""
     trial = Trial(algorithm, tasks.held_out("validation"), tasks.benchmark.validation_episodes)
     scores = metric.scores(trial.predictions())
-    return sum(scores) / len(scores)
+    return math.fsum(scores) / len(scores)
 
 
 def _result(metric: Metric, found: Measurement) -> MetricResult:
     result = MetricResult(
-        version=metric.version, direction=metric.direction, unit=metric.unit, values=found.values
+        version=str(metric.version), direction=metric.direction, unit=metric.unit, values=found.values
     )
+    try:
+        json.dumps(found.values, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CellFailed(f"metric '{metric.name}' gave values that a record cannot hold: {error}.") from error
     if found.episodes:
-        result.episodes = found.episodes
-        mean, half_width = t_interval(found.episodes)
+        result.episodes = [float(score) for score in found.episodes]
+        if not all(map(math.isfinite, result.episodes)):
+            bad = next(i for i, score in enumerate(result.episodes) if not math.isfinite(score))
+            raise DivergedError(f"the {metric.name} of episode {bad} is {result.episodes[bad]}.")
+        mean, half_width = t_interval(result.episodes)
         result.mean, result.ci95 = mean, None if math.isnan(half_width) else half_width
     return result
 
@@ -245,6 +296,8 @@ def _as_status(record: Record) -> Iterator[None]:
         _fail(record, "failed", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
         _fail(record, "out-of-memory", f"{type(error).__name__}: {error}")
+    except SystemExit as error:
+        _fail(record, "failed", f"it called sys.exit({error.code!r})")
     except Exception as error:
         _fail(record, "failed", f"{type(error).__name__}: {error}")
 
@@ -255,21 +308,17 @@ def _fail(record: Record, status: Status, reason: str) -> None:
 
 
 @contextlib.contextmanager
-def _deterministic() -> Iterator[None]:
+def _settings(threads: int) -> Iterator[None]:
     """The same bits from the same inputs, also on a GPU where it can; put back afterwards."""
     cudnn = torch.backends.cudnn
-    before = cudnn.deterministic, cudnn.benchmark
+    before = cudnn.deterministic, cudnn.benchmark, torch.get_num_threads()
     cudnn.deterministic, cudnn.benchmark = True, False
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
-        cudnn.deterministic, cudnn.benchmark = before
-
-
-def _seed_everything(key: int) -> None:
-    torch.manual_seed(key)
-    random.seed(key)
-    np.random.seed(key & 0xFFFF_FFFF)
+        cudnn.deterministic, cudnn.benchmark = before[:2]
+        torch.set_num_threads(before[2])
 
 
 def _distribution_version(distribution: str) -> str:
@@ -277,7 +326,3 @@ def _distribution_version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return ""
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

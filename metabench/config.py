@@ -14,6 +14,8 @@ from metabench.errors import ConfigError, UsageError
 
 Value = bool | int | float | str
 
+MOST_SEEDS = 10_000
+
 
 class RunConfig(BaseModel):
     """What ``metabench run`` can be told in a file.
@@ -60,16 +62,23 @@ def read_config(path: Path) -> RunConfig:
         config = RunConfig.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            raise _unknown_key(path, key) from error
+            raise _unknown_key(path, str(first["loc"][0])) from error
+        if first["loc"][0] == "set":
+            place = ".".join(map(str, first["loc"][:3]))
+            raise ConfigError(
+                f"configuration file '{path}': {place} = {first['input']!r} cannot be.",
+                hint="Hyper-parameters stand in tables [set.ALGORITHM]: numbers, text, true or false.",
+            ) from error
+        key = ".".join(map(str, first["loc"]))
         raise ConfigError(
             f"configuration file '{path}': {key} = {first['input']!r} cannot be: {first['msg']}."
         ) from error
-    inside = {"results": config.results, "data": config.data}
-    return config.model_copy(
-        update={name: path.parent / place for name, place in inside.items() if place is not None}
-    )
+    here: dict[str, Any] = {"results": config.results, "data": config.data}
+    if config.suite is not None and config.suite.endswith(".toml"):
+        here["suite"] = config.suite
+    update = {name: path.parent / place for name, place in here.items() if place is not None}
+    return config.model_copy(update=update | ({"suite": str(update["suite"])} if "suite" in update else {}))
 
 
 def _unknown_key(path: Path, key: str) -> ConfigError:
@@ -91,8 +100,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     Raises:
         UsageError: it is none of these.
     """
-    if re.fullmatch(r"[1-9]\d{0,5}", text):
-        return tuple(range(int(text)))
+    if re.fullmatch(r"[1-9]\d{0,8}", text):
+        text = f"0-{int(text) - 1}"
     seeds: list[int] = []
     for part in text.removesuffix(",").split(","):
         match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part.strip())
@@ -101,7 +110,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
                 f"--seeds '{text}' cannot be read.",
                 hint="Give a number of seeds (3), a list (0,5,7), a range (2-4), or one seed (7,).",
             )
-        seeds.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+        named = range(int(match[1]), int(match[2] or match[1]) + 1)
+        if len(named) > MOST_SEEDS:
+            raise UsageError(
+                f"--seeds '{text}' names {len(named):,} seeds.", hint=f"{MOST_SEEDS:,} are the most."
+            )
+        seeds.extend(named)
     return tuple(dict.fromkeys(seeds))
 
 

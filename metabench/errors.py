@@ -67,6 +67,7 @@ class UnknownName(UsageError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
+        self.name = name
         names = sorted(known)
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
         guess = f" Did you mean '{close[0]}'?" if close else ""

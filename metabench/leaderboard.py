@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -100,6 +101,8 @@ class Leaderboard:
         parts = []
         for benchmark, rows in _by_benchmark(self.rows):
             body = [_cells(row) for row in rows]
+            if form == "markdown":
+                body = [{name: text.replace("|", "\\|") for name, text in cells.items()} for cells in body]
             heading = _heading(form, benchmark, rows[0])
             parts.append(f"{heading}\n{tabulate(body, headers='keys', tablefmt=style)}")
         return "\n\n".join(parts)
@@ -122,7 +125,7 @@ def build(records: Iterable[Record], *, quick: bool = False) -> Leaderboard:
         left_out.append(f"{len(records) - len(kept)} --quick record(s), which never enter a leaderboard")
     latest = _latest(kept)
     if len(latest) < len(kept):
-        left_out.append(f"{len(kept) - len(latest)} record(s) that a later one of the same cell replaces")
+        left_out.append(f"{len(kept) - len(latest)} record(s) that later ones of the same algorithm replace")
     _check_same(latest)
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in latest:
@@ -132,17 +135,25 @@ def build(records: Iterable[Record], *, quick: bool = False) -> Leaderboard:
 
 
 def _latest(records: Sequence[Record]) -> list[Record]:
-    """The newest record of each cell; one that went well before one that did not."""
-    newest: dict[tuple[str, str, str, int], Record] = {}
-    for record in records:
-        place = (record.benchmark.title, record.algorithm.distribution, record.algorithm.label, record.seed)
-        if record.status != "ok":
-            place = (record.benchmark.title, "", record.algorithm.label, record.seed)
-        known = newest.get(place)
-        if known is None or record.finished >= known.finished:
-            newest[place] = record
-    well = {(b, label, s) for (b, _, label, s), r in newest.items() if r.status == "ok"}
-    return [r for (b, _, label, s), r in newest.items() if r.status == "ok" or (b, label, s) not in well]
+    """The newest record of each cell; one that went well before one that did not.
+
+    The seeds of a row must be seeds of one thing: those that ran with another version, other hyper-parameters
+    or other data than the newest are left out.
+    """
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r.status == "ok", r.finished)):
+        groups.setdefault((record.benchmark.title, record.algorithm.label), []).append(record)
+    kept: list[Record] = []
+    for group in groups.values():
+        newest = group[-1]
+        same = [r for r in group if r.status != "ok" or _made_of(r) == _made_of(newest)]
+        kept += {record.seed: record for record in same}.values()
+    return kept
+
+
+def _made_of(record: Record) -> tuple[object, ...]:
+    algorithm = record.algorithm
+    return algorithm.distribution, algorithm.version, algorithm.hyperparameters, record.data_digest
 
 
 def _check_same(records: Iterable[Record]) -> None:
@@ -259,7 +270,7 @@ def _heading(form: Format, benchmark: str, row: Row) -> str:
         case "markdown":
             return f"### {text}\n"
         case "html":
-            return f"<h3>{text}</h3>"
+            return f"<h3>{html.escape(text)}</h3>"
         case "latex":
             return f"% {text}"
         case _:

@@ -1,8 +1,11 @@
-"""Keep freed memory in the process, where the next training step can have it back."""
+"""The memory of this process: how much it took at most, and keeping what it frees."""
 
 from __future__ import annotations
 
 import ctypes
+import resource
+import sys
+from pathlib import Path
 
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
@@ -27,3 +30,16 @@ def keep_freed_memory() -> bool:
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, _PAD_BYTES))
     told = [bool(mallopt(option, value)) for option, value in settings]
     return all(told)
+
+
+def peak_process_mb() -> float:
+    """The most memory that this process has had, in MiB."""
+    try:
+        # Linux hands ru_maxrss on to a child, through exec as well: a worker would report its parent's peak.
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    except OSError:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

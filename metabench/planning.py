@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from metabench.cell import Cell, identify
-from metabench.errors import NothingSelected, PluginError, UsageError
-from metabench.registry import Registry, match_names
+from metabench.errors import ConfigError, MetabenchError, NothingSelected, PluginError, UsageError
+from metabench.metrics.base import EpisodeMetric
+from metabench.registry import Registry, describe_error, match_names
 from metabench.results import FINAL, AlgorithmId, Record, Value, digest_of
 from metabench.suites.model import Benchmark, collect_benchmarks, load_suites, read_suite
 from metabench.tasks import BenchmarkTasks, open_dataset
@@ -32,6 +33,7 @@ class Planned:
         why: the reason in words.
         record: the record, where it is stored.
         broken: why the plugin that brings its algorithm cannot be used; such a cell is never run.
+        fresh: start from the beginning, whatever checkpoint there is.
     """
 
     cell: Cell
@@ -40,6 +42,7 @@ class Planned:
     why: str
     record: Record | None = None
     broken: str = ""
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Selection:
     Args:
         algorithms: globs; empty means every installed algorithm.
         benchmarks: globs over the benchmarks of the suite, or of all suites where none is named.
-        suite: the name of a suite; by default ``core``, unless benchmarks are named.
+        suite: the name of a suite, or the path of a ``.toml`` file that is one; by default ``core``, unless
+            benchmarks are named.
         seeds: the seeds.
         settings: hyper-parameters chosen by hand, by algorithm.
         quick: shrink every benchmark.
@@ -74,6 +78,8 @@ def select_benchmarks(registry: Registry, selection: Selection) -> list[Benchmar
     """
     if not selection.suite and selection.benchmarks:
         known = collect_benchmarks(load_suites(registry).values())
+    elif selection.suite.endswith(".toml"):
+        known = collect_benchmarks([read_suite(Path(selection.suite))])
     else:
         path = registry.get("suite", selection.suite or DEFAULT_SUITE).load()
         known = collect_benchmarks([read_suite(path)])
@@ -81,6 +87,22 @@ def select_benchmarks(registry: Registry, selection: Selection) -> list[Benchmar
     if selection.benchmarks:
         names = match_names("benchmark", names, selection.benchmarks)
     return [known[name].quickened() if selection.quick else known[name] for name in names]
+
+
+def check_names(registry: Registry, benchmark: Benchmark) -> None:
+    """Raise an error where a benchmark names what nobody brings, or cannot rank.
+
+    Raises:
+        UnknownName: there is no such metric or backbone.
+        ConfigError: its first metric has no score for each episode.
+    """
+    registry.get("backbone", benchmark.backbone)
+    specs = [registry.get("metric", name) for name in benchmark.metrics]
+    if not issubclass(specs[0].load(), EpisodeMetric):
+        raise ConfigError(
+            f"benchmark '{benchmark.name}' cannot be ranked by '{specs[0].name}', which scores no episodes.",
+            hint="Put another metric first.",
+        )
 
 
 def select_algorithms(registry: Registry, selection: Selection) -> list[str]:
@@ -128,13 +150,14 @@ def plan(
     """
     algorithms = select_algorithms(registry, selection)
     benchmarks = select_benchmarks(registry, selection)
+    seeds = tuple(dict.fromkeys(selection.seeds))
     if not (algorithms and benchmarks and selection.seeds):
         raise NothingSelected(
             "no cell was selected.", hint="`metabench list algorithms` shows what there is."
         )
     by_key: dict[str, Record] = {}
     by_place: dict[tuple[object, ...], Record] = {}
-    for record in stored:
+    for record in sorted(stored, key=lambda r: r.finished):
         known = by_key.get(record.key)
         if known is None or known.status not in FINAL:
             by_key[record.key] = record
@@ -142,18 +165,19 @@ def plan(
 
     planned: list[Planned] = []
     for benchmark in benchmarks:
+        check_names(registry, benchmark)
+    for benchmark in benchmarks:
         opened(benchmark.dataset)
         dataset = open_dataset(registry, benchmark.dataset, data, benchmark.dataset_options)
         tasks = BenchmarkTasks(benchmark, dataset, torch.device("cpu"))
         tasks.check()
         for name in algorithms:
             overrides = dict((selection.settings or {}).get(name, {}))
-            for seed in selection.seeds:
-                cell = Cell(name, benchmark, seed, overrides)
-                planned.append(_plan_cell(cell, tasks, registry, by_key, by_place, fresh=selection.fresh))
+            cells = [Cell(name, benchmark, seed, overrides) for seed in seeds]
+            planned += [_plan_cell(cell, tasks, registry, by_key, by_place) for cell in cells]
         for name, reason in (broken or {}).items():
-            planned.extend(_broken(Cell(name, benchmark, s, {}), reason) for s in selection.seeds)
-    return planned
+            planned.extend(_broken(Cell(name, benchmark, seed, {}), reason) for seed in seeds)
+    return [_again(p) for p in planned] if selection.fresh else planned
 
 
 def _plan_cell(
@@ -162,25 +186,34 @@ def _plan_cell(
     registry: Registry,
     by_key: Mapping[str, Record],
     by_place: Mapping[tuple[object, ...], Record],
-    *,
-    fresh: bool,
 ) -> Planned:
     try:
         identity = identify(cell, registry.get("algorithm", cell.algorithm), tasks, registry)
     except PluginError as error:
         return _broken(cell, error.message)
-    label = AlgorithmId(name=cell.algorithm, overrides=cell.overrides).label
+    except MetabenchError:
+        raise
+    except Exception as error:  # its class can do anything when it is looked at
+        return _broken(cell, f"'{cell.algorithm}' cannot be used: {describe_error(error)}")
+    cell = replace(cell, overrides=identity.algorithm.overrides)
     record = by_key.get(identity.key)
     if record is not None and record.status in FINAL:
-        if fresh:
-            return Planned(cell, identity.key, "stale", "asked for again with --fresh")
+        if record.benchmark != cell.benchmark:
+            return Planned(cell, identity.key, "stale", _redefined(record.benchmark, cell.benchmark))
         return Planned(cell, identity.key, "stored", "its record is there", record)
     if record is not None:
         return Planned(cell, identity.key, "new", f"the last attempt ended as {record.status}")
-    other = by_place.get(_place(label, cell.benchmark, cell.seed))
+    other = by_place.get(_place(identity.algorithm.label, cell.benchmark, cell.seed))
     if other is not None and other.status in FINAL:
         return Planned(cell, identity.key, "stale", _difference(other, cell.benchmark, identity.algorithm))
     return Planned(cell, identity.key, "new", "there is no record of it")
+
+
+def _again(planned: Planned) -> Planned:
+    """The same, run from the beginning whatever is stored."""
+    if planned.state != "stored":
+        return replace(planned, fresh=True)
+    return replace(planned, state="stale", why="asked for again with --fresh", record=None, fresh=True)
 
 
 def _broken(cell: Cell, reason: str) -> Planned:
@@ -190,6 +223,13 @@ def _broken(cell: Cell, reason: str) -> Planned:
 
 def _place(label: str, benchmark: Benchmark, seed: int) -> tuple[object, ...]:
     return (label, benchmark.name, benchmark.quick, seed)
+
+
+def _redefined(was: Benchmark, now: Benchmark) -> str:
+    """What was changed in a benchmark without raising its version."""
+    old, new = was.model_dump(), now.model_dump()
+    changed = "; ".join(f"{k} was {old[k]} and is {new[k]}" for k in old if old[k] != new[k])
+    return f"the benchmark was changed and is version {now.version} still: {changed}"
 
 
 def _difference(old: Record, benchmark: Benchmark, algorithm: AlgorithmId) -> str:

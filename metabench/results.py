@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from metabench.errors import ResultsError
 from metabench.suites.model import Benchmark
@@ -26,8 +28,16 @@ FINAL: frozenset[str] = frozenset({"ok", "skipped"})
 
 Value = bool | int | float | str
 
+_STALE_SECONDS = 3600.0
 
-class AlgorithmId(BaseModel):
+
+class _Part(BaseModel):
+    """A part of a record: nothing unknown, and no number that is none."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class AlgorithmId(_Part):
     """Which algorithm ran, and with what.
 
     Attributes:
@@ -57,7 +67,7 @@ class AlgorithmId(BaseModel):
         return f"{self.name}[{','.join(f'{k}={v}' for k, v in sorted(self.overrides.items()))}]"
 
 
-class CurvePoint(BaseModel):
+class CurvePoint(_Part):
     """One point of the learning curve."""
 
     model_config = ConfigDict(extra="forbid")
@@ -69,7 +79,7 @@ class CurvePoint(BaseModel):
     score: float
 
 
-class Training(BaseModel):
+class Training(_Part):
     """What meta-training took.
 
     Attributes:
@@ -91,7 +101,7 @@ class Training(BaseModel):
     curve: list[CurvePoint] = []
 
 
-class MetricResult(BaseModel):
+class MetricResult(_Part):
     """What a metric found.
 
     Attributes:
@@ -112,7 +122,7 @@ class MetricResult(BaseModel):
     values: dict[str, Any] = {}
 
 
-class Record(BaseModel):
+class Record(_Part):
     """All that is known of a cell that was run."""
 
     model_config = ConfigDict(extra="forbid")
@@ -134,6 +144,15 @@ class Record(BaseModel):
     started: str = ""
     finished: str = ""
 
+    @model_validator(mode="after")
+    def _ok_means_scored(self) -> Record:
+        main = self.metrics.get(self.benchmark.metrics[0])
+        if self.status == "ok" and (
+            main is None or main.mean is None or len(main.episodes) != self.benchmark.test_episodes
+        ):
+            raise ValueError(f"it is ok, and holds no {self.benchmark.metrics[0]} of every test episode")
+        return self
+
     @property
     def score(self) -> float | None:
         """The mean of the metric that ranks."""
@@ -143,8 +162,13 @@ class Record(BaseModel):
     @property
     def file_name(self) -> str:
         """The place of its file in the records folder; a name of a plugin's never leaves that folder."""
-        safe = re.sub(r"[^A-Za-z0-9._-]+", "_", self.algorithm.name).strip(".") or "_"
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "_", self.algorithm.name).strip(".")[:80] or "_"
         return f"{self.benchmark.title}/{safe}-s{self.seed}-{self.key[:10]}.json"
+
+
+def now() -> str:
+    """The time as it stands in records: ISO 8601, UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def digest_of(parts: dict[str, Any]) -> str:
@@ -199,6 +223,7 @@ class ResultsFolder:
             with atomic_path(self.records / ".writable") as probe:
                 probe.write_text("")
             (self.records / ".writable").unlink()
+            self._sweep()
         except OSError as error:
             raise ResultsError(
                 f"the results folder '{self.path}' cannot be written: {error.strerror or error}.",
@@ -206,19 +231,30 @@ class ResultsFolder:
             ) from error
 
     def save(self, record: Record) -> Path:
-        """Write a record. One that failed never takes the place of one that went well."""
+        """Write a record. One that did not go well never takes the place of one that did."""
         path = self.records / record.file_name
-        if record.status not in FINAL and path.exists():
+        beside = path.with_suffix(".failed.json")
+        if record.status != "ok" and path.exists():
             with contextlib.suppress(ResultsError):
                 if read_record(path).status == "ok":
-                    path = path.with_suffix(".failed.json")
+                    path = beside
         with atomic_path(path) as temporary:
             temporary.write_text(record.model_dump_json() + "\n", encoding="utf-8")
+        if path != beside:
+            beside.unlink(missing_ok=True)
         return path
 
     def checkpoint(self, key: str) -> Path:
         """Where the checkpoint of a cell stands."""
         return self.checkpoints / f"{key[:32]}.pt"
+
+    def _sweep(self) -> None:
+        """Remove what a run that was killed left half-written; another run may be writing the newer ones."""
+        for folder in (self.records, self.checkpoints):
+            for path in folder.rglob(".*.tmp"):
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                        path.unlink()
 
     def load(self) -> tuple[list[Record], list[Unreadable]]:
         """Every record, and every file that is none with the reason.
@@ -252,5 +288,9 @@ def read_record(path: Path) -> Record:
         return Record.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["loc"] == ("schema_version",):
+            raise ResultsError(
+                f"is a record of schema version {first['input']!r}, and this metabench reads {SCHEMA_VERSION}"
+            ) from error
         where = ".".join(map(str, first["loc"]))
         raise ResultsError(f"is not a record: {where + ': ' if where else ''}{first['msg']}") from error

@@ -16,7 +16,7 @@ from metabench.executors.inprocess import InProcessExecutor
 from metabench.executors.processes import Job, ProcessExecutor
 from metabench.planning import Planned
 from metabench.plugins import Plugins
-from metabench.results import AlgorithmId, Record, ResultsFolder
+from metabench.results import FINAL, AlgorithmId, Record, ResultsFolder, now
 
 
 class Watcher(Protocol):
@@ -95,17 +95,23 @@ def run_planned(
         The records of all planned cells, those that were stored before among them, in the order planned.
 
     Raises:
-        UsageError: the device cannot be had.
+        UsageError: the device cannot be had, or a time limit is set for cells that run in this process.
         ResultsError: the results folder cannot be written.
         KeyboardInterrupt: the run was interrupted; what was finished is stored.
     """
     planned = list(planned)
     watching = list(watchers)
     todo = [p for p in planned if p.state != "stored"]
-    records: dict[str, Record] = {p.key: p.record for p in planned if p.record is not None}
+    # By place and not by key: what the key stands for may change between the plan and the run.
+    records = {_place(p.cell): p.record for p in planned if p.record is not None}
+    resources = replace(resources, device=check_device(resources.device))
+    if resources.in_process and resources.timeout is not None:
+        raise UsageError(
+            "a time limit needs worker processes, and these cells run in this one.",
+            hint="Leave out the time limit, or install the algorithm as a plugin.",
+        )
     if todo:
         folder.check_writable()
-    resources = replace(resources, device=check_device(resources.device))
 
     def event(cell: Cell, what: dict[str, Any]) -> None:
         if what["phase"] == "load":
@@ -118,7 +124,9 @@ def run_planned(
 
     def store(record: Record) -> None:
         folder.save(record)
-        records[record.key] = record
+        if record.status in FINAL:
+            folder.checkpoint(record.key).unlink(missing_ok=True)
+        records[record.algorithm.name, record.benchmark.title, record.seed] = record
         for watcher in watching:
             watcher.finished(record)
         plugins.notify("metabench_cell_finished", record=record.model_dump(mode="json"))
@@ -131,7 +139,11 @@ def run_planned(
     jobs = [(p.cell, p.key, _conditions(resources, folder, p)) for p in todo if not p.broken]
     for record in _executor(resources, plugins, event, jobs).run(jobs):
         store(record)
-    return [records[p.key] for p in planned if p.key in records]
+    return [records[_place(p.cell)] for p in planned if _place(p.cell) in records]
+
+
+def _place(cell: Cell) -> tuple[str, str, int]:
+    return cell.algorithm, cell.benchmark.title, cell.seed
 
 
 def _executor(
@@ -147,7 +159,7 @@ def _executor(
 
 def _conditions(resources: Resources, folder: ResultsFolder, planned: Planned) -> Conditions:
     checkpoint = folder.checkpoint(planned.key)
-    if planned.why.startswith("asked for again"):
+    if planned.fresh:
         checkpoint.unlink(missing_ok=True)
     return Conditions(resources.device, resources.threads, resources.data, checkpoint)
 
@@ -161,4 +173,6 @@ def _broken_record(planned: Planned) -> Record:
         seed=cell.seed,
         status="broken-plugin",
         reason=planned.broken,
+        started=now(),
+        finished=now(),
     )

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metabench.algorithms.problem import Problem
+from metabench.algorithms.problem import BackboneFactory, Problem
 from metabench.datasets.base import SPLITS, ClassDataset, ClassPool, Split, TaskFamily
 from metabench.episodes import ClassSampler, FamilySampler, LeakageAudit, NWayKShot, Sampler, TaskBatch
 from metabench.episodes.stream import labelled_examples
-from metabench.errors import ConfigError, DataError, MetabenchError, UsageError
-from metabench.registry import Registry
+from metabench.errors import ConfigError, DataError, MetabenchError, PluginError, UsageError
+from metabench.registry import Registry, Spec, describe_error
 from metabench.results import digest_of
 from metabench.seeding import make_key, random_bits
 from metabench.suites.model import Benchmark
@@ -45,8 +45,25 @@ def open_dataset(
                 f"data set '{name}' has no option '{option}'.",
                 hint=f"It has {', '.join(known)}." if known else "It has none at all.",
             )
-    dataset: ClassDataset | TaskFamily = make(root, **options)
+    try:
+        dataset: ClassDataset | TaskFamily = make(root, **options)
+    except MetabenchError:
+        raise
+    except Exception as error:
+        raise _broken_dataset(name, error) from error
     return dataset
+
+
+def _broken_dataset(name: str, error: Exception) -> PluginError:
+    return PluginError(
+        f"data set '{name}' failed: {describe_error(error)}",
+        hint="Leave out its benchmarks, or its plugin with --no-plugin.",
+    )
+
+
+def _make_backbone(spec: Spec) -> BackboneFactory:
+    """What makes a backbone, imported when it is asked for: a broken one must not harm the others."""
+    return lambda *arguments, **options: spec.load()(*arguments, **options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +105,8 @@ class BenchmarkTasks:
                     f"the {split} split of '{self.dataset.name}' cannot be read: {error}",
                     hint="`metabench data verify` looks at every file.",
                 ) from error
+            except Exception as error:
+                raise _broken_dataset(self.dataset.name, error) from error
         return pools
 
     @cached_property
@@ -131,7 +150,7 @@ class BenchmarkTasks:
             queries=self.benchmark.queries,
             outputs=self.dataset.outputs if isinstance(self.dataset, TaskFamily) else ways,
             backbone_name=self.benchmark.backbone,
-            backbones={spec.name: spec.load() for spec in registry.specs("backbone")},
+            backbones={spec.name: _make_backbone(spec) for spec in registry.specs("backbone")},
         )
 
     # What the training stream draws from (metabench.episodes.stream.Draws).

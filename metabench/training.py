@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import hashlib
+import inspect
 import math
-import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from metabench.algorithms.base import Algorithm
-from metabench.episodes import TaskStream
+from metabench.episodes import NWayKShot, Sampler, TaskBatch, TaskStream
+from metabench.errors import DivergedError
+from metabench.randomness import random_state, random_state_kept, set_random_state
 from metabench.results import CurvePoint, Training, atomic_path
 from metabench.tasks import BenchmarkTasks
 
@@ -22,11 +27,42 @@ CHECKPOINT_SECONDS = 60.0
 REPORT_SECONDS = 0.5
 CUDA_LOSS_CHECK_STEPS = 50
 
-_NumpyState = tuple[str, "np.ndarray[Any, Any]", int, int, float]
+
+@dataclass
+class _Draws:
+    """What the stream draws from, with the random numbers put right at the first draw of a resumed run.
+
+    By then whatever ``meta_train`` does before its loop has drawn random numbers a second time.
+    """
+
+    tasks: BenchmarkTasks
+    resumed: dict[str, Any] | None = None
+
+    @property
+    def train_classes(self) -> int:
+        return self.tasks.train_classes
+
+    def sampler(self, protocol: NWayKShot, stream: int) -> Sampler:
+        return self.tasks.sampler(protocol, stream)
+
+    def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
+        self._go_on()
+        return self.tasks.labelled(stream, start, count)
+
+    def saw(self, batch: TaskBatch) -> None:
+        self._go_on()
+        self.tasks.saw(batch)
+
+    def _go_on(self) -> None:
+        if self.resumed is not None:
+            set_random_state(self.resumed)
+            self.resumed = None
 
 
 class Trainer:
     """Meta-trains an algorithm; goes on from a checkpoint to the same bits as if never interrupted.
+
+    The checkpoint is left where it is: whoever has stored the result removes it.
 
     Args:
         algorithm: what is trained.
@@ -63,11 +99,12 @@ class Trainer:
         self._report = report
         self._checkpoint_seconds = checkpoint_seconds
         self._best_score = -math.inf
-        self._best: dict[str, Tensor] = {}
+        self._best: dict[str, Any] = {}
+        self._draws = _Draws(tasks)
         self._validations = tasks.benchmark.validations
         self._began = self._last_checkpoint = self._last_report = 0.0
         self.stream = TaskStream(
-            tasks,
+            self._draws,
             tasks.benchmark.protocol,
             budget,
             on_step=self._on_step,
@@ -88,8 +125,6 @@ class Trainer:
         self.algorithm.load_state_dict(self._best)
         self.training.examples = self.stream.spent
         self.training.steps = self.stream.steps
-        if self._checkpoint is not None:
-            self._checkpoint.unlink(missing_ok=True)
         return self.training
 
     def _on_step(self, stream: TaskStream) -> None:
@@ -115,11 +150,11 @@ class Trainer:
 
     def _measure(self) -> None:
         """Validate, without leaving a trace in the algorithm or in the random numbers."""
-        state = _random_state()
-        self.algorithm.eval()
-        score = self._validate()
-        self.algorithm.train()
-        _set_random_state(state)
+        with _untouched(self.algorithm), random_state_kept():
+            self.algorithm.eval()
+            score = self._validate()
+        if not math.isfinite(score):
+            raise DivergedError(f"the meta-validation score is {score} at outer step {self.stream.steps}.")
         loss = float(self.stream.last_loss)
         self.training.curve.append(
             CurvePoint(
@@ -132,7 +167,7 @@ class Trainer:
         )
         if self._sign * score >= self._best_score:  # of equals the later: it has seen more
             self._best_score = self._sign * score
-            self._best = {k: v.detach().clone() for k, v in self.algorithm.state_dict().items()}
+            self._best = copy.deepcopy(self.algorithm.state_dict())
             self.training.best_examples = self.stream.spent
 
     def _save(self) -> None:
@@ -140,10 +175,12 @@ class Trainer:
             return
         state = {
             "key": self._key,
+            "code": _code_digest(type(self.algorithm)),
             "algorithm": self.algorithm.state_dict(),
             "stream": self.stream.state_dict(),
             "audit": self.tasks.audit.state_dict(),
-            "random": _random_state(),
+            "loss": float(self.stream.last_loss),
+            "random": random_state(),
             "training": self.training.model_dump(),
             "best": self._best,
             "best_score": self._best_score,
@@ -161,7 +198,9 @@ class Trainer:
         self.training = Training.model_validate(state["training"])
         self.training.sittings += 1
         self._best, self._best_score = state["best"], state["best_score"]
-        _set_random_state(state["random"])
+        self.stream.last_loss = state["loss"]
+        set_random_state(state["random"])
+        self._draws.resumed = state["random"]
 
     def _read(self) -> dict[str, Any] | None:
         """The checkpoint of this cell; nothing where there is none or it is damaged, to start again."""
@@ -171,26 +210,31 @@ class Trainer:
             state = torch.load(self._checkpoint, map_location=self.tasks.device, weights_only=True)
         except Exception:  # torch raises many kinds for a truncated or foreign file
             return None
-        return state if isinstance(state, dict) and state.get("key") == self._key else None
+        if not isinstance(state, dict) or state.get("key") != self._key:
+            return None
+        return state if state.get("code") == _code_digest(type(self.algorithm)) else None
 
 
-def _random_state() -> dict[str, Any]:
-    """The state of every generator that an algorithm may draw from, in types that a checkpoint can hold."""
-    name, keys, position, has_gauss, gauss = cast(_NumpyState, np.random.get_state())
-    state: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)],
-        "python": random.getstate(),
-    }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    return state
+@contextlib.contextmanager
+def _untouched(algorithm: Algorithm) -> Iterator[None]:
+    """Put back afterwards which modules train, and the gradients that are being collected."""
+    training = [(module, module.training) for module in algorithm.modules()]
+    gradients = [(parameter, parameter.grad) for parameter in algorithm.parameters()]
+    for parameter, _ in gradients:
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        for module, mode in training:
+            module.training = mode
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
 
 
-def _set_random_state(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["torch"].cpu())
-    name, keys, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), position, has_gauss, gauss))
-    random.setstate(state["python"])
-    if "cuda" in state:
-        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+def _code_digest(cls: type[Algorithm]) -> str:
+    """Stands for the code of an algorithm and the PyTorch it runs on: other code starts again from zero."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    for base in cls.__mro__[: cls.__mro__.index(Algorithm)]:
+        with contextlib.suppress(OSError, TypeError):  # typed into an interpreter
+            digest.update(Path(inspect.getfile(base)).read_bytes())
+    return digest.hexdigest()

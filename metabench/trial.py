@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor
 
 from metabench.algorithms.base import Algorithm, Predictor
-from metabench.episodes import Sampler, Support, TaskBatch
+from metabench.episodes import Sampler, Support, Task, TaskBatch
 from metabench.errors import CellFailed, DivergedError
+from metabench.randomness import seed_everything
 from metabench.seeding import make_key
 
 BATCH = 20
@@ -35,8 +37,8 @@ class Predictions:
 class Trial:
     """One algorithm on the first ``episodes`` episodes of a sampler.
 
-    The algorithm is in evaluation mode, its random numbers depend on nothing but the episode, and whatever it
-    changes in itself while it adapts is put back.
+    The algorithm is in evaluation mode, its random numbers depend on nothing but the episode (or the batch of
+    them), and whatever it changes in itself while it adapts is put back before the next.
 
     Args:
         algorithm: the trained algorithm.
@@ -60,7 +62,6 @@ class Trial:
         self._on_episode = on_episode
         self._predictions: Predictions | None = None
         self._saved = {name: tensor.detach().clone() for name, tensor in _state(algorithm).items()}
-        self._versions = {name: tensor._version for name, tensor in _state(algorithm).items()}
 
     @property
     def device(self) -> torch.device:
@@ -101,14 +102,32 @@ class Trial:
         Args:
             batch: some episodes.
             start: the index of the first, which seeds the algorithm's random numbers.
+
+        Raises:
+            DivergedError: a prediction is not finite.
+            CellFailed: a prediction has the wrong shape.
         """
-        torch.manual_seed(make_key("adapt", start))
         if self.algorithm.offers("adapt_batch"):
+            seed_everything(make_key("adapt", start))
             outputs = self._ask(self.algorithm.adapt_batch(batch.support), batch.query_x)
+            self.restore()
         else:
-            outputs = torch.stack([self.predict_alone(task.support, task.query_x) for task in batch])
-        self._restore()
-        wanted = (*batch.query_x.shape[:2], self.algorithm.problem.outputs)
+            outputs = torch.stack([self._predict_one(task, start + i) for i, task in enumerate(batch)])
+        return self.checked(outputs, batch.query_x, start=start)
+
+    def checked(self, outputs: Tensor, query: Tensor, *, start: int = 0) -> Tensor:
+        """The same predictions, if they are ``[T, Q, outputs]`` and finite.
+
+        Args:
+            outputs: what was predicted.
+            query: the inputs it was predicted for, ``[T, Q, *input]``.
+            start: the index of the first episode, for the message.
+
+        Raises:
+            DivergedError: a prediction is not finite.
+            CellFailed: they have the wrong shape.
+        """
+        wanted = (*query.shape[:2], self.algorithm.problem.outputs)
         if outputs.shape != wanted:
             raise CellFailed(
                 f"'{self.algorithm.name}' predicted {list(outputs.shape)}, and the episodes ask for "
@@ -122,6 +141,40 @@ class Trial:
             )
         return outputs
 
+    @contextlib.contextmanager
+    def isolated(self, start: int = 0) -> Iterator[None]:
+        """Inside, random numbers depend on the episode alone; afterwards the algorithm is as it was.
+
+        Args:
+            start: the index of the first episode that is looked at.
+        """
+        seed_everything(make_key("adapt", start))
+        try:
+            yield
+        finally:
+            self.restore()
+
+    def adapted(self, support: Support) -> Predictor:
+        """Adapt to ``T`` support sets; to be called, and its predictor used, inside :meth:`isolated`.
+
+        The predictor keeps its graph, so that a gradient may run to the query, and to the support where the
+        adaptation is differentiable. It is not :meth:`predict`, which asks each predictor before the next
+        task is adapted to.
+
+        Args:
+            support: ``x`` ``[T, S, *input]`` and ``y`` ``[T, S]``; ``T`` is 1 where the algorithm has no
+                ``adapt_batch``, because it may keep in itself what it adapts.
+
+        Returns:
+            A predictor from ``[T, Q, *input]`` to ``[T, Q, outputs]`` that is :meth:`checked`.
+        """
+        if self.algorithm.offers("adapt_batch"):
+            many = self.algorithm.adapt_batch(support)
+            return lambda query: self.checked(many(query), query)
+        x, y = support.x.squeeze(0), support.y.squeeze(0)
+        one = self.algorithm.adapt(Support(x, y, support.ways))
+        return lambda query: self.checked(one(query.squeeze(0)).unsqueeze(0), query)
+
     def predict_alone(self, support: Support, query: Tensor) -> Tensor:
         """Adapt to one support set and predict its queries, ``[Q, outputs]``."""
         return self._ask(self.algorithm.adapt(support), query)
@@ -130,14 +183,30 @@ class Trial:
         with torch.no_grad():
             return predictor(query).to(torch.float32)
 
-    def _restore(self) -> None:
-        """Put back what adaptation changed, and remember that it did; tensors count their own changes."""
-        for name, tensor in _state(self.algorithm).items():
-            if tensor._version != self._versions[name]:
+    def restore(self) -> None:
+        """Put back what adaptation changed, and remember that it did.
+
+        Raises:
+            CellFailed: parameters or buffers were added, removed or replaced by others.
+        """
+        state = _state(self.algorithm)
+        for name in state.keys() ^ self._saved.keys():
+            raise CellFailed(f"adaptation added or removed the parameter or buffer '{name}'.")
+        for name, tensor in state.items():
+            saved = self._saved[name]
+            if tensor.shape != saved.shape:
+                raise CellFailed(f"adaptation gave the parameter or buffer '{name}' another shape.")
+            # By value: a tensor does not count the changes that are made through its `.data`.
+            if not torch.equal(tensor, saved):
                 self.leaked_state.add(name)
                 with torch.no_grad():
-                    tensor.copy_(self._saved[name])
-                self._versions[name] = tensor._version
+                    tensor.copy_(saved)
+
+    def _predict_one(self, task: Task, index: int) -> Tensor:
+        seed_everything(make_key("adapt", index))
+        outputs = self.predict_alone(task.support, task.query_x)
+        self.restore()
+        return outputs
 
 
 def _state(algorithm: Algorithm) -> dict[str, Tensor]:

@@ -1,29 +1,77 @@
-"""The inner loop of every gradient-based method: gradient descent on the support set, differentiable."""
+"""The inner loop of every gradient-based method: differentiable steps on the support sets of many tasks.
+
+Batch norm: the learners made here use the statistics of the batch, in training and at test, or (where a
+method offers it) the running statistics at test. Statistics for each inner step (MAML++) are left out: a
+network would have to be told which step it is in.
+"""
 
 from __future__ import annotations
 
+import inspect
+import itertools
+import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from metabench.algorithms.base import Algorithm, Predictor
+from metabench.algorithms.problem import Problem
+from metabench.backbones.network import LinearHead, Network
 from metabench.episodes import Support
 
+Item = TypeVar("Item")
 Params = dict[str, Tensor]
 Forward = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
-Rate = float | Mapping[str, Tensor]
+Rule = Callable[[Params], Params]
+"""Gradients ``[T, ...]`` to what is taken off the parameters: an optimiser that may have a memory."""
+Rate = float | Mapping[str, Tensor] | Rule
+Norm = Literal["batch", "running"]
+
+EPS = 1e-8
+"""What Adam adds to the square root of the second moments."""
 
 
-def task_params(module: nn.Module, tasks: int) -> Params:
-    """The parameters of a module once for each task, ``[T, ...]``; gradients flow back to the module."""
-    return {name: p.unsqueeze(0).expand(tasks, *p.shape) for name, p in module.named_parameters()}
+class GradientBased(Algorithm):
+    """A method that adapts in inner steps; it says what its path of predictors is, and the rest follows.
+
+    Attributes:
+        test_steps: inner steps at meta-test.
+    """
+
+    test_steps: int
+
+    @abstractmethod
+    def path(self, support: Support) -> Iterator[Predictor]:
+        """The predictors of ``T`` tasks after 0, 1, 2, ... inner steps, without end.
+
+        In training mode a predictor is differentiable in the method's own parameters, through all steps; in
+        evaluation mode no graph is kept from one step to the next.
+
+        Args:
+            support: ``x`` ``[T, S, *input]`` and ``y`` ``[T, S]``.
+        """
+
+    def adapt(self, support: Support) -> Predictor:
+        """See :class:`Algorithm`."""
+        return single(self.adapt_batch(as_batch(support)))
+
+    def adapt_batch(self, support: Support) -> Predictor:
+        """See :class:`Algorithm`."""
+        return after(self.test_steps, self.path(support))
+
+    def adapt_path(self, support: Support, steps: int) -> Iterator[Predictor]:
+        """See :class:`Algorithm`."""
+        return map(single, itertools.islice(self.path(as_batch(support)), steps + 1))
 
 
 def gradient_steps(
     forward: Forward,
     params: Params,
-    support: Support,
+    support: Support | Iterator[Support],
     loss: Loss,
     *,
     rate: Rate,
@@ -40,37 +88,183 @@ def gradient_steps(
     Args:
         forward: parameters ``[T, ...]`` and inputs ``[T, S, *input]`` to predictions ``[T, S, outputs]``.
         params: the initial parameters, ``[T, ...]``.
-        support: ``T`` support sets.
+        support: ``T`` support sets; or an iterator that gives each step a part of them (mini-batches).
         loss: predictions and targets to one loss a task, ``[T]``.
         rate: the inner learning rate: one for all, or one tensor for each parameter, with or without a
-            leading task dimension.
+            leading task dimension; or a rule that turns gradients into steps, such as :class:`Adam`.
         adapted: which parameters are adapted, by name.
         second_order: keep the graph of the gradients themselves (MAML); else they are constants (FOMAML).
         keep_graph: let gradients flow from the adapted to the initial parameters; without it, as in
             meta-test, every step starts afresh and memory does not grow.
 
+    Where the support inputs require gradients (someone attacks them), the graph is kept whatever was asked.
+
     Yields:
         The parameters after 0, 1, 2, ... steps.
     """
     moving = [name for name in params if adapted(name)]
-    while True:
-        if not keep_graph:
+    for part in itertools.repeat(support) if isinstance(support, Support) else support:
+        attacked = part.x.requires_grad
+        if not (keep_graph or attacked):
             params = {k: p.detach().requires_grad_(k in moving) for k, p in params.items()}
         yield params
         with torch.enable_grad():
-            total = loss(forward(params, support.x), support.y).sum()
+            total = loss(forward(params, part.x), part.y).sum()
             gradients = torch.autograd.grad(
-                total, [params[name] for name in moving], create_graph=second_order and keep_graph
+                total,
+                [params[name] for name in moving],
+                create_graph=attacked or (second_order and keep_graph),
             )
-            steps = {
-                name: gradient * (rate if isinstance(rate, float) else rate[name])
-                for name, gradient in zip(moving, gradients, strict=True)
-            }
+            steps = _steps(rate, dict(zip(moving, gradients, strict=True)))
             params = {k: p - steps[k] if k in steps else p for k, p in params.items()}
 
 
-def after(steps: int, path: Iterator[Params]) -> Params:
-    """The parameters after ``steps`` steps of a path."""
-    for _ in range(steps):
-        next(path)
-    return next(path)
+def _steps(rate: Rate, gradients: Params) -> Params:
+    if isinstance(rate, Mapping):
+        return {name: gradient * rate[name] for name, gradient in gradients.items()}
+    if callable(rate):
+        return rate(gradients)
+    return {name: gradient * rate for name, gradient in gradients.items()}
+
+
+class Adam:
+    r"""Adam for ``T`` tasks at once, each with moments of its own.
+
+    .. math::
+        m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+        \Delta = \frac{\alpha \, m / (1 - \beta_1^n)}{\sqrt{v / (1 - \beta_2^n)} + \epsilon}
+
+    Reference: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.
+
+    Args:
+        rate: the learning rate.
+        beta1: how long the first moment remembers.
+        beta2: how long the second moment remembers.
+        second_moments: where the second moments start, ``[T, ...]`` or without the task dimension; at zero
+            by default.
+        steps: how many steps those have seen.
+
+    Attributes:
+        second_moments: the second moments by parameter name, ``[T, ...]``.
+        steps: how many steps they have seen.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        second_moments: Mapping[str, Tensor] | None = None,
+        steps: int = 0,
+    ) -> None:
+        self.rate = rate
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.second_moments = dict(second_moments or {})
+        self.steps = steps
+        self._first_moments: Params = {}
+        self._taken = 0
+
+    def __call__(self, gradients: Params) -> Params:
+        """Gradients to steps."""
+        self.steps += 1
+        self._taken += 1
+        rate = self.rate / (1 - self.beta1**self._taken)
+        correction = 1 / (1 - self.beta2**self.steps)
+        steps = {}
+        for name, gradient in gradients.items():
+            zero = torch.zeros_like(gradient)
+            first = torch.lerp(gradient, self._first_moments.get(name, zero), self.beta1)
+            second = torch.lerp(gradient.square(), self.second_moments.get(name, zero), self.beta2)
+            self._first_moments[name], self.second_moments[name] = first, second
+            # The root has no slope at 0, where an attack on the support would meet it.
+            deviation = (correction * second).clamp(min=EPS**3).sqrt()
+            steps[name] = rate * first / (deviation + EPS)
+        return steps
+
+
+def task_params(module: nn.Module, tasks: int) -> Params:
+    """The parameters of a module once for each task, ``[T, ...]``; gradients flow back to the module."""
+    return {name: p.unsqueeze(0).expand(tasks, *p.shape) for name, p in module.named_parameters()}
+
+
+def after(steps: int, path: Iterator[Item]) -> Item:
+    """What a path gives after ``steps`` steps."""
+    return next(itertools.islice(path, steps, None))
+
+
+def predictors(forward: Forward, path: Iterator[Params]) -> Iterator[Predictor]:
+    """A path of parameters as a path of predictors."""
+    for params in path:
+        yield _predictor(forward, params)
+
+
+def _predictor(forward: Forward, params: Params) -> Predictor:
+    return lambda query: forward(params, query)
+
+
+def as_batch(support: Support) -> Support:
+    """One support set as a batch of one."""
+    return Support(support.x.unsqueeze(0), support.y.unsqueeze(0), support.ways)
+
+
+def single(predict: Predictor) -> Predictor:
+    """A predictor for a batch of one task as a predictor for that task."""
+
+    def predict_one(query: Tensor) -> Tensor:
+        return predict(query.unsqueeze(0)).squeeze(0)
+
+    return predict_one
+
+
+def beside_support(predict: Predictor, support: Support) -> Predictor:
+    """The predictor of ``T`` tasks that predicts each query in one batch with the support set.
+
+    With batch norm by the batch's statistics this makes a method inductive: no query sees another.
+    """
+
+    def predict_apart(query: Tensor) -> Tensor:
+        alone = [predict(torch.cat([support.x, q], 1))[:, -1] for q in query.split(1, dim=1)]
+        return torch.stack(alone, 1)
+
+    return predict_apart
+
+
+def make_learner(problem: Problem, backbone: str = "", *, std: float = 0.0, **options: Any) -> Network:
+    """A backbone with a linear head for a problem.
+
+    Args:
+        problem: the problem.
+        backbone: the backbone's name; by default the benchmark's own.
+        std: standard deviation of the initial weights; 0 means He initialisation.
+        options: what the backbone is asked for; it is not told of options that it does not have, such as the
+            batch-norm policy where there is no batch norm.
+    """
+    known = inspect.signature(type(problem.backbone(backbone))).parameters
+    wanted = {"std": std} | options if std else options
+    body = problem.backbone(backbone, **{k: v for k, v in wanted.items() if k in known})
+    return Network(body, LinearHead(body.features, problem.outputs, std=std))
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, *, lr: float, clip: float = 0.0) -> None:
+    """One outer step down the gradient of the loss.
+
+    Args:
+        optimizer: the outer loop's.
+        loss: the outer loss.
+        lr: the learning rate of this step.
+        clip: the norm that the gradient is cut down to; 0 for no clipping.
+    """
+    optimizer.zero_grad()
+    loss.backward()
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+        if clip:
+            nn.utils.clip_grad_norm_(group["params"], clip)
+    optimizer.step()
+
+
+def cosine(progress: float) -> float:
+    """What falls from 1 to 0 along half a cosine while ``progress`` goes from 0 to 1."""
+    return (1 + math.cos(math.pi * progress)) / 2

@@ -6,16 +6,24 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from metabench.algorithms.base import Algorithm, Predictor, Value
-from metabench.algorithms.inner_loop import Params, after, gradient_steps, task_params
+from metabench.algorithms.base import Predictor, Value
+from metabench.algorithms.inner_loop import (
+    GradientBased,
+    Norm,
+    after,
+    cosine,
+    descend,
+    gradient_steps,
+    make_learner,
+    predictors,
+    task_params,
+)
 from metabench.algorithms.problem import Problem
-from metabench.backbones.network import LinearHead, Network
 from metabench.episodes import Support, TaskStream
 
 
-class MAML(Algorithm):
+class MAML(GradientBased):
     r"""Model-Agnostic Meta-Learning: learn an initialisation that a few gradient steps adapt well.
 
     .. math::
@@ -28,7 +36,8 @@ class MAML(Algorithm):
     Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400, algorithm 2; cbfinn/maml.
     Measured: leaderboards/omniglot (5-way 1-shot, paper 98.7; 20-way 1-shot, paper 95.8).
     Deviates: the loss is a mean over examples where the code sums over classes, so the inner learning rate
-    is in other units.
+    is in other units; the outer learning rate falls to 0 by the end of the budget, where the paper holds it
+    for several times as many iterations.
 
     Args:
         problem: what it is built for.
@@ -39,11 +48,13 @@ class MAML(Algorithm):
         train_shots: support examples for each class in meta-training; 0 means as at test.
         train_queries: queries for each class in meta-training; 0 means as many as the shots.
         outer_lr: Adam's learning rate in the outer loop.
-        first_order: treat the inner gradients as constants.
+        anneal: let the outer learning rate fall to 0 along half a cosine.
+        norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training.
         backbone: the network below the head; by default the benchmark's own.
     """
 
     name: ClassVar[str] = "maml"
+    second_order: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -56,7 +67,8 @@ class MAML(Algorithm):
         train_shots: int = 0,
         train_queries: int = 0,
         outer_lr: float = 3e-3,
-        first_order: bool = False,
+        anneal: bool = True,
+        norm: Norm = "batch",
         backbone: str = "",
     ) -> None:
         super().__init__(problem)
@@ -67,13 +79,9 @@ class MAML(Algorithm):
         self.train_shots = train_shots or problem.shots
         self.train_queries = train_queries or self.train_shots
         self.outer_lr = outer_lr
-        self.first_order = first_order
-        if problem.regression:
-            body = problem.backbone(backbone, std=0.01)
-            self.learner = Network(body, LinearHead(body.features, problem.outputs, std=0.01))
-        else:
-            body = problem.backbone(backbone, norm="batch", scale=False)
-            self.learner = Network(body, LinearHead(body.features, problem.outputs))
+        self.anneal = anneal
+        std = 0.01 if problem.regression else 0.0
+        self.learner = make_learner(problem, backbone, std=std, norm=norm, scale=False)
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
@@ -95,53 +103,25 @@ class MAML(Algorithm):
         """See :class:`Algorithm`."""
         optimizer = tasks.keep(torch.optim.Adam(self.learner.parameters(), lr=self.outer_lr))
         for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
-            path = self._inner_path(batch.support, second_order=not self.first_order, keep_graph=True)
-            adapted = after(self.inner_steps, path)
-            predictions = self.learner.forward_tasks(adapted, batch.query_x)
-            loss = self.problem.loss(predictions, batch.query_y).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            adapted = after(self.inner_steps, self.path(batch.support))
+            loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
+            descend(optimizer, loss, lr=self.outer_lr * (cosine(tasks.progress) if self.anneal else 1))
             tasks.log(loss)
 
-    def adapt(self, support: Support) -> Predictor:
-        """See :class:`Algorithm`."""
-        return _single(self.adapt_batch(_as_batch(support)))
+    def adapts(self, name: str) -> bool:
+        """Whether the inner loop adapts a parameter of the learner: all but the shifts of batch norm."""
+        return not name.endswith("beta")
 
-    def adapt_batch(self, support: Support) -> Predictor:
-        """See :class:`Algorithm`."""
-        return self._predictor(after(self.test_steps, self._inner_path(support)))
-
-    def adapt_path(self, support: Support, steps: int) -> Iterator[Predictor]:
-        """See :class:`Algorithm`."""
-        path = self._inner_path(_as_batch(support))
-        for _ in range(steps + 1):
-            yield _single(self._predictor(next(path)))
-
-    def _inner_path(
-        self, support: Support, *, second_order: bool = False, keep_graph: bool = False
-    ) -> Iterator[Params]:
-        return gradient_steps(
+    def path(self, support: Support) -> Iterator[Predictor]:
+        """See :class:`GradientBased`."""
+        steps = gradient_steps(
             self.learner.forward_tasks,
             task_params(self.learner, len(support.x)),
             support,
             self.problem.loss,
             rate=self.inner_lr,
-            adapted=lambda name: not name.endswith("beta"),
-            second_order=second_order,
-            keep_graph=keep_graph,
+            adapted=self.adapts,
+            second_order=self.second_order,
+            keep_graph=self.training,
         )
-
-    def _predictor(self, params: Params) -> Predictor:
-        return lambda query: self.learner.forward_tasks(params, query)
-
-
-def _as_batch(support: Support) -> Support:
-    return Support(support.x.unsqueeze(0), support.y.unsqueeze(0), support.ways)
-
-
-def _single(predict: Predictor) -> Predictor:
-    def predict_one(query: Tensor) -> Tensor:
-        return predict(query.unsqueeze(0)).squeeze(0)
-
-    return predict_one
+        return predictors(self.learner.forward_tasks, steps)

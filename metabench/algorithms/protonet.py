@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metabench.algorithms.base import Algorithm, Predictor
+from metabench.algorithms.base import Algorithm, Predictor, Value
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, TaskStream
 from metabench.errors import NotApplicable
@@ -62,6 +63,11 @@ class ProtoNet(Algorithm):
         self.lr = lr
         self.halvings = halvings
         self.embed = problem.backbone(backbone)
+
+    @classmethod
+    def recipe(cls, problem: Problem) -> Mapping[str, Value]:
+        """2,000 training episodes, after which its validation score hardly rises."""
+        return {"budget": 2_000 * 60 * (problem.shots + 5)}
 
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""

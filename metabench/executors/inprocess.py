@@ -31,5 +31,6 @@ class InProcessExecutor:
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
         """Run cells and give each one's record as it ends."""
-        for cell, _, conditions in jobs:
-            yield run_cell(cell, self.registry, conditions, functools.partial(self.on_event, cell))
+        for cell, key, conditions in jobs:
+            report = functools.partial(self.on_event, cell)
+            yield run_cell(cell, self.registry, conditions, report, key=key)

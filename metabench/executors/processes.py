@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import queue
 import signal
@@ -17,7 +19,7 @@ from typing import IO, Any
 
 from metabench.cell import Cell, Conditions
 from metabench.executors.worker import encode
-from metabench.results import AlgorithmId, Record, Status
+from metabench.results import AlgorithmId, Record, Status, now
 
 Job = tuple[Cell, str, Conditions]
 """A cell, its key, and how to run it."""
@@ -33,7 +35,10 @@ class _Running:
     process: subprocess.Popen[str]
     errors: IO[str]
     began: float = field(default_factory=time.monotonic)
+    started: str = field(default_factory=now)
+    listener: threading.Thread | None = None
     record: Record | None = None
+    done: float = math.inf
     timed_out: bool = False
 
 
@@ -74,8 +79,11 @@ class ProcessExecutor:
         except KeyboardInterrupt:
             running = list(self._running.values())
             self.stop()
+            self._drain(running)
             for worker in running:
-                yield _ended(worker, "interrupted", "the run was interrupted; its checkpoint is kept")
+                yield worker.record or _ended(
+                    worker, "interrupted", "the run was interrupted; its checkpoint is kept"
+                )
             raise
         finally:
             self.stop()
@@ -84,13 +92,22 @@ class ProcessExecutor:
         """End every worker."""
         for worker in self._running.values():
             _end(worker.process)
-            worker.errors.close()
+            _close(worker)
         self._running.clear()
+
+    def _drain(self, workers: list[_Running]) -> None:
+        """A cell that was done when the interrupt came is done."""
+        by_pid = {worker.process.pid: worker for worker in workers}
+        with contextlib.suppress(queue.Empty):
+            while True:
+                pid, event = self._events.get_nowait()
+                if pid in by_pid and event is not None and event["phase"] == "done":
+                    self._take(by_pid[pid], event)
 
     def _start(self, cell: Cell, key: str, conditions: Conditions) -> None:
         errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         process = subprocess.Popen(
-            [sys.executable, "-m", "metabench.executors.worker"],
+            [sys.executable, "-P", "-m", "metabench.executors.worker"],  # -P: nothing from the working folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -100,18 +117,19 @@ class ProcessExecutor:
         )
         worker = _Running(cell, key, process, errors)
         self._running[process.pid] = worker
-        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
-        try:
-            assert process.stdin is not None
-            process.stdin.write(encode(cell, conditions) + "\n")
+        worker.listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
+        worker.listener.start()
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):  # it died at once: the listener tells
+            process.stdin.write(encode(cell, key, conditions) + "\n")
             process.stdin.flush()
-        except OSError:
-            pass  # it died at once: the listener tells
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self._events.put((process.pid, json.loads(line)))
+        with process.stdout:
+            for line in process.stdout:
+                with contextlib.suppress(ValueError):  # it was killed in the middle of a line
+                    self._events.put((process.pid, json.loads(line)))
         process.wait()
         self._events.put((process.pid, None))
 
@@ -126,19 +144,24 @@ class ProcessExecutor:
             del self._running[pid]
             yield self._finish(worker)
         elif worker is not None and event:
-            if event["phase"] == "done":
-                worker.record = Record.model_validate(event["record"])
-            else:
-                self.on_event(worker.cell, event)
+            self._take(worker, event)
+        clock = time.monotonic()
         for worker in self._running.values():
-            if self.timeout is not None and time.monotonic() - worker.began > self.timeout:
+            if self.timeout is not None and clock - worker.began > self.timeout and worker.record is None:
                 worker.timed_out = True
                 _end(worker.process)
+            # What it has started may hold on to its pipe, or keep it from ending though its cell is done.
+            elif worker.process.poll() is not None or clock - worker.done > GRACE_SECONDS:
+                _end(worker.process)
+
+    def _take(self, worker: _Running, event: dict[str, Any]) -> None:
+        if event["phase"] == "done":
+            worker.record = Record.model_validate(event["record"])
+            worker.done = time.monotonic()
+        else:
+            self.on_event(worker.cell, event)
 
     def _finish(self, worker: _Running) -> Record:
-        for pipe in (worker.process.stdin, worker.process.stdout):
-            if pipe is not None:
-                pipe.close()
         try:
             if worker.record is not None:
                 return worker.record
@@ -146,19 +169,28 @@ class ProcessExecutor:
                 return _ended(worker, "timeout", f"it took longer than {self.timeout:g} s")
             return _ended(worker, "failed", _cause_of_death(worker.process.returncode))
         finally:
-            worker.errors.close()
+            _close(worker)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
     """End a worker and whatever it has started."""
-    if process.poll() is not None:
-        return
-    try:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(GRACE_SECONDS)
-    except (ProcessLookupError, subprocess.TimeoutExpired):
-        process.kill()
-        process.wait()
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(GRACE_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _close(worker: _Running) -> None:
+    """Close what leads to a worker that has ended."""
+    if worker.process.stdin is not None:
+        with contextlib.suppress(OSError):  # what it never read
+            worker.process.stdin.close()
+    if worker.listener is not None:
+        worker.listener.join()
+    worker.errors.close()
 
 
 def _ended(worker: _Running, status: Status, reason: str) -> Record:
@@ -176,6 +208,8 @@ def _ended(worker: _Running, status: Status, reason: str) -> Record:
         status=status,
         reason=reason,
         traceback=tail,
+        started=worker.started,
+        finished=now(),
     )
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
 from typing import Any, TextIO
 
 
-def encode(cell: Any, conditions: Any) -> str:
-    """A cell and its conditions as one line."""
+def encode(cell: Any, key: str, conditions: Any) -> str:
+    """A cell, its key and its conditions as one line."""
     return json.dumps(
         {
+            "key": key,
             "algorithm": cell.algorithm,
             "benchmark": cell.benchmark.model_dump(mode="json"),
             "seed": cell.seed,
@@ -47,7 +49,7 @@ def main() -> None:
         data=None if job["data"] is None else Path(job["data"]),
         checkpoint=None if job["checkpoint"] is None else Path(job["checkpoint"]),
     )
-    record = run_cell(cell, installed_plugins().registry, conditions, report)
+    record = run_cell(cell, installed_plugins().registry, conditions, report, key=job["key"])
     report({"phase": "done", "record": record.model_dump(mode="json")})
 
 
@@ -59,8 +61,11 @@ def _own_stdout() -> TextIO:
 
 
 def _die_with_parent() -> None:
-    """The parent keeps stdin open for as long as it lives."""
-    sys.stdin.read()
+    """End with everything that was started here when stdin ends: the parent keeps it open while it lives."""
+    while os.read(0, 4096):  # not sys.stdin, whose lock would be held when the interpreter ends
+        pass
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 

@@ -8,6 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metabench.metrics.base import EpisodeMetric, Measurement
+from metabench.metrics.calibration import (
+    expected_calibration_error,
+    macro_f1,
+    negative_log_likelihood,
+    worst_decile,
+)
 from metabench.trial import Predictions, Trial
 
 
@@ -17,7 +23,8 @@ class Accuracy(EpisodeMetric):
     .. math:: \frac{1}{Q} \sum_q [\arg\max_k f(x_q)_k = y_q]
 
     Beside the score of each episode stand the classes that it showed and how many queries of each were
-    classified rightly, which statistics over *classes* need.
+    classified rightly, which statistics over *classes* need; and, of all episodes together, macro-F1,
+    calibration, log-likelihood and the worst tenth (:mod:`metabench.metrics.calibration`).
     """
 
     name: ClassVar[str] = "accuracy"
@@ -35,8 +42,16 @@ class Accuracy(EpisodeMetric):
         ways = trial.algorithm.problem.ways
         of_class = F.one_hot(predictions.targets, ways)
         hits = (of_class * _right(predictions).unsqueeze(-1)).sum(1)
-        values = {"classes": predictions.classes.tolist(), "class_hits": hits.tolist()}
-        return Measurement(self.scores(predictions), values)
+        scores = self.scores(predictions)
+        values = {
+            "classes": predictions.classes.tolist(),
+            "class_hits": hits.tolist(),
+            "macro_f1": macro_f1(predictions.outputs.argmax(-1), predictions.targets, ways),
+            "ece": expected_calibration_error(predictions.outputs, predictions.targets),
+            "nll": negative_log_likelihood(predictions.outputs, predictions.targets),
+            "worst_decile": worst_decile(scores),
+        }
+        return Measurement(scores, values)
 
 
 def _right(predictions: Predictions) -> Tensor:

@@ -1,12 +1,21 @@
-"""What every metric gives."""
+"""What every metric gives, and what becomes of one that cannot."""
 
 from __future__ import annotations
 
+import json
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+import torch
+
+from metabench.errors import MetabenchError, NotApplicable
 from metabench.trial import Predictions, Trial
+
+MetricStatus = Literal["ok", "n/a", "failed", "out-of-memory"]
+"""``n/a``: the metric does not fit the method or the benchmark, and the reason says why."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +23,8 @@ class Measurement:
     """What a metric found.
 
     Args:
-        episodes: one score for each episode; empty where the metric is not one of episodes.
+        episodes: one score for each episode, from the first on; empty where the metric is not one of
+            episodes. A costly metric looks at fewer episodes than the benchmark has.
         values: further numbers, by name.
     """
 
@@ -22,8 +32,27 @@ class Measurement:
     values: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a metric.
+
+    Args:
+        status: ``ok``, or why there is no measurement.
+        reason: why, in words.
+        measurement: what was found; empty unless it is ok.
+    """
+
+    status: MetricStatus = "ok"
+    reason: str = ""
+    measurement: Measurement = field(default_factory=Measurement)
+
+
 class Metric(ABC):
     """Something measured on a trained algorithm.
+
+    A metric with options is a frozen dataclass: each field is an option with its default. ``measure`` raises
+    :class:`~metabench.errors.NotApplicable` where it does not fit; a part of it that does not fit is
+    ``{"n/a": reason}`` among the values (see :func:`part`).
 
     Attributes:
         name: what it is called.
@@ -39,7 +68,11 @@ class Metric(ABC):
 
     @abstractmethod
     def measure(self, trial: Trial) -> Measurement:
-        """Measure a trained algorithm on frozen episodes."""
+        """Measure a trained algorithm on frozen episodes.
+
+        Raises:
+            NotApplicable: the metric does not fit the algorithm or the benchmark.
+        """
 
 
 class EpisodeMetric(Metric):
@@ -52,3 +85,43 @@ class EpisodeMetric(Metric):
     def measure(self, trial: Trial) -> Measurement:
         """See :class:`Metric`."""
         return Measurement(self.scores(trial.predictions()))
+
+
+def measured(metric: Metric, trial: Trial) -> Outcome:
+    """Measure, and turn whatever goes wrong into a status of this metric alone.
+
+    A measurement with a number that is not finite, or with a value that JSON cannot hold, has failed too.
+    Only what is no :class:`Exception` (a KeyboardInterrupt) leaves this function.
+    """
+    try:
+        with trial.isolated(), torch.enable_grad():
+            found = metric.measure(trial)
+        _check(found)
+    except NotApplicable as error:
+        return Outcome("n/a", error.message)
+    except MetabenchError as error:
+        return Outcome("failed", str(error))
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return Outcome("out-of-memory", f"{type(error).__name__}: {error}")
+    except Exception as error:
+        return Outcome("failed", f"{type(error).__name__}: {error}")
+    return Outcome(measurement=found)
+
+
+def part(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """One part of a metric's values; ``{"n/a": reason}`` or ``{"failed": reason}`` where it cannot be.
+
+    The other parts of the metric survive, and so do those of a method that diverges under one of them only.
+    """
+    try:
+        return measure()
+    except NotApplicable as error:
+        return {"n/a": error.message}
+    except MetabenchError as error:
+        return {"failed": error.message}
+
+
+def _check(found: Measurement) -> None:
+    if not all(map(math.isfinite, found.episodes)):
+        raise ValueError("the score of an episode is not finite")
+    json.dumps(found.values, allow_nan=False)

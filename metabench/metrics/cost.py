@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import resource
-import sys
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from metabench.memory import peak_process_mb
 from metabench.metrics.base import Measurement, Metric
 from metabench.timing import Timing, measure
 from metabench.trial import Trial
 
 
 class Cost(Metric):
-    """Milliseconds to adapt to one task and to predict its queries, peak memory, and parameters.
+    """Milliseconds to adapt to one task and to predict its queries, peak memory, parameters, and FLOPs.
 
     One task at a time, after warm-up and synchronised with the device: the median, with the distance between
     the quartiles. Peak memory of the process counts all of the cell's life so far, training included.
+    FLOPs are those of matrix products, convolutions and attention, forward and backward, as
+    :mod:`torch.utils.flop_counter` counts them; n/a where it counts none.
     """
 
     name: ClassVar[str] = "cost"
@@ -35,22 +38,29 @@ class Cost(Metric):
             with torch.no_grad():
                 predictor(task.query_x)
 
-        values: dict[str, float | int | None] = {
+        values: dict[str, Any] = {
             **_timing("adapt", adapt),
             **_timing("predict", measure(predict, device=trial.device)),
             "parameters": sum(p.numel() for p in algorithm.parameters()),
             "peak_process_mb": peak_process_mb(),
             "peak_device_mb": None,
         }
+        values["adapt_flops"] = _flops(lambda: algorithm.adapt(task.support))
+        values["predict_flops"] = _flops(predict)
         if trial.device.type == "cuda":
             values["peak_device_mb"] = torch.cuda.max_memory_allocated(trial.device) / 2**20
+        trial.restore()
         return Measurement(values=values)
 
 
-def peak_process_mb() -> float:
-    """The most memory that this process has had, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+def _flops(function: Callable[[], object]) -> int | dict[str, Any]:
+    """What a call computes, or why that is not known."""
+    try:
+        with FlopCounterMode(display=False) as counter:
+            function()
+    except (RuntimeError, NotImplementedError) as error:
+        return {"n/a": f"PyTorch cannot count its operations: {error}"}
+    return int(counter.get_total_flops()) or {"n/a": "PyTorch can count none of its operations."}
 
 
 def _timing(name: str, timing: Timing) -> dict[str, float]:

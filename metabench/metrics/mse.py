@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from metabench.metrics.base import EpisodeMetric
-from metabench.trial import Predictions
+from metabench.metrics.base import EpisodeMetric, Measurement
+from metabench.metrics.calibration import worst_decile
+from metabench.trial import Predictions, Trial
 
 
 class MeanSquaredError(EpisodeMetric):
@@ -23,3 +24,8 @@ class MeanSquaredError(EpisodeMetric):
         errors = (predictions.outputs - predictions.targets).double().square()
         scores: list[float] = errors.mean((1, 2)).tolist()
         return scores
+
+    def measure(self, trial: Trial) -> Measurement:
+        """See :class:`Metric`."""
+        scores = self.scores(trial.predictions())
+        return Measurement(scores, {"worst_decile": worst_decile(scores, higher_is_better=False)})

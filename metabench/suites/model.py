@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from metabench.errors import ConfigError
+from metabench.errors import ConfigError, MetabenchError
 from metabench.registry import Registry
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Benchmark(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    version: str = "1"
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)
+    version: str = Field(default="1", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)
     dataset: str
     dataset_options: dict[str, str | int | float | bool] = {}
     ways: int = Field(ge=0)
@@ -126,13 +126,24 @@ def read_suite(path: Path) -> Suite:
 
 
 def load_suites(registry: Registry) -> dict[str, Suite]:
-    """Every suite by name.
+    """Every suite by name; one that cannot be used is left out and reported as its plugin's fault."""
+    suites: dict[str, Suite] = {}
+    for spec in registry.specs("suite", as_added=True):
+        try:
+            suite = _read_named(spec.load()).model_copy(update={"name": spec.name})
+            collect_benchmarks([*suites.values(), suite])
+        except MetabenchError as error:
+            registry.on_broken("suite", spec, f"suite '{spec.name}' is left out: {error.message}")
+        else:
+            suites[spec.name] = suite
+    return {name: suites[name] for name in registry.names("suite") if name in suites}
 
-    Raises:
-        ConfigError: one of them cannot be read.
-    """
-    suites = (read_suite(spec.load()) for spec in registry.specs("suite"))
-    return {suite.name: suite for suite in suites}
+
+def _read_named(path: Path) -> Suite:
+    suite = read_suite(path)
+    if suite.name != path.stem:
+        raise ConfigError(f"suite file '{path}' has the name '{suite.name}', which must be that of the file")
+    return suite
 
 
 def collect_benchmarks(suites: Iterable[Suite]) -> dict[str, Benchmark]:

@@ -1,0 +1,149 @@
+"""Fast Context Adaptation via Meta-Learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from metabench.algorithms.base import Predictor, Value
+from metabench.algorithms.inner_loop import (
+    GradientBased,
+    Norm,
+    Params,
+    after,
+    cosine,
+    descend,
+    gradient_steps,
+    make_learner,
+    predictors,
+    task_params,
+)
+from metabench.algorithms.problem import Problem
+from metabench.episodes import Support, TaskStream
+
+
+class CAVIA(GradientBased):
+    r"""CAVIA: one network for all tasks, and a small context vector that gradient steps adapt to each.
+
+    .. math::
+        \phi_t = -\alpha \nabla_\phi L^\text{support}_t(\phi, \theta) \big|_{\phi = 0}, \qquad
+        \theta \leftarrow \theta - \beta \nabla_\theta \textstyle\sum_t L^\text{query}_t(\phi_t, \theta)
+
+    The context starts at 0 in every task. In regression it is concatenated to the input, which is a shift of
+    the first layer by a learned linear map of it. In classification it modulates the network feature by
+    feature (FiLM): a learned linear map of it is added to the shift and scale of every batch norm.
+
+    Batch norm uses the statistics of the batch or running ones, as in
+    :class:`~metabench.algorithms.maml.MAML`, but has a scale.
+
+    Reference: Zintgraf, Shiarlis, Kurin, Hofmann and Whiteson 2019, arXiv:1810.03642, algorithm 1;
+    lmzintgraf/cavia.
+    Measured: leaderboards/omniglot (the paper has no Omniglot).
+    Deviates: FiLM in every block and not in the third alone; the outer learning rate falls to 0 along a
+    cosine and not in stairs.
+
+    Args:
+        problem: what it is built for.
+        context: the length of the context vector.
+        inner_lr: learning rate of the inner loop.
+        inner_steps: inner steps in meta-training.
+        test_steps: inner steps at meta-test.
+        tasks: tasks in an outer step.
+        train_shots: support examples for each class in meta-training; 0 means as at test.
+        train_queries: queries for each class in meta-training.
+        outer_lr: Adam's learning rate in the outer loop.
+        anneal: let the outer learning rate fall to 0 along half a cosine.
+        first_order: treat the inner gradients as constants.
+        norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training.
+        backbone: the network below the head; by default the benchmark's own.
+    """
+
+    name: ClassVar[str] = "cavia"
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        context: int = 100,
+        inner_lr: float = 1.0,
+        inner_steps: int = 2,
+        test_steps: int = 2,
+        tasks: int = 16,
+        train_shots: int = 0,
+        train_queries: int = 15,
+        outer_lr: float = 1e-3,
+        anneal: bool = True,
+        first_order: bool = False,
+        norm: Norm = "batch",
+        backbone: str = "",
+    ) -> None:
+        super().__init__(problem)
+        self.context = context
+        self.inner_lr = inner_lr
+        self.inner_steps = inner_steps
+        self.test_steps = test_steps
+        self.tasks = tasks
+        self.train_shots = train_shots or problem.shots
+        self.train_queries = train_queries
+        self.outer_lr = outer_lr
+        self.anneal = anneal
+        self.first_order = first_order
+        self.learner = make_learner(problem, backbone, norm=norm, scale=True)
+        vectors = [n for n, p in self.learner.named_parameters() if n.startswith("backbone.") and p.ndim == 1]
+        self.modulated = vectors[:1] if problem.regression else vectors
+        sizes = [self.learner.get_parameter(name).numel() for name in self.modulated]
+        self.maps = nn.ModuleList(nn.Linear(context, size, bias=False) for size in sizes)
+
+    @classmethod
+    def recipe(cls, problem: Problem) -> Mapping[str, Value]:
+        """The paper's sinusoid: five context parameters, one inner step."""
+        if problem.regression:
+            return {
+                "context": 5,
+                "inner_steps": 1,
+                "test_steps": 1,
+                "tasks": 25,
+                "train_shots": 10,
+                "train_queries": 10,
+            }
+        return {}
+
+    def meta_train(self, tasks: TaskStream) -> None:
+        """See :class:`Algorithm`."""
+        optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
+        for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
+            adapted = after(self.inner_steps, self.path(batch.support))
+            loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
+            descend(optimizer, loss, lr=self.outer_lr * (cosine(tasks.progress) if self.anneal else 1))
+            tasks.log(loss)
+
+    def path(self, support: Support) -> Iterator[Predictor]:
+        """See :class:`GradientBased`."""
+        contexts = gradient_steps(
+            self.forward_tasks,
+            {"context": support.x.new_zeros(len(support.x), self.context, requires_grad=True)},
+            support,
+            self.problem.loss,
+            rate=self.inner_lr,
+            second_order=not self.first_order,
+            keep_graph=self.training,
+        )
+        return predictors(self.forward_tasks, contexts)
+
+    def forward_tasks(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """The network under the context of each task.
+
+        Args:
+            params: ``context`` ``[T, context]``.
+            x: ``[T, B, *input]``.
+
+        Returns:
+            ``[T, B, outputs]``.
+        """
+        shared: Params = task_params(self.learner, len(x))
+        for name, to_shift in zip(self.modulated, self.maps, strict=True):
+            shared[name] = shared[name] + to_shift(params["context"])
+        return self.learner.forward_tasks(shared, x)

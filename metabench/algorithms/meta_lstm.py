@@ -1,0 +1,233 @@
+"""Meta-LSTM: optimisation as a model for few-shot learning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from metabench.algorithms.base import Predictor, Value
+from metabench.algorithms.inner_loop import (
+    GradientBased,
+    after,
+    beside_support,
+    cosine,
+    descend,
+    make_learner,
+    task_params,
+)
+from metabench.algorithms.problem import Problem
+from metabench.episodes import Support, TaskStream
+
+P = 10.0
+"""The p of the preprocessing: what is smaller than ``exp(-p)`` is scaled and not taken the logarithm of."""
+
+
+def preprocess(x: Tensor) -> Tensor:
+    r"""Numbers of any magnitude as two of about 1, one row each.
+
+    .. math::
+        x \mapsto \begin{cases}
+            (\log|x| / p, \; \mathrm{sign}(x)) & \text{if } |x| \ge e^{-p} \\
+            (-1, \; e^p x) & \text{otherwise}
+        \end{cases}
+
+    Args:
+        x: any shape.
+
+    Returns:
+        ``[*x.shape, 2]``.
+
+    Reference: Andrychowicz et al. 2016, arXiv:1606.04474, appendix A.
+    """
+    large = x.abs() >= math.exp(-P)
+    logarithm = x.abs().clamp(min=math.exp(-P)).log() / P
+    return torch.stack(
+        [torch.where(large, logarithm, -1.0), torch.where(large, x.sign(), math.exp(P) * x)], -1
+    )
+
+
+@dataclass
+class State:
+    """Where the optimiser stands with ``T`` learners of ``N`` coordinates.
+
+    Args:
+        theta: the learners' parameters, which are the second layer's cell state, ``[T, N]``.
+        forget: the last forget gate, ``[T, N]``.
+        input: the last input gate, ``[T, N]``.
+        lstm: hidden and cell state of the first layer, ``[T * N, hidden]`` each; zero at the start.
+    """
+
+    theta: Tensor
+    forget: Tensor
+    input: Tensor
+    lstm: tuple[Tensor, Tensor] | None = None
+
+
+class Optimizer(nn.Module):
+    r"""The learned optimiser: a two-layer LSTM that all coordinates of the learner share.
+
+    It starts out as gradient descent with a small rate: the forget gate close to 1, the input gate to 0.01.
+
+    Args:
+        hidden: hidden units of the first layer.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTMCell(4, hidden)
+        self.forget_gate = nn.Linear(hidden + 2, 1)
+        self.input_gate = nn.Linear(hidden + 2, 1)
+        for weight in [*self.lstm.parameters(), self.forget_gate.weight, self.input_gate.weight]:
+            nn.init.uniform_(weight, -0.01, 0.01)
+        nn.init.uniform_(self.forget_gate.bias, 4, 6)
+        nn.init.uniform_(self.input_gate.bias, -5, -4)
+
+    def forward(self, gradient: Tensor, loss: Tensor, state: State) -> State:
+        """One update of ``T`` learners.
+
+        Args:
+            gradient: of the support loss, ``[T, N]``.
+            loss: the support loss, ``[T]``.
+            state: the state before it.
+        """
+        losses = preprocess(loss).unsqueeze(1).expand(*gradient.shape, 2)
+        inputs = torch.cat([preprocess(gradient), losses], -1)
+        lstm = self.lstm(inputs.flatten(0, 1), state.lstm)
+        hidden = lstm[0].view(*gradient.shape, -1)
+        forget = _gate(self.forget_gate, hidden, state.theta, state.forget)
+        input_ = _gate(self.input_gate, hidden, state.theta, state.input)
+        return State(forget * state.theta - input_ * gradient, forget, input_, lstm)
+
+
+def _gate(layer: nn.Linear, hidden: Tensor, theta: Tensor, last: Tensor) -> Tensor:
+    inputs = torch.cat([hidden, theta.unsqueeze(-1), last.unsqueeze(-1)], -1)
+    opening: Tensor = layer(inputs).squeeze(-1).sigmoid()
+    return opening
+
+
+class MetaLSTM(GradientBased):
+    r"""Meta-LSTM: learn the optimiser, an LSTM whose cell state is the learner's parameters.
+
+    .. math::
+        \theta_k = f_k \circ \theta_{k-1} - i_k \circ \nabla_k, \qquad
+        f_k = \sigma(W_F [h_k, \theta_{k-1}, f_{k-1}] + b_F), \quad
+        i_k = \sigma(W_I [h_k, \theta_{k-1}, i_{k-1}] + b_I)
+
+    where :math:`h_k` is a first LSTM layer's output for the preprocessed gradient and loss, coordinate by
+    coordinate. The initial cell state :math:`\theta_0`, the initialisation of the learner, is learned too.
+    Gradients and losses are constants to the outer loop (first order).
+
+    Batch norm uses the statistics of the batch in training. At test each query is in one batch with the
+    support set, so that no query sees another.
+
+    Reference: Ravi and Larochelle 2017, "Optimization as a model for few-shot learning", ICLR;
+    twitter/meta-learning-lstm.
+    Measured: leaderboards/omniglot (the paper has no Omniglot).
+    Deviates: at test the paper's code normalises queries by running averages that it starts afresh for each
+    support set; the outer learning rate falls to 0 by the end of the budget.
+
+    Args:
+        problem: what it is built for.
+        hidden: hidden units of the first layer.
+        inner_steps: updates in meta-training and, for the same, at meta-test.
+        tasks: tasks in an outer step.
+        train_queries: queries for each class in meta-training.
+        outer_lr: Adam's learning rate.
+        anneal: let the outer learning rate fall to 0 along half a cosine.
+        clip: the norm that the outer gradient is cut down to.
+        channels: channels of each block of a convolutional learner.
+        transductive: whether queries are predicted as one batch.
+        backbone: the network below the head; by default the benchmark's own.
+    """
+
+    name: ClassVar[str] = "meta-lstm"
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        hidden: int = 20,
+        inner_steps: int = 12,
+        tasks: int = 1,
+        train_queries: int = 15,
+        outer_lr: float = 1e-3,
+        anneal: bool = True,
+        clip: float = 0.25,
+        channels: int = 32,
+        transductive: bool = False,
+        backbone: str = "",
+    ) -> None:
+        super().__init__(problem)
+        self.inner_steps = self.test_steps = inner_steps
+        self.tasks = tasks
+        self.train_queries = train_queries
+        self.outer_lr = outer_lr
+        self.anneal = anneal
+        self.clip = clip
+        self.transductive = transductive
+        self.learner = make_learner(problem, backbone, norm="batch", scale=True, channels=channels)
+        self.optimizer = Optimizer(hidden)
+
+    @classmethod
+    def recipe(cls, problem: Problem) -> Mapping[str, Value]:
+        """The paper's number of updates; the paper has no regression."""
+        if problem.regression:
+            return {"inner_steps": 5, "tasks": 25, "train_queries": 10}
+        return {"inner_steps": 12 if problem.shots < 5 else 8}
+
+    def meta_train(self, tasks: TaskStream) -> None:
+        """See :class:`Algorithm`."""
+        optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
+        for batch in tasks.batches(self.tasks, queries=self.train_queries):
+            adapted = after(self.inner_steps, self.path(batch.support))
+            loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
+            lr = self.outer_lr * (cosine(tasks.progress) if self.anneal else 1)
+            descend(optimizer, loss, lr=lr, clip=self.clip)
+            tasks.log(loss)
+
+    def path(self, support: Support) -> Iterator[Predictor]:
+        """See :class:`GradientBased`."""
+        together = self.training or self.transductive or self.problem.regression
+        for state in self.updates(support):
+            predict = self._predictor(state.theta)
+            yield predict if together else beside_support(predict, support)
+
+    def updates(self, support: Support) -> Iterator[State]:
+        """The states of the optimiser after 0, 1, 2, ... updates of ``T`` learners."""
+        start = task_params(self.learner, len(support.x)).values()
+        attacked = support.x.requires_grad
+        theta = torch.cat([p.flatten(1) for p in start], 1)
+        if not (self.training or attacked):
+            theta = theta.detach()
+        state = State(theta, torch.zeros_like(theta), torch.zeros_like(theta))
+        while True:
+            yield state
+            with torch.enable_grad():
+                theta = state.theta if attacked else state.theta.detach().requires_grad_()
+                loss = self.problem.loss(self.forward_tasks(theta, support.x), support.y)
+                (gradient,) = torch.autograd.grad(loss.sum(), theta, create_graph=attacked)
+            with torch.set_grad_enabled(self.training or attacked):
+                state = self.optimizer(gradient, loss if attacked else loss.detach(), state)
+
+    def forward_tasks(self, theta: Tensor, x: Tensor) -> Tensor:
+        """The learners' predictions.
+
+        Args:
+            theta: all coordinates of each learner, ``[T, N]``.
+            x: ``[T, B, *input]``.
+
+        Returns:
+            ``[T, B, outputs]``.
+        """
+        names, params = zip(*self.learner.named_parameters(), strict=True)
+        parts = theta.split([p.numel() for p in params], 1)
+        shaped = {n: part.unflatten(1, p.shape) for n, part, p in zip(names, parts, params, strict=True)}
+        return self.learner.forward_tasks(shaped, x)
+
+    def _predictor(self, theta: Tensor) -> Predictor:
+        return lambda query: self.forward_tasks(theta, query)

@@ -1,0 +1,115 @@
+"""Meta-SGD."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from metabench.algorithms.base import Predictor, Value
+from metabench.algorithms.inner_loop import (
+    GradientBased,
+    Norm,
+    after,
+    cosine,
+    descend,
+    gradient_steps,
+    make_learner,
+    predictors,
+    task_params,
+)
+from metabench.algorithms.problem import Problem
+from metabench.episodes import Support, TaskStream
+
+INITIAL_RATES = (0.005, 0.1)
+"""The range that the one initial value of all learning rates is drawn from."""
+
+
+class MetaSGD(GradientBased):
+    r"""Meta-SGD: learn the initialisation, and for each parameter the learning rate of the one inner step.
+
+    .. math::
+        \theta'_t = \theta - \alpha \circ \nabla_\theta L^\text{support}_t(\theta), \qquad
+        (\theta, \alpha) \leftarrow (\theta, \alpha)
+        - \beta \nabla_{(\theta, \alpha)} \textstyle\sum_t L^\text{query}_t(\theta'_t)
+
+    A learning rate may become negative: the vector :math:`\alpha` gives the direction of the step too. Every
+    parameter is adapted, the shift of batch norm among them. Batch norm is as in
+    :class:`~metabench.algorithms.maml.MAML`.
+
+    Reference: Li, Zhou, Chen and Li 2017, arXiv:1707.09835, algorithm 1.
+    Measured: leaderboards/omniglot (5-way 1-shot, paper 99.5; 20-way 1-shot, paper 95.9).
+    Deviates: the outer learning rate falls to 0 by the end of the budget.
+
+    Args:
+        problem: what it is built for.
+        test_steps: inner steps at meta-test; it is trained for one.
+        tasks: tasks in an outer step.
+        train_shots: support examples for each class in meta-training; 0 means as at test.
+        train_queries: queries for each class in meta-training.
+        outer_lr: Adam's learning rate in the outer loop, for the initialisation and the rates alike.
+        anneal: let the outer learning rate fall to 0 along half a cosine.
+        norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training.
+        backbone: the network below the head; by default the benchmark's own.
+    """
+
+    name: ClassVar[str] = "meta-sgd"
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        test_steps: int = 1,
+        tasks: int = 32,
+        train_shots: int = 0,
+        train_queries: int = 15,
+        outer_lr: float = 1e-3,
+        anneal: bool = True,
+        norm: Norm = "batch",
+        backbone: str = "",
+    ) -> None:
+        super().__init__(problem)
+        self.test_steps = test_steps
+        self.tasks = tasks
+        self.train_shots = train_shots or problem.shots
+        self.train_queries = train_queries
+        self.outer_lr = outer_lr
+        self.anneal = anneal
+        std = 0.01 if problem.regression else 0.0
+        self.learner = make_learner(problem, backbone, std=std, norm=norm, scale=False)
+        initial = torch.empty(()).uniform_(*INITIAL_RATES).item()
+        self.rates = nn.ParameterList(torch.full_like(p, initial) for p in self.learner.parameters())
+
+    @classmethod
+    def recipe(cls, problem: Problem) -> Mapping[str, Value]:
+        """The paper's settings for its sinusoid, and its batch of 16 tasks for 20 ways."""
+        if problem.regression:
+            return {"tasks": 25, "train_shots": 10, "train_queries": 10}
+        strided = {"backbone": "conv4-strided"}
+        return strided | {"tasks": 16} if problem.ways >= 20 else strided
+
+    def meta_train(self, tasks: TaskStream) -> None:
+        """See :class:`Algorithm`."""
+        optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
+        for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
+            adapted = after(1, self.path(batch.support))
+            loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
+            descend(optimizer, loss, lr=self.outer_lr * (cosine(tasks.progress) if self.anneal else 1))
+            tasks.log(loss)
+
+    def path(self, support: Support) -> Iterator[Predictor]:
+        """See :class:`GradientBased`."""
+        names = [name for name, _ in self.learner.named_parameters()]
+        rates = self.rates if self.training else [rate.detach() for rate in self.rates]
+        steps = gradient_steps(
+            self.learner.forward_tasks,
+            task_params(self.learner, len(support.x)),
+            support,
+            self.problem.loss,
+            rate=dict(zip(names, rates, strict=True)),
+            second_order=True,
+            keep_graph=self.training,
+        )
+        return predictors(self.learner.forward_tasks, steps)

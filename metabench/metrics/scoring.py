@@ -1,0 +1,85 @@
+"""The score that every family compares: accuracy, or minus the squared error in regression."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from metabench.episodes import TaskBatch
+from metabench.stats import t_interval
+from metabench.trial import BATCH, Trial
+
+Change = Callable[[TaskBatch, Tensor], TaskBatch]
+"""A changed copy of some episodes, whose indices are int64 ``[T]``."""
+
+
+def score_episodes(outputs: Tensor, targets: Tensor) -> Tensor:
+    r"""One score for each episode, higher is better.
+
+    .. math::
+        s = \frac{1}{Q} \sum_q [\arg\max_k f(x_q)_k = y_q]
+        \qquad \text{or} \qquad
+        s = -\frac{1}{Q} \sum_q \lVert f(x_q) - y_q \rVert^2
+
+    Args:
+        outputs: ``[T, Q, outputs]``.
+        targets: int64 ``[T, Q]``, or float ``[T, Q, outputs]`` in regression.
+
+    Returns:
+        float64 ``[T]`` on the CPU.
+
+    >>> score_episodes(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]), torch.tensor([[1, 0]]))
+    tensor([0.5000], dtype=torch.float64)
+    """
+    if targets.is_floating_point():
+        return -(outputs - targets).double().square().mean((1, 2)).cpu()
+    return (outputs.argmax(-1) == targets).double().mean(1).cpu()
+
+
+def first(trial: Trial, episodes: int, *, batch: int = BATCH) -> Iterator[tuple[Tensor, TaskBatch]]:
+    """The first ``episodes`` frozen episodes of a trial, in batches, each with its indices int64 ``[T]``."""
+    last = min(episodes, trial.episodes)
+    for start in range(0, last, batch):
+        indices = torch.arange(start, min(start + batch, last), device=trial.device)
+        yield indices, trial.sampler.tasks(indices)
+
+
+def at_once(trial: Trial, batch: int) -> int:
+    """How many episodes :meth:`Trial.adapted` takes at once: ``batch``, or 1 without ``adapt_batch``."""
+    return batch if trial.algorithm.offers("adapt_batch") else 1
+
+
+def score_changed(trial: Trial, episodes: int, change: Change | None = None) -> Tensor:
+    """The scores of the first episodes, changed by ``change``, float64 ``[E]``.
+
+    The batches are the same for every change, so that scores are paired to the last bit.
+    """
+    scores = []
+    for indices, batch in first(trial, episodes):
+        changed = batch if change is None else change(batch, indices)
+        outputs = trial.predict(changed, start=int(indices[0]))
+        scores.append(score_episodes(outputs, changed.query_y))
+    return torch.cat(scores)
+
+
+def summary(clean: Tensor, changed: Tensor) -> dict[str, float | None]:
+    r"""The mean score after a change, and the mean paired drop with half its 95 % interval.
+
+    .. math:: \frac{1}{E} \sum_e \left(s_e - s'_e\right)
+
+    Args:
+        clean: the scores before, float64 ``[E]``.
+        changed: the scores of the same episodes after.
+
+    >>> summary(torch.tensor([1.0, 0.5]), torch.tensor([0.5, 0.0]))
+    {'score': 0.25, 'drop': 0.5, 'drop_ci95': 0.0}
+    """
+    drop, half_width = t_interval((clean - changed).tolist())
+    return {
+        "score": float(changed.mean()),
+        "drop": drop,
+        "drop_ci95": None if math.isnan(half_width) else half_width,
+    }

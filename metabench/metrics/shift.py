@@ -1,0 +1,89 @@
+"""What a change of the environment costs."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metabench.metrics.base import Measurement, Metric
+from metabench.metrics.images import ChangePictures, Where, change_pictures, check_pictures
+from metabench.metrics.scoring import score_changed, summary
+from metabench.trial import Trial
+
+
+@dataclass(frozen=True)
+class Shift(Metric):
+    r"""The score that is lost where the world turns, grows, shrinks or changes its ink; same frozen episodes.
+
+    .. math:: \frac{1}{E} \sum_e \left(s_e - s'_e\right)
+
+    Changed on the query alone, the support comes from the old environment; changed on both, the task lies
+    wholly in one that meta-training has not seen. An episode's score is its mean drop over all changes of the
+    query. Turned and scaled pictures are bilinear, and their border goes on outwards; inverted ink is
+    ``1 - x``.
+
+    Args:
+        episodes: the first so many test episodes.
+        angles: of rotation, in degrees.
+        scales: factors of the picture's contents.
+        wheres: what is changed: ``query``, ``support`` or ``both``.
+    """
+
+    name: ClassVar[str] = "shift"
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+    unit: ClassVar[str] = "score lost"
+
+    episodes: int = 100
+    angles: tuple[float, ...] = (15, 45, 90)
+    scales: tuple[float, ...] = (0.7, 1.3)
+    wheres: tuple[Where, ...] = ("query", "both")
+
+    def measure(self, trial: Trial) -> Measurement:
+        """See :class:`Metric`."""
+        check_pictures(trial.algorithm.problem)
+        clean = score_changed(trial, self.episodes)
+        values: dict[str, Any] = {"episodes": len(clean), "clean": float(clean.mean())}
+        means: dict[Where, Tensor] = {}
+        for where in self.wheres:
+            drops = []
+            values[where] = {}
+            for name, change in self._changes().items():
+                changed = functools.partial(change_pictures, change=change, where=where)
+                scores = score_changed(trial, self.episodes, changed)
+                values[where][name] = summary(clean, scores)
+                drops.append(clean - scores)
+            means[where] = torch.stack(drops).mean(0)
+            values[where]["mean_drop"] = float(means[where].mean())
+        headline = means.get("query", next(iter(means.values())))
+        return Measurement(headline.tolist(), values)
+
+    def _changes(self) -> dict[str, ChangePictures]:
+        turned = {f"rotation-{angle:g}": functools.partial(_similarity, angle=angle) for angle in self.angles}
+        scaled = {f"scale-{scale:g}": functools.partial(_similarity, scale=scale) for scale in self.scales}
+        return {**turned, **scaled, "inverted": _invert}
+
+
+def _similarity(x: Tensor, indices: Tensor, role: str, *, angle: float = 0.0, scale: float = 1.0) -> Tensor:
+    """Turn and scale pictures ``[T, N, C, H, W]`` about their middle."""
+    del indices, role
+    flat = x.flatten(0, 1)
+    cos, sin = math.cos(math.radians(angle)) / scale, math.sin(math.radians(angle)) / scale
+    height, width = x.shape[-2:]
+    # The matrix maps places of the result to places of the source, in coordinates that run from -1 to 1.
+    matrix = torch.tensor(
+        [[cos, -sin * height / width, 0], [sin * width / height, cos, 0]], dtype=x.dtype, device=x.device
+    )
+    grid = F.affine_grid(matrix.expand(len(flat), 2, 3), list(flat.shape), align_corners=False)
+    moved = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+    return moved.view_as(x)
+
+
+def _invert(x: Tensor, indices: Tensor, role: str) -> Tensor:
+    del indices, role
+    return 1 - x

@@ -1,0 +1,120 @@
+"""The two baselines of Chen et al., and joint pre-training in regression."""
+
+import pytest
+import torch
+from few_shot import classification, make, regression, train
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metabench.algorithms.base import Algorithm
+from metabench.algorithms.finetune import FineTune
+from metabench.algorithms.finetune_cosine import START_NORM, FineTuneCosine
+from metabench.algorithms.head_fit import fit_head
+from metabench.datasets.sinusoid import Sinusoid
+from metabench.episodes import Support, TaskBatch
+
+Y = torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+def tiny(cls: type[FineTune], **chosen: object) -> FineTune:
+    algorithm = make(cls, classification(3, 2, (6,), "mlp"), head_batch=6, **chosen)
+    assert isinstance(algorithm, FineTune)
+    return algorithm.double().eval()
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.randn(6, 6, generator=torch.Generator().manual_seed(1)).double()
+
+
+def test_the_new_head_takes_the_steps_of_sgd(x: Tensor) -> None:
+    algorithm, head = tiny(FineTune, test_steps=5), nn.Linear(40, 3).double()
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    sgd = torch.optim.SGD(head.parameters(), lr=0.01, momentum=0.9, dampening=0.9, weight_decay=1e-3)
+    features = algorithm.embed(x).detach()
+    for _ in range(5):
+        sgd.zero_grad()
+        F.cross_entropy(head(features), Y).backward()
+        sgd.step()
+    query = torch.randn(4, 6, dtype=torch.float64)
+    assert torch.allclose(algorithm.adapt(Support(x, Y, 3))(query), head(algorithm.embed(query)))
+
+
+def test_the_cosine_head_starts_undecided_and_follows_the_gradient_of_the_cosines(x: Tensor) -> None:
+    algorithm = tiny(FineTuneCosine, head_lr=0.5, momentum=0.0, weight_decay=0.0)
+    f = F.normalize(algorithm.embed(x).detach(), dim=-1)
+    start = START_NORM * F.normalize(algorithm.embed(x).detach().mean(0), dim=-1)
+    weight = start.expand(3, -1).clone().requires_grad_()
+    F.cross_entropy(2 * f @ F.normalize(weight, dim=-1).T, Y).backward()
+    stepped = weight.detach() - 0.5 * weight.grad
+    before, after = algorithm.adapt_path(Support(x, Y, 3), 1)
+    logits = before(x)
+    assert torch.allclose(logits, logits[:, :1].expand_as(logits))
+    assert torch.allclose(after(x), 2 * f @ F.normalize(stepped, dim=-1).T)
+
+
+@pytest.mark.parametrize("cls", [FineTune, FineTuneCosine])
+def test_in_one_batch_the_order_of_the_support_set_does_not_matter(cls: type[FineTune], x: Tensor) -> None:
+    algorithm, order = tiny(cls), torch.tensor([4, 2, 0, 1, 5, 3])
+    a, b = (algorithm.adapt(s)(x) for s in (Support(x, Y, 3), Support(x[order], Y[order], 3)))
+    assert torch.allclose(a, b)
+
+
+def test_every_epoch_takes_every_example_once() -> None:
+    seen: list[Tensor] = []
+
+    def scores(params: dict[str, Tensor], features: Tensor) -> Tensor:
+        seen.append(features[0, :, 0])
+        return features @ params["weight"]
+
+    places = torch.arange(10.0).view(1, 10, 1)
+    labels = torch.zeros(1, 10, dtype=torch.int64)
+    heads = fit_head(scores, {"weight": torch.zeros(1, 1, 2)}, places, labels, lr=0.1, batch=4)
+    for _ in range(3):
+        next(heads)
+    assert [len(s) for s in seen] == [4, 4, 2] * 2
+    first, second = torch.cat(seen[:3]), torch.cat(seen[3:])
+    assert first.sort().values.tolist() == second.sort().values.tolist() == list(range(10))
+    assert not torch.equal(first, second)
+
+
+def test_the_features_stay_as_they_are(x: Tensor) -> None:
+    algorithm = tiny(FineTune)
+    algorithm.adapt(Support(x, Y, 3))
+    assert all(p.grad is None for p in algorithm.parameters())
+
+
+def regressor(**chosen: object) -> Algorithm:
+    return make(FineTune, regression(), lr=3e-3, **chosen)
+
+
+def mse(algorithm: Algorithm, steps: int, waves: TaskBatch) -> list[float]:
+    """After 0, 1, ... steps, over all tasks."""
+    errors = torch.zeros(steps + 1)
+    for task in waves:
+        for k, predict in enumerate(algorithm.adapt_path(task.support, steps)):
+            errors[k] += (predict(task.query_x) - task.query_y).square().mean().detach()
+    return (errors / len(waves)).tolist()
+
+
+def test_in_regression_gradient_steps_help_a_jointly_trained_network(waves: TaskBatch) -> None:
+    algorithm = regressor()
+    train(algorithm, Sinusoid(), 200_000)
+    before, *_, after = mse(algorithm, 10, waves[:50])
+    assert 2.5 < before < 4.2  # no joint model can beat 3.006 on average
+    assert 0.9 * before < after < before  # little: joint training is no preparation for adapting
+
+
+def test_in_regression_all_parameters_follow_the_gradient() -> None:
+    algorithm = regressor(head_lr=0.05).double()
+    assert isinstance(algorithm, FineTune)
+    x, y = torch.randn(5, 1, dtype=torch.float64), torch.randn(5, 1, dtype=torch.float64)
+    loss = (algorithm.learner(x) - y).square().mean()
+    gradients = torch.autograd.grad(loss, list(algorithm.learner.parameters()))
+    _, after = algorithm.adapt_path(Support(x, y, 0), 1)
+    predicted = after(x)
+    with torch.no_grad():
+        for p, gradient in zip(algorithm.learner.parameters(), gradients, strict=True):
+            p -= 0.05 * gradient
+    assert torch.allclose(predicted, algorithm.learner(x))

@@ -1,0 +1,28 @@
+import torch
+from gradient_kit import Tasks, build, classification
+
+from metabench.algorithms.from_scratch import FromScratch
+
+
+def test_it_is_adam_on_the_support_set() -> None:
+    algorithm = build(FromScratch, classification(), test_steps=4)
+    batch = Tasks(algorithm.problem, torch.float64).test(2)
+    predictions = algorithm.adapt_batch(batch.support)(batch.query_x)
+    for t, task in enumerate(batch):
+        network = build(FromScratch, classification()).learner
+        optimizer = torch.optim.Adam(network.parameters(), lr=algorithm.lr)
+        for _ in range(4):
+            optimizer.zero_grad()
+            algorithm.problem.loss(network(task.support.x), task.support.y).backward()
+            optimizer.step()
+        torch.testing.assert_close(predictions[t], network(task.query_x))
+
+
+def test_there_is_no_meta_training() -> None:
+    assert not FromScratch.offers("meta_train")
+
+
+def test_no_class_is_preferred_before_the_first_step() -> None:
+    algorithm = build(FromScratch, classification("conv"))
+    batch = Tasks(algorithm.problem, torch.float64).test(2)
+    assert not next(algorithm.path(batch.support))(batch.query_x).any()

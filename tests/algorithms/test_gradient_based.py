@@ -1,0 +1,260 @@
+"""What every method must do that adapts in inner steps."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from gradient_kit import Tasks, build, classification, regression, score, train
+from torch import Tensor, nn
+
+from metabench.algorithms.anil import ANIL
+from metabench.algorithms.base import Algorithm, Predictor
+from metabench.algorithms.cavia import CAVIA
+from metabench.algorithms.fomaml import FOMAML
+from metabench.algorithms.from_scratch import FromScratch
+from metabench.algorithms.maml import MAML
+from metabench.algorithms.meta_lstm import MetaLSTM
+from metabench.algorithms.meta_sgd import MetaSGD
+from metabench.algorithms.multi_task import MultiTask
+from metabench.algorithms.problem import Problem
+from metabench.algorithms.reptile import Reptile
+from metabench.episodes import Support
+from metabench.errors import DivergedError, UsageError
+
+METHODS: list[Any] = [MAML, FOMAML, ANIL, Reptile, MetaSGD, CAVIA, MetaLSTM, FromScratch, MultiTask]
+WITH_ZERO_HEAD: list[Any] = [FromScratch, MultiTask]
+"""The methods that start each task with a head at zero, and so do not care at all how classes are numbered.
+The others learn a head with a slot for each label: they do not care only on average over label orders."""
+WITH_LEARNED_HEAD: list[Any] = [m for m in METHODS if m not in WITH_ZERO_HEAD]
+
+PROBLEMS = {"blobs": classification(), "pictures": classification("conv"), "sinusoid": regression()}
+BOTH = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=list(PROBLEMS))
+EVERY = pytest.mark.parametrize("cls", METHODS, ids=[m.name for m in METHODS])
+
+# Rates for networks of a few dozen units and budgets of a second; outer steps; the score to reach.
+BLOBS: dict[Any, tuple[dict[str, Any], int, float]] = {
+    MAML: ({"outer_lr": 1e-2, "tasks": 8}, 150, 0.75),
+    FOMAML: ({"outer_lr": 1e-2, "tasks": 8}, 150, 0.75),
+    ANIL: ({"outer_lr": 1e-2, "tasks": 8}, 150, 0.75),
+    Reptile: ({"inner_lr": 1e-2, "test_steps": 20}, 150, 0.75),
+    MetaSGD: ({"outer_lr": 1e-2, "tasks": 8}, 150, 0.75),
+    CAVIA: ({"outer_lr": 1e-2, "tasks": 8, "context": 20}, 300, 0.6),
+    MetaLSTM: ({"outer_lr": 1e-2, "tasks": 4, "inner_steps": 5, "hidden": 8}, 150, 0.75),
+    FromScratch: ({"lr": 1e-2}, 0, 0.75),
+    MultiTask: ({"lr": 1e-2}, 50, 0.75),
+}
+WAVES: dict[Any, tuple[dict[str, Any], int, float]] = {
+    MAML: ({"outer_lr": 1e-2}, 400, 0.7),
+    FOMAML: ({"outer_lr": 1e-2}, 400, 0.7),
+    ANIL: ({"outer_lr": 1e-2}, 400, 0.8),
+    Reptile: ({}, 150, 0.7),
+    MetaSGD: ({"outer_lr": 1e-2}, 400, 0.6),
+    CAVIA: ({"outer_lr": 1e-2}, 400, 0.5),
+    MetaLSTM: ({"outer_lr": 1e-2}, 150, 0.8),
+    FromScratch: ({}, 0, 0.9),
+    MultiTask: ({}, 300, 0.95),
+}
+
+
+@EVERY
+def test_it_learns_to_classify(cls: Any) -> None:
+    options, outer_steps, wanted = BLOBS[cls]
+    algorithm = build(cls, classification(), double=False, **options)
+    if outer_steps:
+        train(algorithm, outer_steps)
+    batch = Tasks(algorithm.problem).test(100)
+    assert score(algorithm.eval(), batch, 0) < 0.45  # chance is 0.33
+    assert score(algorithm, batch) > wanted
+
+
+@EVERY
+def test_it_learns_to_regress(cls: Any) -> None:
+    options, outer_steps, wanted = WAVES[cls]
+    algorithm = build(cls, regression((40, 40)), double=False, **options)
+    if outer_steps:
+        train(algorithm, outer_steps)
+    batch = Tasks(algorithm.problem).test(200)
+    assert score(algorithm.eval(), batch) < wanted * score(algorithm, batch, 0)
+
+
+@EVERY
+@BOTH
+def test_the_same_seed_gives_the_same_bits(cls: Any, problem: Problem) -> None:
+    states = []
+    for _ in range(2):
+        algorithm = build(cls, problem, double=False)
+        train(algorithm, 2)
+        states.append(algorithm.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize("cls", [m for m in METHODS if m.offers("meta_train")])
+def test_another_seed_gives_another_result(cls: Any) -> None:
+    first, second = (build(cls, classification(), seed=seed) for seed in (0, 1))
+    train(first, 2), train(second, 2)
+    assert any(not torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))
+
+
+@EVERY
+@BOTH
+def test_many_tasks_at_once_are_adapted_to_as_one_by_one(cls: Any, problem: Problem) -> None:
+    algorithm = trained(cls, problem)
+    batch = Tasks(problem, torch.float64).test(3)
+    together = algorithm.adapt_batch(batch.support)(batch.query_x)
+    for t, task in enumerate(batch):
+        torch.testing.assert_close(algorithm.adapt(task.support)(task.query_x), together[t])
+
+
+@EVERY
+@BOTH
+def test_the_path_ends_where_adaptation_does(cls: Any, problem: Problem) -> None:
+    algorithm = trained(cls, problem)
+    task = next(iter(Tasks(problem, torch.float64).test(1)))
+    path = list(algorithm.adapt_path(task.support, algorithm.test_steps))
+    assert len(path) == algorithm.test_steps + 1
+    adapted = algorithm.adapt(task.support)(task.query_x)
+    torch.testing.assert_close(path[-1](task.query_x), adapted)
+    assert not torch.allclose(path[0](task.query_x), adapted)
+
+
+class ForgetsToRestore(MAML):
+    """A planted mistake: each episode starts where the last one ended."""
+
+    def path(self, support: Support) -> Iterator[Predictor]:
+        found = super().path(support)
+        yield next(found)
+        for step in found:
+            with torch.no_grad():
+                self.learner.head.bias += 0.1
+            yield step
+
+
+def check_no_state(cls: Any, problem: Problem) -> None:
+    algorithm = trained(cls, problem)
+    before = {name: value.clone() for name, value in algorithm.state_dict().items()}
+    first, second = Tasks(problem, torch.float64).test(2)
+    once = algorithm.adapt(first.support)
+    expected = once(first.query_x)
+    algorithm.adapt(second.support)(second.query_x)
+    assert torch.equal(algorithm.adapt(first.support)(first.query_x), expected)
+    assert torch.equal(once(first.query_x), expected)
+    assert all(torch.equal(value, before[name]) for name, value in algorithm.state_dict().items())
+
+
+@EVERY
+@BOTH
+def test_an_episode_leaves_nothing_behind(cls: Any, problem: Problem) -> None:
+    check_no_state(cls, problem)
+
+
+def test_a_planted_leak_from_episode_to_episode_is_caught() -> None:
+    with pytest.raises(AssertionError):
+        check_no_state(ForgetsToRestore, PROBLEMS["blobs"])
+
+
+@EVERY
+@BOTH
+def test_what_is_saved_and_loaded_predicts_the_same(cls: Any, problem: Problem) -> None:
+    algorithm = trained(cls, problem)
+    other = build(cls, problem, seed=9)
+    other.load_state_dict(algorithm.state_dict())
+    batch = Tasks(problem, torch.float64).test(3)
+    predictions = [a.eval().adapt_batch(batch.support)(batch.query_x) for a in (algorithm, other)]
+    assert torch.equal(*predictions)
+
+
+@pytest.mark.parametrize("cls", WITH_ZERO_HEAD)
+@pytest.mark.parametrize("name", ["blobs", "pictures"])
+def test_how_classes_are_numbered_does_not_matter(cls: Any, name: str) -> None:
+    algorithm = trained(cls, PROBLEMS[name])
+    batch = Tasks(algorithm.problem, torch.float64).test(3)
+    order = torch.tensor([2, 0, 1])
+    renumbered = Support(batch.support_x, order[batch.support_y], batch.ways)
+    plain, other = (algorithm.adapt_batch(s)(batch.query_x) for s in (batch.support, renumbered))
+    torch.testing.assert_close(other[..., order], plain)
+
+
+@pytest.mark.parametrize("cls", WITH_LEARNED_HEAD)
+@pytest.mark.parametrize("name", ["blobs", "pictures"])
+def test_a_learned_head_is_the_only_thing_that_knows_how_classes_are_numbered(cls: Any, name: str) -> None:
+    algorithm = build(cls, PROBLEMS[name]).eval()
+    batch = Tasks(algorithm.problem, torch.float64).test(3)
+    order = torch.tensor([2, 0, 1])
+    renumbered = Support(batch.support_x, order[batch.support_y], batch.ways)
+    plain = algorithm.adapt_batch(batch.support)(batch.query_x)
+    assert not torch.allclose(algorithm.adapt_batch(renumbered)(batch.query_x)[..., order], plain)
+    renumber_head(algorithm.learner.head, order)
+    torch.testing.assert_close(algorithm.adapt_batch(renumbered)(batch.query_x)[..., order], plain)
+
+
+def renumber_head(head: nn.Module, order: Tensor) -> None:
+    with torch.no_grad():
+        for p in head.parameters():
+            p[..., order] = p.clone()
+
+
+@EVERY
+def test_at_test_no_graph_hangs_on_the_past(cls: Any) -> None:
+    algorithm = build(cls, regression(), double=False).eval()
+    support = Tasks(algorithm.problem).test(1).support
+    x = torch.zeros(1, 1, 1)
+    depths = [graph_size(predict(x)) for predict, _ in zip(algorithm.path(support), range(4), strict=False)]
+    assert depths[3] <= depths[1]
+    algorithm.train()
+    depths = [graph_size(predict(x)) for predict, _ in zip(algorithm.path(support), range(4), strict=False)]
+    assert depths[3] > depths[1] or cls is Reptile  # which never needs one
+
+
+def graph_size(output: Tensor) -> int:
+    waiting, seen = [output.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [parent for parent, _ in node.next_functions]
+    return len(seen)
+
+
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        (MAML, {"inner_lr": 1e200}),
+        (FOMAML, {"inner_lr": 1e200}),
+        (ANIL, {"inner_lr": 1e200}),
+        (CAVIA, {"inner_lr": 1e200}),
+        (Reptile, {"inner_lr": 1e200}),
+        (MetaSGD, {"outer_lr": 1e200}),
+        (MultiTask, {"lr": 1e200}),
+        (MetaLSTM, {"outer_lr": 1e200}),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_rate_that_explodes_is_told_with_its_step(cls: Any, options: dict[str, float]) -> None:
+    algorithm = build(cls, regression(), **options)
+    with pytest.raises(DivergedError, match=r"the outer loss is (nan|inf) at outer step \d+"):
+        train(algorithm, 10)
+
+
+@EVERY
+def test_a_predictor_is_differentiable_in_its_input(cls: Any) -> None:
+    algorithm = build(cls, classification("conv")).eval()
+    batch = Tasks(algorithm.problem, torch.float64).test(1)
+    x = batch.query_x.clone().requires_grad_()
+    predict = trained(cls, algorithm.problem).adapt_batch(batch.support)
+    (slope,) = torch.autograd.grad(predict(x).square().sum(), x)
+    assert slope.abs().sum() > 0
+
+
+@EVERY
+def test_an_unknown_backbone_is_told(cls: type[Algorithm]) -> None:
+    with pytest.raises(UsageError, match="unknown backbone 'resnet'"):
+        build(cls, classification(), **{"backbone": "resnet"})
+
+
+def trained(cls: Any, problem: Problem) -> Any:
+    """After two outer steps, so that what is kept beside the network is not at its start."""
+    algorithm = build(cls, problem)
+    if cls.offers("meta_train"):
+        train(algorithm, 2)
+    return algorithm.eval()

@@ -1,0 +1,155 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from gradient_kit import Tasks, assert_gradient, build, classification, first_step, regression, train
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+
+from metabench.algorithms.base import Predictor
+from metabench.algorithms.inner_loop import after
+from metabench.algorithms.maml import MAML
+from metabench.algorithms.problem import Problem
+from metabench.episodes import Support, TaskBatch
+from metabench.errors import DivergedError
+
+PROBLEMS = [classification("mlp"), classification("conv"), regression()]
+SMALL: dict[str, Any] = {"tasks": 3, "inner_steps": 2, "inner_lr": 0.1}
+
+
+def wide(algorithm: Any) -> Any:
+    """The same with large weights, so that second-order terms are no rounding error."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, p in algorithm.learner.named_parameters():
+            if p.ndim > 1:
+                p.normal_(std=p.shape[0] ** -0.5 if p.ndim == 2 else 0.5)
+            elif "head" in name:
+                p.normal_()
+    return algorithm
+
+
+def outer_loss(algorithm: MAML, batch: TaskBatch) -> Tensor:
+    """The whole outer loss as a function of the parameters, with nothing shared with ``meta_train``."""
+    algorithm.train()
+    adapted = after(algorithm.inner_steps, algorithm.path(batch.support))
+    return algorithm.problem.loss(adapted(batch.query_x), batch.query_y).mean()
+
+
+def check_second_order(cls: type[MAML], problem: Problem) -> None:
+    algorithm = wide(build(cls, problem, **SMALL))
+    batch, gradients, _ = first_step(algorithm)
+    reference = wide(build(MAML, problem, **SMALL))
+    params = dict(reference.learner.named_parameters())
+    assert_gradient(
+        lambda: outer_loss(reference, batch),
+        params,
+        {name.removeprefix("learner."): g for name, g in gradients.items()},
+    )
+
+
+def by_hand(algorithm: MAML, batch: TaskBatch) -> tuple[dict[str, Tensor], Tensor]:
+    """MAML's outer gradient in plain ``torch.func``."""
+    learner, loss = algorithm.learner, algorithm.problem.loss
+
+    def task_loss(theta: dict[str, Tensor], sx: Tensor, sy: Tensor, qx: Tensor, qy: Tensor) -> Tensor:
+        adapted = theta
+        for _ in range(algorithm.inner_steps):
+            slope = grad(lambda p: loss(functional_call(learner, p, sx), sy))(adapted)
+            adapted = {k: p - algorithm.inner_lr * slope[k] for k, p in adapted.items()}
+        return loss(functional_call(learner, adapted, qx), qy)
+
+    def total(theta: dict[str, Tensor]) -> Tensor:
+        losses = vmap(task_loss, in_dims=(None, 0, 0, 0, 0))
+        return losses(theta, batch.support_x, batch.support_y, batch.query_x, batch.query_y).mean()
+
+    theta = {k: p.detach() for k, p in learner.named_parameters()}
+    return grad(total)(theta), total(theta)
+
+
+def check_against_hand(cls: type[MAML], problem: Problem) -> None:
+    algorithm = wide(build(cls, problem, **SMALL))
+    batch, gradients, loss = first_step(algorithm)
+    expected, expected_loss = by_hand(algorithm, batch)
+    assert loss == pytest.approx(float(expected_loss))
+    for name, g in expected.items():
+        torch.testing.assert_close(gradients[f"learner.{name}"], g)
+
+
+class FirstOrderByMistake(MAML):
+    second_order = False
+
+
+class SupportLabelsFromTheQuery(MAML):
+    """Reads a query's label while it adapts in training."""
+
+    def meta_train(self, tasks: Any) -> None:
+        class Leaky:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(tasks, name)
+
+            def batches(self, *args: Any, **kwargs: Any) -> Iterator[TaskBatch]:
+                for b in tasks.batches(*args, **kwargs):
+                    x, y = b.support_x.clone(), b.support_y.clone()
+                    x[:, 0], y[:, 0] = b.query_x[:, 0], b.query_y[:, 0]
+                    yield TaskBatch(x, y, b.query_x, b.query_y, b.ways, b.classes)
+
+        super().meta_train(Leaky())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=["mlp", "conv", "sinusoid"])
+def test_the_outer_gradient_is_that_of_the_whole_outer_loss(problem: Problem) -> None:
+    check_second_order(MAML, problem)
+
+
+@pytest.mark.parametrize("problem", [PROBLEMS[0], PROBLEMS[2]], ids=["mlp", "sinusoid"])
+def test_the_outer_gradient_is_that_of_torch_func_by_hand(problem: Problem) -> None:
+    check_against_hand(MAML, problem)
+
+
+@pytest.mark.parametrize("mutant", [FirstOrderByMistake, SupportLabelsFromTheQuery])
+@pytest.mark.parametrize("check", [check_second_order, check_against_hand])
+def test_a_planted_mistake_is_caught(check: Any, mutant: type[MAML]) -> None:
+    with pytest.raises(AssertionError):
+        check(mutant, PROBLEMS[0])
+
+
+def test_the_shift_of_batch_norm_is_learned_and_not_adapted() -> None:
+    algorithm = build(MAML, classification("conv"))
+    assert not algorithm.adapts("backbone.blocks.0.beta")
+    assert not any("gamma" in name for name, _ in algorithm.named_parameters())
+    _, gradients, _ = first_step(algorithm)
+    assert any(name.endswith("beta") and g.abs().sum() > 0 for name, g in gradients.items())
+
+
+def test_adaptation_depends_on_the_support_set_alone() -> None:
+    algorithm = build(MAML, classification()).eval()
+    batch = Tasks(algorithm.problem, torch.float64).test(2)
+    predict = algorithm.adapt_batch(batch.support)
+    torch.testing.assert_close(predict(batch.query_x)[:, :1], predict(batch.query_x[:, :1]))
+
+
+def test_the_learning_rate_falls_to_zero_over_the_budget() -> None:
+    rates = []
+
+    class Watched(MAML):
+        def path(self, support: Support) -> Iterator[Predictor]:
+            rates.append(optimizer.param_groups[0]["lr"])
+            return super().path(support)
+
+    algorithm = build(Watched, regression(), tasks=2)
+    optimizer = torch.optim.Adam(algorithm.parameters())
+    stream = Tasks(algorithm.problem, torch.float64).stream(2 * 20 * 10)
+    stream.keep = lambda _: optimizer  # type: ignore[method-assign, assignment, return-value]
+    algorithm.meta_train(stream)
+    assert len(rates) == 10
+    assert rates[1] == algorithm.outer_lr
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+    assert rates[-1] < 0.2 * algorithm.outer_lr
+
+
+def test_an_exploding_inner_rate_names_the_step() -> None:
+    algorithm = build(MAML, classification(), inner_lr=1e200, inner_steps=3)
+    with pytest.raises(DivergedError, match=r"outer loss is (nan|inf) at outer step 0"):
+        train(algorithm, 3)

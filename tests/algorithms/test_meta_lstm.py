@@ -1,0 +1,122 @@
+import math
+
+import pytest
+import torch
+from gradient_kit import Tasks, build, classification, first_step, regression
+from torch import Tensor
+from torch.func import functional_call
+
+from metabench.algorithms.inner_loop import after
+from metabench.algorithms.meta_lstm import MetaLSTM, preprocess
+from metabench.algorithms.problem import Problem
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        (1.0, (0.0, 1.0)),
+        (-math.e, (0.1, -1.0)),
+        (math.exp(-10), (-1.0, 1.0)),
+        (-math.exp(-11), (-1.0, -math.exp(-1))),
+        (0.0, (-1.0, 0.0)),
+    ],
+)
+def test_preprocessing_is_that_of_the_paper(x: float, expected: tuple[float, float]) -> None:
+    found = preprocess(torch.tensor([x], dtype=torch.float64))
+    torch.testing.assert_close(found, torch.tensor([expected], dtype=torch.float64))
+
+
+def by_hand(algorithm: MetaLSTM, x: Tensor, y: Tensor, steps: int) -> dict[str, Tensor]:
+    """One learner's parameters after some updates, coordinate by coordinate in scalar formulas."""
+    lstm, w = algorithm.optimizer.lstm, algorithm.optimizer
+    theta = dict(algorithm.learner.named_parameters())
+    flat = torch.cat([p.flatten() for p in theta.values()])
+    n, size = len(flat), lstm.hidden_size
+    h, c = (torch.zeros(n, size, dtype=flat.dtype) for _ in range(2))
+    forget = input_ = torch.zeros(n, dtype=flat.dtype)
+    for _ in range(steps):
+        leaves, start = {}, 0
+        for name, p in theta.items():
+            leaves[name] = flat[start : start + p.numel()].view(p.shape).detach().requires_grad_()
+            start += p.numel()
+        loss = algorithm.problem.loss(functional_call(algorithm.learner, leaves, x), y)
+        slopes = torch.autograd.grad(loss, list(leaves.values()))
+        gradient = torch.cat([g.flatten() for g in slopes]).detach()
+        inputs = torch.cat([preprocess(gradient), preprocess(loss.detach()).expand(n, 2)], 1)
+        gates = inputs @ lstm.weight_ih.T + lstm.bias_ih + h @ lstm.weight_hh.T + lstm.bias_hh
+        i, f, g, o = gates.split(size, 1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        forget, input_ = (
+            (
+                h @ gate.weight[0, :size]
+                + flat * gate.weight[0, size]
+                + last * gate.weight[0, size + 1]
+                + gate.bias
+            ).sigmoid()
+            for gate, last in ((w.forget_gate, forget), (w.input_gate, input_))
+        )
+        flat = forget * flat - input_ * gradient
+    sizes = [p.numel() for p in theta.values()]
+    parts = zip(theta.items(), flat.split(sizes), strict=True)
+    return {name: part.view(p.shape) for (name, p), part in parts}
+
+
+def lively(algorithm: MetaLSTM) -> MetaLSTM:
+    """The same with an optimiser whose gates are neither open nor shut."""
+    with torch.no_grad():
+        for p in algorithm.optimizer.parameters():
+            p.normal_(std=0.5)
+    return algorithm
+
+
+@pytest.mark.parametrize("problem", [classification(), regression()], ids=["blobs", "sinusoid"])
+def test_the_updates_are_those_of_a_loop_written_by_hand(problem: Problem) -> None:
+    algorithm = lively(build(MetaLSTM, problem, hidden=4))
+    batch = Tasks(problem, torch.float64).test(2)
+    predictions = after(3, algorithm.eval().path(batch.support))(batch.query_x)
+    for t, task in enumerate(batch):
+        theta = by_hand(algorithm, task.support.x, task.support.y, 3)
+        expected = functional_call(algorithm.learner, theta, task.query_x)
+        torch.testing.assert_close(predictions[t], expected)
+
+
+def test_the_outer_gradient_runs_through_the_cell_and_not_through_the_inner_gradients() -> None:
+    algorithm = lively(build(MetaLSTM, classification(), hidden=4, inner_steps=3, tasks=2, clip=1e9))
+    batch, gradients, loss = first_step(algorithm)
+    total = torch.zeros((), dtype=torch.float64)
+    for task in batch:
+        theta = by_hand(algorithm, task.support.x, task.support.y, 3)
+        outputs = functional_call(algorithm.learner, theta, task.query_x)
+        total = total + algorithm.problem.loss(outputs, task.query_y) / len(batch)
+    params = dict(algorithm.named_parameters())
+    expected = torch.autograd.grad(total, list(params.values()))
+    assert loss == pytest.approx(float(total.detach()))
+    for name, g in zip(params, expected, strict=True):
+        torch.testing.assert_close(gradients[name], g)
+
+
+def test_the_outer_gradient_is_clipped() -> None:
+    algorithm = lively(build(MetaLSTM, classification(), hidden=4, inner_steps=3, clip=1e-3))
+    _, gradients, _ = first_step(algorithm)
+    norm = torch.cat([g.flatten() for g in gradients.values()]).norm()
+    assert float(norm) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_the_initialisation_is_the_learned_initial_cell_state() -> None:
+    algorithm = build(MetaLSTM, classification())
+    batch, gradients, _ = first_step(algorithm)
+    assert any(name.startswith("learner.") and g.abs().sum() > 0 for name, g in gradients.items())
+    start = next(algorithm.eval().path(batch.support))
+    torch.testing.assert_close(start(batch.query_x), algorithm.learner(batch.query_x.flatten(0, 1)).view(
+        *batch.query_x.shape[:2], -1
+    ))
+
+
+def test_at_test_no_query_sees_another() -> None:
+    for transductive in (True, False):
+        algorithm = build(MetaLSTM, classification("conv"), transductive=transductive, inner_steps=2).eval()
+        batch = Tasks(algorithm.problem, torch.float64).test(2)
+        predict = algorithm.adapt_batch(batch.support)
+        alone, together = predict(batch.query_x[:, :1]), predict(batch.query_x)[:, :1]
+        assert torch.allclose(alone, together) is not transductive

@@ -1,0 +1,28 @@
+"""Chance."""
+
+import torch
+from few_shot import accuracy, classification, make, regression
+
+from metabench.algorithms.random_guess import RandomGuess
+from metabench.episodes import TaskBatch
+
+
+def test_it_is_right_as_often_as_chance(episodes: TaskBatch) -> None:
+    guess = make(RandomGuess, classification())
+    assert abs(sum(accuracy(guess, episodes) for _ in range(5)) / 5 - 0.2) < 0.03  # 5,000 queries: 5 sd
+
+
+def test_the_generator_decides(episodes: TaskBatch) -> None:
+    guess, task = make(RandomGuess, classification()), next(iter(episodes))
+
+    def answer(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return guess.adapt(task.support)(task.query_x)
+
+    assert torch.equal(answer(0), answer(0))
+    assert not torch.equal(answer(0), answer(1))
+
+
+def test_in_regression_it_says_zero(waves: TaskBatch) -> None:
+    guess, task = make(RandomGuess, regression()), next(iter(waves))
+    assert torch.equal(guess.adapt(task.support)(task.query_x), torch.zeros_like(task.query_y))

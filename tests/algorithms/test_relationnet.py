@@ -1,0 +1,66 @@
+"""Relation Networks against their equations."""
+
+import pytest
+import torch
+from few_shot import CHANNELS, classification, make
+from torch import nn
+from torch.nn import functional as F
+
+from metabench.algorithms.relationnet import Relation, RelationNet
+from metabench.episodes import Support
+from metabench.errors import UsageError
+
+
+def test_the_split_first_convolution_is_the_convolution_of_the_pair() -> None:
+    relation = Relation((4, 5, 5), 8).double().eval()
+    classes = torch.randn(1, 3, 100, dtype=torch.float64)
+    queries = torch.randn(1, 2, 100, dtype=torch.float64)
+    whole = nn.Conv2d(8, 4, 3, padding=1, bias=False).double()
+    with torch.no_grad():
+        whole.weight.copy_(torch.cat([relation.of_class.weight, relation.of_query.weight], 1))
+    scores = relation(classes, queries)
+    for n, of_class in enumerate(classes[0]):
+        for q, query in enumerate(queries[0]):
+            pair = torch.cat([of_class.view(1, 4, 5, 5), query.view(1, 4, 5, 5)], 1)
+            x = F.max_pool2d(F.relu(relation.norm1(whole(pair))), 2)
+            x = F.max_pool2d(F.relu(relation.norm2(relation.of_pair(x))), 2)
+            wanted = relation.score(F.relu(relation.hidden(x.flatten(1))))
+            assert torch.allclose(scores[0, q, n], wanted)
+
+
+def test_the_embeddings_of_a_class_are_summed() -> None:
+    algorithm = make(RelationNet, classification(2, 2))
+    assert isinstance(algorithm, RelationNet)
+    algorithm.double().eval()
+    x = torch.rand(4, 1, 28, 28, dtype=torch.float64)
+    query = torch.rand(3, 1, 28, 28, dtype=torch.float64)
+    f = algorithm.embed(x)
+    sums = torch.stack([f[0] + f[2], f[1] + f[3]])
+    wanted = algorithm.relation(sums.unsqueeze(0), algorithm.embed(query).unsqueeze(0))[0]
+    predict = algorithm.adapt(Support(x, torch.tensor([0, 1, 0, 1]), 2))
+    assert torch.allclose(predict(query), wanted)
+
+
+def test_the_loss_is_the_squared_error_of_the_scores() -> None:
+    algorithm = make(RelationNet, classification(2, 1))
+    assert isinstance(algorithm, RelationNet)
+    log_odds = torch.tensor([[[0.0, 2.0], [1.0, -1.0]]])
+    scores = [1 / (1 + torch.exp(-log_odds[0, q])) for q in range(2)]
+    wanted = (scores[0][0] ** 2 + (scores[0][1] - 1) ** 2 + (scores[1][0] - 1) ** 2 + scores[1][1] ** 2) / 4
+    assert torch.allclose(algorithm.episode_loss(log_odds, torch.tensor([[1, 0]])), wanted)
+
+
+def test_the_maps_are_those_of_the_paper() -> None:
+    algorithm = make(RelationNet, classification())
+    assert algorithm.embed.maps == (CHANNELS, 5, 5)
+    assert algorithm.embed(torch.rand(2, 1, 28, 28)).shape == (2, CHANNELS * 25)
+
+
+def test_a_backbone_without_maps_is_declined() -> None:
+    with pytest.raises(UsageError, match="'conv4' gives none"):
+        RelationNet(classification(), backbone="conv4")
+
+
+def test_small_images_are_declined() -> None:
+    with pytest.raises(UsageError, match="at least 22x22"):
+        RelationNet(classification(shape=(1, 16, 16)))

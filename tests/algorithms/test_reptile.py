@@ -1,0 +1,133 @@
+import itertools
+
+import torch
+from gradient_kit import Tasks, build, classification, first_step, regression, train
+from torch import Tensor
+from torch.func import functional_call
+
+from metabench.algorithms.reptile import BETA2, Reptile, mini_batches
+from metabench.episodes import Support, TaskBatch
+
+
+def sequential(algorithm: Reptile, batches: list[TaskBatch], optimizer: torch.optim.Adam, rates: list[float]) -> None:
+    """Reptile as in the paper's code: one task after the other, one Adam for all of them.
+
+    Here each inner step is on all examples of the task, where the order plays no part.
+    """
+    learner = algorithm.learner
+    for batch, rate in zip(batches, rates, strict=True):
+        old = [p.detach().clone() for p in learner.parameters()]
+        led_to = []
+        for task in batch:
+            x, y = torch.cat([task.support.x, task.query_x]), torch.cat([task.support.y, task.query_y])
+            for _ in range(algorithm.inner_steps):
+                optimizer.zero_grad()
+                # The code sums over the batch; to Adam without momentum the scale is nothing, but for epsilon.
+                algorithm.problem.loss(learner(x), y).backward()
+                optimizer.step()
+            led_to.append([p.detach().clone() for p in learner.parameters()])
+            restore(learner, old)
+        for i, p in enumerate(learner.parameters()):
+            mean = torch.stack([parameters[i] for parameters in led_to]).mean(0)
+            p.data.copy_(old[i] + rate * (mean - old[i]))
+
+
+def restore(learner: torch.nn.Module, values: list[Tensor]) -> None:
+    for p, value in zip(learner.parameters(), values, strict=True):
+        p.data.copy_(value)
+
+
+def meta_train(algorithm: Reptile, outer_steps: int) -> list[TaskBatch]:
+    seen: list[TaskBatch] = []
+    tasks = Tasks(algorithm.problem, torch.float64)
+    tasks.saw = seen.append  # type: ignore[method-assign]
+    cost = algorithm.tasks * algorithm.train_shots * max(algorithm.problem.ways, 1)
+    algorithm.train()
+    algorithm.meta_train(tasks.stream(outer_steps * cost))
+    return seen
+
+
+def test_with_one_task_an_outer_step_it_is_the_papers_code() -> None:
+    options = {"tasks": 1, "inner_steps": 3, "inner_batch": 12, "train_shots": 4}
+    algorithm = build(Reptile, classification(), **options)
+    reference = build(Reptile, classification(), **options)
+    optimizer = torch.optim.Adam(reference.learner.parameters(), lr=reference.inner_lr, betas=(0.0, BETA2))
+    batches = meta_train(algorithm, 4)
+    sequential(reference, batches, optimizer, [1.0, 0.75, 0.5, 0.25])
+    for i, (name, p) in enumerate(reference.learner.named_parameters()):
+        torch.testing.assert_close(algorithm.learner.get_parameter(name), p)
+        kept = optimizer.state[p]["exp_avg_sq"]
+        torch.testing.assert_close(algorithm.get_buffer(f"second_moment_{i}"), kept)
+    assert int(algorithm.adam_steps) == 12
+
+
+def test_one_step_of_several_tasks_moves_towards_the_mean_of_where_each_leads() -> None:
+    options = {"tasks": 3, "inner_steps": 2, "inner_batch": 12, "train_shots": 4}
+    algorithm = build(Reptile, classification(), **options)
+    start = [p.detach().clone() for p in algorithm.learner.parameters()]
+    led_to, squares = [], []
+    (batch,) = meta_train(algorithm, 1)
+    for task in batch:
+        theta = [p.clone() for p in start]
+        second = [torch.zeros_like(p) for p in start]
+        x, y = torch.cat([task.support.x, task.query_x]), torch.cat([task.support.y, task.query_y])
+        for k in (1, 2):
+            theta = [p.requires_grad_() for p in theta]
+            names = [name for name, _ in algorithm.learner.named_parameters()]
+            outputs = functional_call(algorithm.learner, dict(zip(names, theta, strict=True)), x)
+            gradients = torch.autograd.grad(algorithm.problem.loss(outputs, y), theta)
+            squares.append([g**2 for g in gradients])
+            second = [BETA2 * v + (1 - BETA2) * g**2 for v, g in zip(second, gradients, strict=True)]
+            theta = [
+                (p - algorithm.inner_lr * g / ((v / (1 - BETA2**k)).sqrt() + 1e-8)).detach()
+                for p, g, v in zip(theta, gradients, second, strict=True)
+            ]
+        led_to.append(theta)
+    for i, p in enumerate(algorithm.learner.parameters()):
+        torch.testing.assert_close(p.detach(), torch.stack([theta[i] for theta in led_to]).mean(0))
+        in_sequence = torch.zeros_like(p)
+        for square in squares:
+            in_sequence = BETA2 * in_sequence + (1 - BETA2) * square[i]
+        torch.testing.assert_close(algorithm.get_buffer(f"second_moment_{i}"), in_sequence.detach())
+
+
+def test_a_test_task_takes_over_the_second_moments_and_gives_them_back() -> None:
+    algorithm = build(Reptile, classification())
+    train(algorithm, 3)
+    support = Tasks(algorithm.problem, torch.float64).test(1).support
+    query = Tasks(algorithm.problem, torch.float64).test(1).query_x
+    before = {k: v.clone() for k, v in algorithm.state_dict().items()}
+    first = algorithm.adapt_batch(support)(query)
+    assert all(torch.equal(v, before[k]) for k, v in algorithm.state_dict().items())
+    algorithm.second_moment_0.zero_()
+    assert not torch.allclose(algorithm.adapt_batch(support)(query), first)
+
+
+def test_only_the_transductive_form_lets_queries_see_each_other() -> None:
+    for transductive in (True, False):
+        algorithm = build(Reptile, classification("conv"), transductive=transductive, test_steps=2).eval()
+        batch = Tasks(algorithm.problem, torch.float64).test(2)
+        predict = algorithm.adapt_batch(batch.support)
+        alone, together = predict(batch.query_x[:, :1]), predict(batch.query_x)[:, :1]
+        assert torch.allclose(alone, together) is not transductive
+
+
+def test_mini_batches_are_without_replacement_until_all_was_seen() -> None:
+    x = torch.arange(10.0).view(1, 10, 1)
+    support = Support(x, torch.arange(10).view(1, 10), 10)
+    orders = iter([torch.arange(10).view(1, 10), torch.arange(9, -1, -1).view(1, 10)])
+    found = [b.y.flatten().tolist() for b in itertools.islice(mini_batches(support, orders, 4), 5)]
+    assert found == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 8], [7, 6, 5, 4], [3, 2, 1, 0]]
+
+
+def test_the_shift_and_scale_of_batch_norm_are_adapted() -> None:
+    algorithm = build(Reptile, classification("conv"))
+    batch, gradients, _ = first_step(algorithm)
+    assert len(batch) == algorithm.tasks
+    assert any(name.endswith("gamma") and g.abs().sum() > 0 for name, g in gradients.items())
+
+
+def test_regression_trains_on_every_example_of_a_task() -> None:
+    algorithm = build(Reptile, regression())
+    (batch,) = meta_train(algorithm, 1)
+    assert batch.support_x.shape[1] + batch.query_x.shape[1] == algorithm.train_shots

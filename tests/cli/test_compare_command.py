@@ -1,0 +1,185 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import made_record
+
+from metabench.cli import main
+from metabench.results import Record, ResultsFolder
+
+FLAT = tuple(np.linspace(0.4, 0.6, 30).tolist())
+LOWER = tuple(score - 0.05 for score in FLAT)
+
+
+def folder(path: Path, *records: Record) -> str:
+    """A results folder with these records."""
+    (path / "records").mkdir(parents=True)
+    for record in records:
+        for metric in record.metrics.values():
+            metric.unit = "share"
+        ResultsFolder(path).save(record)
+    return str(path)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> str:
+    return folder(tmp_path / "base", made_record(scores=FLAT), made_record("protonet", FLAT))
+
+
+@pytest.fixture
+def call(capsys):
+    """Call the command line: the exit code, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(["compare", *arguments])
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_nothing_worse_is_0_and_worse_is_3(call, base: str, tmp_path: Path) -> None:
+    code, out, _ = call(base, base)
+    assert code == 0
+    assert "No cell is worse (2 the same)." in out
+    worse = folder(tmp_path / "new", made_record(scores=LOWER), made_record("protonet", FLAT))
+    code, out, _ = call(base, worse)
+    assert code == 3
+    assert "1 of 2 cells is worse: maml on blobs-3w1s@1 by 5.0 points" in out
+    assert out.splitlines()[2].startswith("worse")
+    assert call(base, worse, "--min-effect", "0.06")[0] == 0
+    assert call(base, worse, "--alpha", "1e-9")[0] == 0
+    assert call(worse, base)[0] == 0
+
+
+def test_a_cell_that_fails_now_is_3(call, base: str, tmp_path: Path) -> None:
+    failed = made_record(scores=None, reason="planted", benchmark={"test_episodes": len(FLAT)})
+    code, out, _ = call(base, folder(tmp_path / "new", failed, made_record("protonet", FLAT)))
+    assert code == 3
+    assert "was ok and is failed (planted)" in out
+
+
+def test_a_slower_cell_only_warns(call, tmp_path: Path) -> None:
+    cells = [made_record(scores=FLAT, cost={"adapt_ms": ms}) for ms in (10.0, 90.0)]
+    before, after = (folder(tmp_path / name, cell) for name, cell in zip("ab", cells, strict=True))
+    code, out, _ = call(before, after)
+    assert code == 0
+    assert "slower: adapt_ms was 10 and is 90" in out
+
+
+def test_json_is_one_document_that_says_how_it_ends(call, base: str, tmp_path: Path) -> None:
+    new = folder(tmp_path / "new", made_record(scores=LOWER), made_record("protonet", FLAT))
+    code, out, _ = call(base, new, "--json")
+    document = json.loads(out)
+    assert code == document["exit_code"] == 3
+    assert document["regressions"] == 1
+    assert [row["verdict"] for row in document["rows"]] == ["worse", "same"]
+    assert document["rows"][0]["difference"] == pytest.approx(-0.05)
+
+
+def test_the_files_are_written_whatever_the_verdict(call, base: str, tmp_path: Path) -> None:
+    new = folder(tmp_path / "new", made_record(scores=LOWER))
+    markdown, entries = tmp_path / "out" / "summary.md", tmp_path / "out" / "benchmark.json"
+    code, _, _ = call(base, new, "--markdown", str(markdown), "--benchmark-json", str(entries))
+    assert code == 3
+    assert "1 of 1 cells is worse" in markdown.read_text()
+    (entry,) = json.loads(entries.read_text())
+    assert entry["name"] == "maml on blobs-3w1s@1: accuracy"
+    assert entry["value"] == pytest.approx(0.45)
+
+
+def test_a_file_that_cannot_be_written_is_named(call, base: str, tmp_path: Path) -> None:
+    code, _, err = call(base, base, "--markdown", str(tmp_path))
+    assert code == 2
+    assert f"'{tmp_path}' cannot be written" in err
+
+
+def test_a_missing_baseline_is_a_notice_unless_it_is_required(call, base: str, tmp_path: Path) -> None:
+    entries = tmp_path / "benchmark.json"
+    code, out, err = call(str(tmp_path / "none"), base, "--benchmark-json", str(entries))
+    assert code == 0
+    assert "holds no baseline yet" in err
+    assert "new" in out
+    assert len(json.loads(entries.read_text())) == 2
+    code, out, _ = call(str(tmp_path / "none"), base, "--json")
+    assert "holds no baseline" in json.loads(out)["notices"][0]
+    code, _, err = call(str(tmp_path / "none"), base, "--require-baseline")
+    assert code == 2
+    assert "there is no baseline" in err
+
+
+def test_a_baseline_of_damaged_files_is_no_missing_one(call, base: str, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged" / "records"
+    damaged.mkdir(parents=True)
+    (damaged / "a.json").write_text("{")
+    code, _, err = call(str(damaged.parent), base)
+    assert code == 2
+    assert "none of the 1 file(s)" in err
+
+
+def test_no_new_results_is_an_error(call, base: str, tmp_path: Path) -> None:
+    assert call(base, str(tmp_path / "none"))[0] == 2
+    code, _, err = call(base, folder(tmp_path / "empty"))
+    assert code == 5
+    assert "no record to compare" in err
+
+
+def test_nothing_that_can_be_compared_is_5(call, base: str, tmp_path: Path) -> None:
+    other = folder(tmp_path / "new", made_record(scores=FLAT, episode_digest="f" * 64))
+    code, out, _ = call(base, other)
+    assert code == 5
+    assert "No cell could be compared" in out
+    assert "1 is not comparable" in out
+    assert "tested on other episodes" in out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '{"schema_version": 1',
+        '{"name": "package.json"}',
+        '{"schema_version": 99}',
+        "[1, 2]",
+        "\x00\xff",
+        "NaN",
+    ],
+)
+def test_files_that_are_no_records_are_named_and_left_out(call, base: str, tmp_path: Path, text: str) -> None:
+    new = tmp_path / "new"
+    folder(new, made_record(scores=FLAT), made_record("protonet", FLAT))
+    (new / "records" / "stray.json").write_text(text, encoding="latin-1")
+    code, out, err = call(base, str(new))
+    assert code == 0
+    assert "2 the same" in out
+    assert f"left out: {new / 'records' / 'stray.json'} " in err
+    assert call(base, str(new), "--strict")[0] == 1
+
+
+def test_a_truncated_record_is_left_out_and_its_cell_is_gone(call, base: str, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    folder(new, made_record(scores=FLAT), made_record("protonet", FLAT))
+    (path,) = new.rglob("maml*.json")
+    path.write_text(path.read_text()[:200])
+    code, out, err = call(base, str(new))
+    assert code == 0
+    assert "1 gone" in out
+    assert f"left out: {path} is not a record" in err
+
+
+def test_a_record_with_a_score_that_is_no_number_is_left_out(call, base: str, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    folder(new, made_record(scores=FLAT), made_record("protonet", FLAT))
+    (path,) = new.rglob("maml*.json")
+    path.write_text(path.read_text().replace("[0.4,", "[NaN,", 1))
+    code, out, err = call(base, str(new))
+    assert code == 0
+    assert "1 gone" in out
+    assert str(path) in err
+
+
+@pytest.mark.parametrize("options", [("--alpha", "2"), ("--min-effect", "-1"), ("--min-effect", "much")])
+def test_levels_that_cannot_be_are_refused(call, base: str, options: tuple[str, str]) -> None:
+    assert call(base, base, *options)[0] == 2

@@ -1,0 +1,28 @@
+"""What adapting costs is counted right."""
+
+from small_world import Means, OneByOne, picture_trial
+from torch import Tensor
+
+from metabench.metrics.cost import Cost
+
+
+class Products(Means):
+    """One matrix product of a known size to adapt."""
+
+    def embed(self, x: Tensor) -> Tensor:
+        return x.flatten(-3) @ x.new_ones(144, 10)
+
+
+def test_flops_of_a_known_matrix_product() -> None:
+    values = Cost().measure(picture_trial(Products, queries=6)).values
+    products = 2 * 5 * 144 * 10
+    class_means = 2 * 5 * 5 * 10
+    assert values["adapt_flops"] == products + class_means
+    assert values["predict_flops"] >= 2 * 30 * 144 * 10
+
+
+def test_what_cannot_be_counted_is_not_a_number() -> None:
+    values = Cost().measure(picture_trial(OneByOne)).values
+    assert "none of its operations" in values["predict_flops"]["n/a"]
+    assert values["adapt_ms"] > 0
+    assert values["parameters"] == 0
