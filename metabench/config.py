@@ -100,11 +100,11 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     Raises:
         UsageError: it is none of these.
     """
-    if re.fullmatch(r"[1-9]\d{0,8}", text):
+    if re.fullmatch(r"[1-9][0-9]{0,8}", text):
         text = f"0-{int(text) - 1}"
     seeds: list[int] = []
     for part in text.removesuffix(",").split(","):
-        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part.strip())
+        match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part.strip())
         if match is None or (match[2] and int(match[2]) < int(match[1])):
             raise UsageError(
                 f"--seeds '{text}' cannot be read.",

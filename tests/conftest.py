@@ -5,7 +5,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-
 import torch
 
 from metabench.plugins import Plugins, installed_plugins

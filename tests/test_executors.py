@@ -33,7 +33,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 240.0) -> bool:
     """Whether a condition comes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -170,10 +170,10 @@ class TestInterrupt:
             assert wait_until(lambda: len((tmp_path / "pids").read_text().split()) == 2)
             raise KeyboardInterrupt
 
-        found: list[Record] = []
+        records = ProcessExecutor(jobs=2, on_event=interrupt).run(jobs_of(*map(cell, "abc")))
+        found = [next(records), next(records)]
         with pytest.raises(KeyboardInterrupt):
-            for record in ProcessExecutor(jobs=2, on_event=interrupt).run(jobs_of(*map(cell, "abc"))):
-                found.append(record)  # noqa: PERF402 - what was given before the interrupt counts
+            next(records)
         assert [(r.algorithm.name, r.status) for r in found] == [("a", "interrupted"), ("b", "interrupted")]
         assert not any(alive(int(pid)) for pid in (tmp_path / "pids").read_text().split())
 

@@ -22,6 +22,12 @@ def files_in(path: Path) -> list[str]:
     return sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
 
 
+def write_half(target: Path, error: BaseException) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise error
+
+
 def test_a_record_comes_back_as_it_was(folder: ResultsFolder) -> None:
     record = made_record(scores=(0.1, 1 / 3, 0.7), cost={"adapt_ms": 0.1 + 0.2, "peak_device_mb": None})
     path = folder.save(record)
@@ -55,18 +61,15 @@ def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:
 
 class TestWriting:
     def test_a_crash_in_the_middle_leaves_neither_file_nor_temporary(self, tmp_path: Path) -> None:
-        target = tmp_path / "deep" / "file"
-        with pytest.raises(KeyboardInterrupt), atomic_path(target) as temporary:
-            temporary.write_text("half")
-            raise KeyboardInterrupt
+        with pytest.raises(KeyboardInterrupt):
+            write_half(tmp_path / "deep" / "file", KeyboardInterrupt())
         assert files_in(tmp_path) == []
 
     def test_a_crash_in_the_middle_leaves_the_old_file(self, tmp_path: Path) -> None:
         target = tmp_path / "file"
         target.write_text("old")
-        with pytest.raises(RuntimeError), atomic_path(target) as temporary:
-            temporary.write_text("half")
-            raise RuntimeError
+        with pytest.raises(RuntimeError, match="planted"):
+            write_half(target, RuntimeError("planted"))
         assert target.read_text() == "old"
         assert files_in(tmp_path) == ["file"]
 

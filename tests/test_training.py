@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from harness import child_environment, blobs, cell, curve_of, run_here, scores_of, tasks_of, waves
+from harness import blobs, cell, child_environment, curve_of, run_here, scores_of, tasks_of, waves
 from torch import Tensor
 
 from metabench.episodes import TaskStream

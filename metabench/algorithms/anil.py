@@ -88,7 +88,7 @@ class ANIL(GradientBased):
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """The settings of MAML's experiments, which the paper repeats."""
         if problem.regression:
-            return {"inner_lr": 0.01, "inner_steps": 1, "test_steps": 1, "tasks": 25, "train_shots": 10}
+            return {"inner_lr": 0.01, "inner_steps": 1, "test_steps": 1, "tasks": 10, "train_shots": 10}
         strided = {"backbone": "conv4-strided"}
         return strided | {"tasks": 16} if problem.ways >= 20 else strided
 

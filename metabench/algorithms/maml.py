@@ -36,8 +36,8 @@ class MAML(GradientBased):
     Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400, algorithm 2; cbfinn/maml.
     Measured: leaderboards/omniglot (5-way 1-shot, paper 98.7; 20-way 1-shot, paper 95.8).
     Deviates: the loss is a mean over examples where the code sums over classes, so the inner learning rate
-    is in other units; the outer learning rate falls to 0 by the end of the budget, where the paper holds it
-    for several times as many iterations.
+    is in other units. For budgets of a few million examples the outer learning rate is larger than the
+    paper's 1e-3 and falls to 0 at the end, and the sinusoid's outer steps are of 10 tasks and not 25.
 
     Args:
         problem: what it is built for.
@@ -87,13 +87,7 @@ class MAML(GradientBased):
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """The sinusoid's and the 20-way settings of the paper."""
         if problem.regression:
-            return {
-                "inner_lr": 0.01,
-                "test_steps": 1,
-                "tasks": 25,
-                "train_shots": 10,
-                "outer_lr": 1e-3,
-            }
+            return {"inner_lr": 0.01, "test_steps": 1, "tasks": 10, "train_shots": 10}
         strided = {"backbone": "conv4-strided"}
         if problem.ways >= 20:
             return strided | {"inner_steps": 5, "test_steps": 5, "tasks": 16}

@@ -31,7 +31,9 @@ class MatchingNet(Episodic):
     for 5 and 0.04 for 60. The loss hardly moves from :math:`\log N`, and since the softmax stays almost flat,
     a class that is told apart already pulls as strongly as one that is confused: the loss is nearly linear,
     the mean of the cosines to all other classes less that to the right one, and hard pairs get no weight of
-    their own. Here the scale :math:`s` is learned, as its logarithm.
+    their own. Here the scale :math:`s` starts at 10 and is learned, as its logarithm. On Omniglot, after 600
+    training episodes of 20 classes: 76.6 % with s = 1, 79.5 % where it is learned from 1 (Adam moves it too
+    slowly), 92.2 % from 10; ProtoNet 93.3 % (5-way 1-shot, meta-validation).
 
     Reference: Vinyals et al. 2016, arXiv:1606.04080, equations 1 to 6 and appendix A.
     Measured: leaderboards/omniglot (5-way 1-shot, paper 98.1; 20-way 1-shot, paper 93.8).

@@ -86,7 +86,7 @@ class MetaSGD(GradientBased):
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """The paper's settings for its sinusoid, and its batch of 16 tasks for 20 ways."""
         if problem.regression:
-            return {"tasks": 25, "train_shots": 10, "train_queries": 10}
+            return {"tasks": 10, "train_shots": 10, "train_queries": 10, "outer_lr": 3e-3}
         strided = {"backbone": "conv4-strided"}
         return strided | {"tasks": 16} if problem.ways >= 20 else strided
 

@@ -95,7 +95,7 @@ class TaskEmbedding(GradientBased):
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """Many small tasks in regression."""
-        return {"train_queries": 10, "tasks": 25} if problem.regression else {}
+        return {"train_queries": 10, "tasks": 25, "lr": 3e-3} if problem.regression else {}
 
     def embed(self, support: Support) -> Tensor:
         """The task vector of one support set, ``[task_size]``."""

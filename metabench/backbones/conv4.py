@@ -19,13 +19,16 @@ from metabench.errors import UsageError
 Norm = Literal["running", "batch"]
 
 BLOCKS = 4
-UNFOLDED_ROWS = 3000
-"""At most this many places a task in the second block's maps, all tasks run as one batched matrix product
-over unfolded maps; above it, one by one. On a CPU, small batches are bound by the cost of a call and by
-PyTorch's double backward, large ones by the memory that the unfolded maps take. Measured on one core in
-seconds an outer step, second order, unfolded against one by one (28x28, rows in brackets): strided, 32 tasks
-of 5 examples (245), one inner step 0.26 and 0.76; strided, 8 tasks of 40 (1,960) 0.64 and 0.80; pooled,
-8 tasks of 5 (980), five steps 0.99 and 1.44. First order with 75 queries (3,675) 0.27 and 0.26."""
+UNFOLDED_EXAMPLES = 40
+"""At most this many examples a task, all tasks run as one batched matrix product over unfolded maps; above
+it, one by one. Measured on one busy CPU core with 28x28 images, seconds an outer step, unfolded against one
+by one. Second order: strided 5 examples 0.32 and 1.06, 40 examples 0.55 and 0.87; pooled 5 examples 0.99 and
+1.52, 20 examples 0.50 and 0.58, 25 examples 0.57 and 0.70, 40 examples 0.96 and 1.21. First order is nearer,
+and the pooled net loses from 20 examples on (0.29 and 0.24); a forward pass cannot know the order."""
+
+UNFOLDED_ROWS = 8000
+"""Nor more than this many places a task in the second block's maps, nine times which the unfolded maps hold:
+a bound on memory for larger images, beyond which nothing was measured."""
 
 
 class ConvBlock(nn.Module):
@@ -145,7 +148,8 @@ class Conv4(Backbone):
         """See :meth:`Backbone.forward_tasks`: one batched matrix product a block for small batches."""
         height, width = x.shape[-2:]
         places = height * width // (16 if self.strided else 4)
-        if self.norm == "running" or x.shape[1] * places > UNFOLDED_ROWS:
+        small = x.shape[1] <= UNFOLDED_EXAMPLES and x.shape[1] * places <= UNFOLDED_ROWS
+        if self.norm == "running" or not small:
             return super().forward_tasks(params, x)
         maps = x.movedim(2, 4)
         for i, block in enumerate(self.blocks):

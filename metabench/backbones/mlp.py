@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class MLP(Backbone):
         self.features = widths[-1]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             weight = torch.empty(inputs, outputs)
             nn.init.trunc_normal_(weight, std=std or math.sqrt(2 / inputs))
             self.weights.append(nn.Parameter(weight))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metabench.compare.pairing import pair
-from metabench.compare.verdicts import Open, Row, Verdict, judge_pair, settle
+from metabench.compare.verdicts import Row, Verdict, Waiting, judge_pair, settle
 from metabench.errors import UsageError
 from metabench.registry import natural_order
 from metabench.results import Record
@@ -78,6 +78,13 @@ def compare(
     is "no difference", not "a loss of at most ``min_effect``". Better is the mirror image of worse. A seed
     that was ok and is not any more is worse whatever the others say.
 
+    Measured by simulation (``tests/test_compare.py``; 600 episodes of 75 queries, accuracy 0.6 to 0.95): a
+    table of ten cells without a change has a false alarm in 0 to 2 % of cases, and a drop of two points in
+    one of ten cells is seen in 99 %. With three seeds a side, a training that merely comes out differently
+    raises an alarm in 0.5 to 2.6 % (standard deviation of the seeds 0.5 to 2 points), where one seed a side
+    would in 7 to 35 %. A drop of two points is then seen in 95 % at 0.5 points and in 45 % at 1 point; seven
+    seeds in the base, three of them also on the new side, make that 98 and 57 %.
+
     Args:
         base: the records that are compared with.
         new: the records that are compared.
@@ -95,7 +102,7 @@ def compare(
     pairs, left_out = pair(base, new)
     judged = [row for one in pairs for row in judge_pair(one)]
     rows = [row for row in judged if isinstance(row, Row)]
-    rows += _settled([row for row in judged if isinstance(row, Open)], min_effect, alpha, seed)
+    rows += _settled([row for row in judged if isinstance(row, Waiting)], min_effect, alpha, seed)
     return Comparison(sorted(rows, key=_urgency), left_out, min_effect, alpha)
 
 
@@ -110,7 +117,7 @@ def _urgency(row: Row) -> tuple[object, ...]:
     )
 
 
-def _settled(waiting: list[Open], min_effect: float, alpha: float, seed: int) -> list[Row]:
+def _settled(waiting: list[Waiting], min_effect: float, alpha: float, seed: int) -> list[Row]:
     """The verdicts of rows that have scores on both sides."""
     p_episodes = _p_values(waiting, alpha, seed)
     p_values = [max(p, one.row.p_seeds or 0.0) for p, one in zip(p_episodes, waiting, strict=True)]
@@ -120,7 +127,7 @@ def _settled(waiting: list[Open], min_effect: float, alpha: float, seed: int) ->
     ]
 
 
-def _p_values(waiting: list[Open], alpha: float, seed: int) -> list[float]:
+def _p_values(waiting: list[Waiting], alpha: float, seed: int) -> list[float]:
     """The p-value over the episodes of each row; those of equal length share their sign patterns."""
     # The least p-value that the resamples can give must survive the correction.
     wanted = 10 * len(waiting) / alpha

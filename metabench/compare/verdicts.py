@@ -76,7 +76,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Open:
+class Waiting:
     """A row whose verdict waits for the p-values.
 
     Args:
@@ -88,7 +88,7 @@ class Open:
     differences: NDArray[np.float64] = field(repr=False)
 
 
-def judge_pair(pair: Pair) -> list[Row | Open]:
+def judge_pair(pair: Pair) -> list[Row | Waiting]:
     """The rows of a pair: one for the seeds that both sides have, one each for those that broke or mended."""
     if not pair.base or not pair.new:
         return [_one_sided(pair)]
@@ -103,7 +103,7 @@ def judge_pair(pair: Pair) -> list[Row | Open]:
     groups: dict[tuple[Status, Status], list[int]] = {}
     for seed in common:
         groups.setdefault((base[seed].status, new[seed].status), []).append(seed)
-    rows: list[Row | Open] = []
+    rows: list[Row | Waiting] = []
     for statuses, seeds in groups.items():
         row = replace(first, seeds=tuple(seeds))
         if statuses == ("ok", "ok"):
@@ -123,7 +123,7 @@ def _unscored(row: Row, base: Record, new: Record) -> Row:
     return replace(row, verdict=verdict, reason=f"was {_status(base)} and is {_status(new)}")
 
 
-def _scored(row: Row, pair: Pair, seeds: Sequence[int]) -> Row | Open:
+def _scored(row: Row, pair: Pair, seeds: Sequence[int]) -> Row | Waiting:
     """The row of the seeds that are ok on both sides: the mean over them, episode by episode."""
     base, new = ([r for r in side if r.status == "ok"] for side in (pair.base, pair.new))
     reason = obstacle(base, new)
@@ -157,7 +157,7 @@ def _scored(row: Row, pair: Pair, seeds: Sequence[int]) -> Row | Open:
         warnings=tuple(warnings(before, after)),
         other_machine=other_machine(before, after),
     )
-    return Open(scored, differences)
+    return Waiting(scored, differences)
 
 
 def settle(row: Row, *, p_episodes: float, p_value: float, min_effect: float, alpha: float) -> Row:

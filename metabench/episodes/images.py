@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -33,36 +33,38 @@ class Gatherer:
     and its bias in float32: PyTorch looks up, converts and scales in one pass over memory instead of three.
 
     Args:
-        images: uint8 ``[N, *input]``.
+        images: uint8 ``[N, features]``.
     """
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
 
     def __call__(self, places: Tensor) -> Tensor:
-        """The examples at ``places``, int64 ``[B]``; see :func:`gather`."""
-        if self._table is None:
-            return gather(self.images, places)
-        return _look_up(self._table, places).view(len(places), *self.images.shape[1:])
+        """The examples at ``places``, float32 ``[B, features]``; see :func:`gather`."""
+        return gather(self.images, places) if self._table is None else _look_up(self._table, places)
 
     @cached_property
     def _table(self) -> Tensor | None:
-        """uint8 ``[N, input + 8]``; none where the lookup would not be faster, or not the same."""
+        """uint8 ``[N, features + 8]``; none where the lookup would not be faster, or not the same."""
         if self.images.device.type != "cpu" or not 0 < self.images.numel() <= PACKED_BYTES:
             return None
         scale_and_bias = torch.tensor([SCALE, 0.0], dtype=torch.float32).view(torch.uint8)
-        rows = self.images.flatten(1)
-        table = torch.cat([rows, scale_and_bias.expand(len(rows), -1)], dim=1)
+        table = torch.cat([self.images, scale_and_bias.expand(len(self.images), -1)], dim=1)
         # The operator is not part of the documented interface, so it must show that it is there and right.
-        some = torch.arange(min(len(rows), 8))
+        some = torch.arange(min(len(table), 8))
         try:
-            same = torch.equal(_look_up(table, some), gather(rows, some))
+            same = torch.equal(_look_up(table, some), gather(self.images, some))
         except (AttributeError, RuntimeError):
             return None
         return table if same else None
 
 
 def _look_up(table: Tensor, places: Tensor) -> Tensor:
-    bags = torch.arange(len(places))
-    found: Tensor = torch.ops.quantized.embedding_bag_byte_rowwise_offsets(table, places, bags)
+    found: Tensor = torch.ops.quantized.embedding_bag_byte_rowwise_offsets(table, places, _bags(len(places)))
     return found
+
+
+@lru_cache(maxsize=8)
+def _bags(count: int) -> Tensor:
+    """A bag for each place."""
+    return torch.arange(count)

@@ -154,9 +154,9 @@ class ClassSampler(Sampler):
         super().__init__(protocol, key, device)
         protocol.check_pool(pool.classes, pool.examples, where=where)
         self.pool = pool
-        self._images = Gatherer(pool.images.to(self.device).flatten(0, 1))
-        labels = torch.arange(protocol.ways, device=self.device)
-        self._support_labels = labels.repeat_interleave(protocol.shots)
+        self._images = Gatherer(pool.images.to(self.device).flatten(0, 1).flatten(1))
+        self._input_shape = pool.images.shape[2:]
+        self._support_labels = np.arange(protocol.ways).repeat(protocol.shots)
         self._ahead = self.draw(torch.arange(0))
         self._ahead_start = 0
 
@@ -205,19 +205,20 @@ class ClassSampler(Sampler):
 
     def _show(self, draw: Draw) -> TaskBatch:
         x = self._images(self._send(np.concatenate([draw.support.ravel(), draw.query.ravel()])))
-        shape = self.pool.images.shape[2:]
+        support_x, query_x = x.split([draw.support.size, draw.query.size])
+        # Copies: what an algorithm does to its labels must not reach the episodes that are drawn ahead.
         return TaskBatch(
-            x[: draw.support.size].view(*draw.support.shape, *shape),
-            self._support_labels.repeat(len(draw), 1),
-            x[draw.support.size :].view(*draw.query.shape, *shape),
-            self._send(draw.query_labels),
+            support_x.view(*draw.support.shape, *self._input_shape),
+            self._send(np.tile(self._support_labels, (len(draw), 1))),
+            query_x.view(*draw.query.shape, *self._input_shape),
+            self._send(draw.query_labels.copy()),
             self.protocol.ways,
-            self._send(draw.classes),
+            self._send(draw.classes.copy()),
         )
 
     def _send(self, indices: Ints) -> Tensor:
-        # A copy on the CPU too: what an algorithm does to its labels must not reach the episodes drawn ahead.
-        return torch.from_numpy(indices).to(self.device, non_blocking=True, copy=True)
+        tensor = torch.from_numpy(indices)
+        return tensor if self.device.type == "cpu" else tensor.to(self.device, non_blocking=True)
 
 
 class FamilySampler(Sampler):

@@ -178,10 +178,8 @@ class Adversarial(Metric):
         )
 
     def _square(self, predict: Predictor, indices: Tensor, batch: TaskBatch, ball: Ball) -> Tensor:
-        return square_attack(
-            lambda queries: losses("margin", predict(queries), batch.query_y),
-            batch.query_x,
-            indices,
-            ball.radius,
-            iterations=self.black_box_steps,
-        )
+        @torch.no_grad()
+        def margin(queries: Tensor) -> Tensor:
+            return losses("margin", predict(queries), batch.query_y)
+
+        return square_attack(margin, batch.query_x, indices, ball.radius, iterations=self.black_box_steps)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from metabench.memory import peak_process_mb
 from metabench.metrics.base import Measurement, Metric
@@ -19,8 +20,8 @@ class Cost(Metric):
 
     One task at a time, after warm-up and synchronised with the device: the median, with the distance between
     the quartiles. Peak memory of the process counts all of the cell's life so far, training included.
-    FLOPs are those of matrix products, convolutions and attention, forward and backward, as
-    :mod:`torch.utils.flop_counter` counts them; n/a where it counts none.
+    FLOPs are those of matrix products, convolutions and attention, forward and backward, by the formulas of
+    :mod:`torch.utils.flop_counter`; n/a where there are none.
     """
 
     name: ClassVar[str] = "cost"
@@ -53,14 +54,33 @@ class Cost(Metric):
         return Measurement(values=values)
 
 
+class FlopCount(TorchDispatchMode):
+    """Counts the floating-point operations of what runs inside, forward and backward.
+
+    :class:`torch.utils.flop_counter.FlopCounterMode` does the same, and hooks every module besides, under
+    which some adaptations cannot be differentiated.
+    """
+
+    total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if (count := flop_registry.get(func._overloadpacket)) is not None:
+            self.total += int(count(*args, **kwargs, out_val=out))
+        return out
+
+
 def _flops(function: Callable[[], object]) -> int | dict[str, Any]:
     """What a call computes, or why that is not known."""
     try:
-        with FlopCounterMode(display=False) as counter:
+        with FlopCount() as counter:  # type: ignore[no-untyped-call]
             function()
     except (RuntimeError, NotImplementedError) as error:
         return {"n/a": f"PyTorch cannot count its operations: {error}"}
-    return int(counter.get_total_flops()) or {"n/a": "PyTorch can count none of its operations."}
+    return counter.total or {"n/a": "PyTorch can count none of its operations."}
 
 
 def _timing(name: str, timing: Timing) -> dict[str, float]:

@@ -85,11 +85,7 @@ class Poisoning:
         for _ in range(self.steps):
             poisoned = poisoned.detach().requires_grad_()
             with trial.isolated(int(indices[0])), torch.enable_grad():
-                predict = trial.adapted(Support(poisoned, seeds.support_y, seeds.ways))
-                loss = losses("cross-entropy", predict(seeds.query_x), seeds.query_y).sum()
-                if not loss.requires_grad:
-                    return None
-                (gradient,) = torch.autograd.grad(loss, poisoned, allow_unused=True)
+                gradient = _support_gradient(trial, seeds, poisoned)
             if gradient is None or not bool(gradient.any()):
                 return None
             gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0) * allowed
@@ -104,6 +100,20 @@ class Poisoning:
         return square_attack(
             objective, seeds.support_x, indices, self.radius, iterations=self.steps, mask=mask
         )
+
+
+def _support_gradient(trial: Trial, seeds: TaskBatch, support: Tensor) -> Tensor | None:
+    """The gradient of the seeds' loss by the support, or nothing where the adaptation has none."""
+    try:
+        predict = trial.adapted(Support(support, seeds.support_y, seeds.ways))
+        loss = losses("cross-entropy", predict(seeds.query_x), seeds.query_y).sum()
+        (gradient,) = torch.autograd.grad(loss, support, allow_unused=True)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        # PyTorch says so of every adaptation that it cannot differentiate, each in its own words.
+        return None
+    return gradient
 
 
 def _choose(support: Tensor, indices: Tensor, share: float) -> Tensor:

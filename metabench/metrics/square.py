@@ -19,7 +19,6 @@ Objective = Callable[[Tensor], Tensor]
 """Pictures ``[T, N, C, H, W]`` to what is made large: ``[T, N]``, or ``[T, 1]`` for all together."""
 
 
-@torch.no_grad()
 def square_attack(
     objective: Objective,
     x: Tensor,
@@ -56,7 +55,7 @@ def square_attack(
 
     numbers = uniform_numbers(indices, count * channels * width, "square", "stripes")
     stripes = _signs(numbers.view(tasks, count, channels, 1, width)).to(x.dtype) * radius
-    best, value = x, objective(x)
+    best, value = x, objective(x).detach()
     best, value = _better(objective, best, value, within(stripes.expand_as(x)))
     for i in range(iterations):
         numbers = uniform_numbers(indices, count * (2 + channels), "square", i)
@@ -67,7 +66,7 @@ def square_attack(
 
 
 def _better(objective: Objective, best: Tensor, value: Tensor, proposal: Tensor) -> tuple[Tensor, Tensor]:
-    found = objective(proposal)
+    found = objective(proposal).detach()
     better = found > value
     return torch.where(better.view(*better.shape, 1, 1, 1), proposal, best), torch.where(better, found, value)
 

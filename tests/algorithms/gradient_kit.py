@@ -11,7 +11,7 @@ from metabench.algorithms.base import Algorithm
 from metabench.algorithms.problem import Problem
 from metabench.backbones.conv4 import Conv4Strided
 from metabench.backbones.mlp import MLP
-from metabench.datasets.base import ClassPool
+from metabench.datasets.base import ClassPool, TaskFamily
 from metabench.datasets.sinusoid import Sinusoid
 from metabench.episodes import ClassSampler, FamilySampler, NWayKShot, Sampler, TaskBatch, TaskStream
 
@@ -44,11 +44,29 @@ def pool(shape: tuple[int, ...], classes: int = 40, examples: int = 20, seed: in
     return ClassPool(images, tuple(f"class{i}" for i in range(classes)))
 
 
+class Lines(TaskFamily):
+    """Lines of random slope and height: regression that a method learns to learn in a second."""
+
+    name, version, input_shape, outputs, parameters = "lines", "1", (1,), 1, 2
+
+    def evaluate(self, parameters: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        slope, height = (4 * parameters - 2)[:, :, None, None].unbind(1)
+        x = 2 * inputs - 1
+        return x, slope * x + height
+
+
 class Tasks:
     """Where a stream draws from; whatever it draws is cast to ``dtype``."""
 
-    def __init__(self, problem: Problem, dtype: torch.dtype = torch.float32, seed: int = 0) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        dtype: torch.dtype = torch.float32,
+        seed: int = 0,
+        family: TaskFamily | None = None,
+    ) -> None:
         self.problem, self.dtype, self.seed = problem, dtype, seed
+        self.family = family or Sinusoid()
         self.pool = None if problem.regression else pool(problem.input_shape)
 
     @property
@@ -58,7 +76,7 @@ class Tasks:
     def sampler(self, protocol: NWayKShot, stream: int) -> Sampler:
         key = 1000 * self.seed + stream
         if self.pool is None:
-            return _Cast(FamilySampler(Sinusoid(), protocol, key), self.dtype)
+            return _Cast(FamilySampler(self.family, protocol, key), self.dtype)
         return _Cast(ClassSampler(self.pool, protocol, key), self.dtype)
 
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
@@ -110,14 +128,16 @@ def build(
     return algorithm.double() if double else algorithm
 
 
-def train(algorithm: Algorithm, outer_steps: int, *, seed: int = 0) -> TaskStream:
+def train(
+    algorithm: Algorithm, outer_steps: int, *, seed: int = 0, family: TaskFamily | None = None
+) -> TaskStream:
     """Meta-train for about so many outer steps of the algorithm's own batches."""
     dtype = next(algorithm.parameters()).dtype
     probe = _Probe(Tasks(algorithm.problem, dtype))
     torch.manual_seed(seed)
     algorithm.train()
     algorithm.meta_train(probe)  # type: ignore[arg-type]
-    stream = Tasks(algorithm.problem, dtype, seed).stream(outer_steps * probe.cost)
+    stream = Tasks(algorithm.problem, dtype, seed, family).stream(outer_steps * probe.cost)
     algorithm.meta_train(stream)
     algorithm.eval()
     return stream
@@ -153,7 +173,7 @@ def score(algorithm: Algorithm, batch: TaskBatch, steps: int | None = None) -> f
 
 
 def first_step(algorithm: Algorithm) -> tuple[TaskBatch, dict[str, Tensor], float]:
-    """One outer step of ``meta_train``: what it was given, the gradients that it came to, and the loss it told."""
+    """One outer step of ``meta_train``: what it was given, its gradients, and the loss it told."""
     before = {k: p.detach().clone() for k, p in algorithm.named_parameters()}
     seen: list[TaskBatch] = []
     tasks = Tasks(algorithm.problem, torch.float64)

@@ -108,14 +108,15 @@ def test_the_initialisation_is_the_learned_initial_cell_state() -> None:
     batch, gradients, _ = first_step(algorithm)
     assert any(name.startswith("learner.") and g.abs().sum() > 0 for name, g in gradients.items())
     start = next(algorithm.eval().path(batch.support))
-    torch.testing.assert_close(start(batch.query_x), algorithm.learner(batch.query_x.flatten(0, 1)).view(
-        *batch.query_x.shape[:2], -1
-    ))
+    torch.testing.assert_close(
+        start(batch.query_x),
+        algorithm.learner(batch.query_x.flatten(0, 1)).view(*batch.query_x.shape[:2], -1),
+    )
 
 
 def test_at_test_no_query_sees_another() -> None:
     for transductive in (True, False):
-        algorithm = build(MetaLSTM, classification("conv"), transductive=transductive, inner_steps=2).eval()
+        algorithm = build(MetaLSTM, classification("conv"), transductive=transductive, channels=3).eval()
         batch = Tasks(algorithm.problem, torch.float64).test(2)
         predict = algorithm.adapt_batch(batch.support)
         alone, together = predict(batch.query_x[:, :1]), predict(batch.query_x)[:, :1]

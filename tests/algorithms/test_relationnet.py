@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from metabench.algorithms.relationnet import Relation, RelationNet
 from metabench.episodes import Support
-from metabench.errors import UsageError
+from metabench.errors import NotApplicable, UsageError
 
 
 def test_the_split_first_convolution_is_the_convolution_of_the_pair() -> None:
@@ -41,13 +41,14 @@ def test_the_embeddings_of_a_class_are_summed() -> None:
     assert torch.allclose(predict(query), wanted)
 
 
-def test_the_loss_is_the_squared_error_of_the_scores() -> None:
-    algorithm = make(RelationNet, classification(2, 1))
+def test_right_and_wrong_pairs_weigh_the_same_in_the_loss() -> None:
+    algorithm = make(RelationNet, classification(3, 1))
     assert isinstance(algorithm, RelationNet)
-    log_odds = torch.tensor([[[0.0, 2.0], [1.0, -1.0]]])
-    scores = [1 / (1 + torch.exp(-log_odds[0, q])) for q in range(2)]
-    wanted = (scores[0][0] ** 2 + (scores[0][1] - 1) ** 2 + (scores[1][0] - 1) ** 2 + scores[1][1] ** 2) / 4
-    assert torch.allclose(algorithm.episode_loss(log_odds, torch.tensor([[1, 0]])), wanted)
+    log_odds = torch.tensor([[[0.0, 2.0, -3.0], [1.0, -1.0, 0.5]]])
+    (a0, a1, a2), (b0, b1, b2) = 1 / (1 + torch.exp(-log_odds[0]))
+    first = (1 - a1) ** 2 + (a0**2 + a2**2) / 2
+    second = (1 - b0) ** 2 + (b1**2 + b2**2) / 2
+    assert torch.allclose(algorithm.episode_loss(log_odds, torch.tensor([[1, 0]])), (first + second) / 2)
 
 
 def test_the_maps_are_those_of_the_paper() -> None:
@@ -59,6 +60,11 @@ def test_the_maps_are_those_of_the_paper() -> None:
 def test_a_backbone_without_maps_is_declined() -> None:
     with pytest.raises(UsageError, match="'conv4' gives none"):
         RelationNet(classification(), backbone="conv4")
+
+
+def test_inputs_without_maps_are_declined_in_a_sentence() -> None:
+    with pytest.raises(NotApplicable, match=r"^relationnet compares maps, and .* are no images\.$"):
+        RelationNet(classification(shape=(16,), backbone="mlp"))
 
 
 def test_small_images_are_declined() -> None:

@@ -9,7 +9,9 @@ from metabench.algorithms.reptile import BETA2, Reptile, mini_batches
 from metabench.episodes import Support, TaskBatch
 
 
-def sequential(algorithm: Reptile, batches: list[TaskBatch], optimizer: torch.optim.Adam, rates: list[float]) -> None:
+def sequential(
+    algorithm: Reptile, batches: list[TaskBatch], optimizer: torch.optim.Adam, rates: list[float]
+) -> None:
     """Reptile as in the paper's code: one task after the other, one Adam for all of them.
 
     Here each inner step is on all examples of the task, where the order plays no part.
@@ -22,7 +24,7 @@ def sequential(algorithm: Reptile, batches: list[TaskBatch], optimizer: torch.op
             x, y = torch.cat([task.support.x, task.query_x]), torch.cat([task.support.y, task.query_y])
             for _ in range(algorithm.inner_steps):
                 optimizer.zero_grad()
-                # The code sums over the batch; to Adam without momentum the scale is nothing, but for epsilon.
+                # The code sums over the batch; to this Adam the scale is nothing, but for epsilon.
                 algorithm.problem.loss(learner(x), y).backward()
                 optimizer.step()
             led_to.append([p.detach().clone() for p in learner.parameters()])

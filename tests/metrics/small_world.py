@@ -177,6 +177,33 @@ class Sharpening(Means):
             yield after(k)
 
 
+class Descending(Means):
+    """Gradient descent on a linear head, whose steps are constants to whoever attacks the support."""
+
+    name: ClassVar[str] = "descending"
+
+    def adapt(self, support: Support) -> Predictor:
+        single = self.adapt_batch(Support(support.x.unsqueeze(0), support.y.unsqueeze(0), support.ways))
+        return lambda query: single(query.unsqueeze(0)).squeeze(0)
+
+    def adapt_batch(self, support: Support) -> Predictor:
+        *_, last = self._heads(support, 20)
+        return last
+
+    def adapt_path(self, support: Support, steps: int) -> Iterator[Predictor]:
+        batch = Support(support.x.unsqueeze(0), support.y.unsqueeze(0), support.ways)
+        for predict in self._heads(batch, steps):
+            yield lambda query, predict=predict: predict(query.unsqueeze(0)).squeeze(0)
+
+    def _heads(self, support: Support, steps: int) -> Iterator[Predictor]:
+        x = support.x.flatten(2) - 0.5
+        head = torch.zeros(len(x), x.shape[-1], support.ways, requires_grad=True)
+        for _ in range(steps + 1):
+            yield lambda query, head=head: (query.flatten(2) - 0.5) @ head
+            loss = self.problem.loss(x.detach() @ head, support.y).sum()
+            head = (head - torch.autograd.grad(loss, head)[0]).detach().requires_grad_()
+
+
 class TargetMean(Algorithm):
     """It predicts 5 until it has adapted, and then the mean of the support targets."""
 

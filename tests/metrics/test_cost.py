@@ -1,6 +1,7 @@
 """What adapting costs is counted right."""
 
-from small_world import Means, OneByOne, picture_trial
+import pytest
+from small_world import Descending, Means, OneByOne, picture_trial
 from torch import Tensor
 
 from metabench.metrics.cost import Cost
@@ -19,6 +20,12 @@ def test_flops_of_a_known_matrix_product() -> None:
     class_means = 2 * 5 * 5 * 10
     assert values["adapt_flops"] == products + class_means
     assert values["predict_flops"] >= 2 * 30 * 144 * 10
+
+
+def test_flops_of_a_backward_pass_are_counted_too() -> None:
+    values = Cost().measure(picture_trial(Descending)).values
+    # 21 times: the logits of 5 pictures by 5 classes, and the gradient of the head.
+    assert values["adapt_flops"] == pytest.approx(21 * 2 * (2 * 5 * 144 * 5), rel=0.1)
 
 
 def test_what_cannot_be_counted_is_not_a_number() -> None:

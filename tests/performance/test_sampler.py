@@ -1,8 +1,8 @@
 """Episodes drawn in a second, against the fastest form of learn2learn's task set over tensors in memory.
 
 Both sides give the same: 16 images of 28 x 28 for each class as float32 in 0..1, 1 of them in the support set
-and 15 in the query set, with int64 labels. learn2learn is given its images as float32 and its labels as Python
-integers from the beginning, and is not asked to shuffle the queries.
+and 15 in the query set, with int64 labels. learn2learn is given its images as float32 and its labels as
+Python integers from the beginning, and is not asked to shuffle the queries.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ SHOTS, QUERIES = 1, 15
 BATCH_IMAGES = 1280
 """Images in a batch of ours: 16 tasks of 5 ways or 4 of 20."""
 CALLS = AHEAD_EXAMPLES // BATCH_IMAGES
-"""Batches in a round: as many as are drawn ahead at once, so that no round goes without its share of drawing."""
+"""Batches in a round: as many as are drawn ahead at once, so that every round has its share of drawing."""
 
 
 @pytest.fixture(scope="module")

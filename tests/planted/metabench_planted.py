@@ -9,8 +9,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from metabench import Algorithm, ClassDataset, ClassPool, NotApplicable, hookimpl
 from torch import nn
+
+from metabench import Algorithm, ClassDataset, ClassPool, NotApplicable, hookimpl
 
 SIDE = 16
 CLASSES = {"train": 12, "validation": 6, "test": 6}
@@ -124,7 +125,7 @@ class Trouble(Algorithm):
                 case "nan-loss":
                     tasks.log(batch.query_x.sum() * (float("nan") if tasks.steps == 3 else 1.0))
                 case "noise":
-                    print("{not an event}")
+                    sys.stdout.write("{not an event}\n")
                     os.write(1, b"neither is this\n")
 
     def adapt(self, support):
@@ -147,7 +148,7 @@ class Drifter(Algorithm):
     def adapt(self, support):
         self.seen += 1
         self.weight.data *= 2
-        value = float(self.seen + self.weight.sum())
+        value = float(self.seen + self.weight.detach().sum())
         return lambda query: torch.full((len(query), support.ways), value)
 
 

@@ -1,0 +1,99 @@
+"""``metabench leaderboard``."""
+
+import json
+from pathlib import Path
+
+import pytest
+from harness import made_record
+
+from metabench.leaderboard import FORMATS
+from metabench.results import ResultsFolder
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.save(made_record("maml", (0.25, 0.75)))
+    folder.save(made_record("protonet", (0.75, 0.85)))
+    folder.save(made_record("broken", None, reason="it broke"))
+    return folder.path
+
+
+def spoil(results: Path) -> Path:
+    """Put a truncated record among the others."""
+    path = results / "records" / "truncated.json"
+    path.write_text(made_record().model_dump_json()[:100])
+    return path
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_shows_every_row(metabench, results: Path, form: str) -> None:
+    ended = metabench("leaderboard", results, "--format", form)
+    assert ended.code == 0
+    assert all(name in ended.out for name in ("maml", "protonet", "broken", "it broke"))
+    assert ended.err == ""
+
+
+def test_the_json_is_the_documented_shape(metabench, results: Path) -> None:
+    rows = metabench("leaderboard", results, "--format", "json").document
+    assert [(row["algorithm"], row["rank"], row["status"]) for row in rows] == [
+        ("protonet", 1, "ok"),
+        ("maml", 2, "ok"),
+        ("broken", None, "failed"),
+    ]
+    types = {
+        "benchmark": str,
+        "algorithm": str,
+        "status": str,
+        "rank": int,
+        "score": float,
+        "ci95": float,
+        "episodes": int,
+        "seeds": int,
+        "episode_digest": str,
+    }
+    assert {name: type(rows[0][name]) for name in types} == types
+    assert (rows[0]["episodes"], rows[0]["seeds"], rows[0]["episode_digest"]) == (2, 1, "e" * 64)
+
+
+def test_a_damaged_record_is_named_and_counted_and_strict_makes_it_an_error(metabench, results: Path) -> None:
+    path = spoil(results)
+    ended = metabench("leaderboard", results)
+    assert ended.code == 0
+    assert f"left out: {path} is not a record" in ended.err
+    assert "1 file(s) among the records are none." in ended.err
+    assert "protonet" in ended.out
+    assert metabench("leaderboard", results, "--strict").code == 1
+
+
+def test_only_the_chosen_benchmarks_are_shown(metabench, results: Path) -> None:
+    ResultsFolder(results).save(made_record("maml", benchmark={"name": "other"}))
+    rows = metabench("leaderboard", results, "--format", "json", "-b", "oth*").document
+    assert [row["benchmark"] for row in rows] == ["other@1"]
+    ended = metabench("leaderboard", results, "-b", "othr")
+    assert ended.code == 2
+    assert "unknown benchmark 'othr'. Did you mean 'other'?" in ended.err
+    assert "holds records of blobs-3w1s, other" in ended.err
+
+
+def test_a_folder_that_is_not_there_is_an_error(metabench, tmp_path: Path) -> None:
+    ended = metabench("leaderboard", tmp_path / "none")
+    assert (ended.code, ended.out) == (2, "")
+    assert "there is no results folder" in ended.err
+    assert "metabench run --all" in ended.err
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_no_record_is_exit_code_5(metabench, tmp_path: Path, form: str) -> None:
+    ended = metabench("leaderboard", tmp_path, "--format", form)
+    assert ended.code == 5
+    assert "holds no record to rank" in ended.err
+    assert ended.out == "" or json.loads(ended.out) == []
+
+
+def test_mixed_versions_are_refused(metabench, results: Path) -> None:
+    ResultsFolder(results).save(made_record("maml", benchmark={"version": "2"}))
+    ended = metabench("leaderboard", results)
+    assert (ended.code, ended.out) == (2, "")
+    assert "as blobs-3w1s@1 and as blobs-3w1s@2" in ended.err
+    assert "another folder" in ended.err

@@ -1,0 +1,470 @@
+"""``metabench run``."""
+
+import contextlib
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import BLOBS, child_environment, suite_file
+
+from metabench.results import Record, ResultsFolder
+
+ESCAPE = "\x1b"
+
+
+def records_in(results: Path) -> dict[str, Record]:
+    records, unreadable = ResultsFolder(results).load()
+    assert not unreadable
+    return {record.algorithm.name: record for record in records}
+
+
+@pytest.mark.usefixtures("in_process")
+class TestRun:
+    def test_it_ends_with_a_ranked_table_and_a_record_for_each_cell(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
+        ended = metabench("run", "-a", "drifter", "-a", "nearest-mean", "--suite", suite)
+        assert ended.code == 0, ended.err
+        table = ended.out.splitlines()
+        assert table[0].startswith("blobs-3w1s@1: accuracy on 30 episodes")
+        assert "nearest-mean@1" in table[3]
+        assert "drifter@1" in table[4]
+        assert set(records_in(here / "results")) == {"drifter", "nearest-mean"}
+
+    def test_a_second_run_does_nothing_and_says_so(self, metabench, suite: Path, here: Path) -> None:
+        command = ("run", "-a", "drifter", "--suite", suite)
+        first = metabench(*command)
+        before = {p: p.stat().st_mtime_ns for p in here.rglob("*.json")}
+        second = metabench(*command)
+        assert (first.code, second.code) == (0, 0)
+        assert "1 cells: 0 stored, 1 to run" in first.err
+        assert "1 cells: 1 stored, 0 to run" in second.err
+        assert "nothing to do: every cell is stored" in second.err
+        assert second.out == first.out
+        assert {p: p.stat().st_mtime_ns for p in here.rglob("*.json")} == before
+
+    def test_fresh_runs_it_again(self, metabench, suite: Path, here: Path) -> None:
+        command = ("run", "-a", "drifter", "--suite", suite)
+        metabench(*command)
+        (path,) = here.rglob("*.json")
+        before = path.stat().st_ino
+        assert "1 to run" in metabench(*command, "--fresh").err
+        (path,) = here.rglob("*.json")
+        assert path.stat().st_ino != before
+
+    def test_a_failed_cell_is_a_row_and_exit_code_1(self, metabench, suite: Path, here: Path) -> None:
+        ended = metabench("run", "-a", "trouble", "-a", "drifter", "--suite", suite)
+        assert ended.code == 1
+        assert "failed: ValueError: planted" in ended.out
+        assert "1 of 2 cells did not end well; their records in 'results/records' say why." in ended.err
+        assert records_in(here / "results")["drifter"].status == "ok"
+
+    def test_a_failure_is_tried_again_and_is_not_cached(
+        self, metabench, suite: Path, here: Path, monkeypatch
+    ) -> None:
+        command = ("run", "-a", "trouble", "--suite", suite)
+        assert metabench(*command).code == 1
+        assert "0 stored, 1 to run" in metabench(*command).err
+
+    def test_a_skipped_cell_is_no_failure(self, metabench, suite: Path, here: Path) -> None:
+        ended = metabench("run", "-a", "trouble", "--suite", suite, "--set", "trouble.how=skip")
+        assert ended.code == 0
+        assert "skipped: trouble was asked to stay away." in ended.out
+
+    def test_json_is_one_document_on_stdout_whatever_goes_on(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
+        ended = metabench(
+            *(
+                "run",
+                "-a",
+                "trouble",
+                "-a",
+                "drifter",
+                "--suite",
+                suite,
+                "--json",
+                "--set",
+                "trouble.how=noise",
+            )
+        )
+        assert ended.code == 0
+        assert {row["algorithm"]: row["status"] for row in ended.document} == {
+            "trouble[how=noise]": "ok",
+            "drifter": "ok",
+        }
+        assert "drifter on blobs-3w1s, seed 0" in ended.err
+
+    def test_progress_is_plain_lines_where_there_is_no_terminal(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
+        ended = metabench("run", "-a", "drifter", "--suite", suite)
+        assert ESCAPE not in ended.err + ended.out
+        assert "\r" not in ended.err
+        score = records_in(here / "results")["drifter"].score
+        assert ended.err.splitlines() == [
+            "1 cells: 0 stored, 1 to run",
+            "drifter on blobs-3w1s, seed 0: started",
+            f"[1/1] drifter on blobs-3w1s, seed 0: accuracy {score:.4f}",
+        ]
+
+    def test_a_quick_run_is_marked_and_stays_out_of_the_leaderboard(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
+        ended = metabench("run", "-a", "drifter", "--suite", suite, "--quick")
+        assert "blobs-3w1s@1+quick" in ended.out
+        board = metabench("leaderboard")
+        assert board.code == 5
+        assert "1 --quick record(s), which never enter a leaderboard" in board.err
+        assert "blobs-3w1s@1+quick" in metabench("leaderboard", "--quick").out
+
+    def test_seeds_are_cells_of_one_row(self, metabench, suite: Path, here: Path) -> None:
+        ended = metabench("run", "-a", "drifter", "--suite", suite, "--seeds", "2", "--json")
+        assert [row["seeds"] for row in ended.document] == [2]
+        assert len(list(here.rglob("*.json"))) == 2
+
+    def test_a_config_file_says_the_same(self, metabench, suite: Path, here: Path) -> None:
+        (here / "run.toml").write_text(
+            f'algorithm = ["drifter", "trouble"]\nsuite = "{suite}"\nresults = "out"\n'
+            '[set.trouble]\nhow = "skip"'
+        )
+        ended = metabench("run", "--config", "run.toml", "--dry-run", "--json")
+        assert [row["algorithm"] for row in ended.document] == ["drifter", "trouble"]
+        ended = metabench("run", "--config", "run.toml")
+        assert ended.code == 0, ended.err
+        assert records_in(here / "out")["trouble"].status == "skipped"
+
+    def test_the_command_line_goes_before_the_file(self, metabench, suite: Path, here: Path) -> None:
+        (here / "run.toml").write_text(f'algorithm = ["trouble"]\nsuite = "{suite}"\nseeds = [1, 2]')
+        ended = metabench(
+            "run", "--config", "run.toml", "-a", "drifter", "--seeds", "7,", "--dry-run", "--json"
+        )
+        assert [(row["algorithm"], row["seed"]) for row in ended.document] == [("drifter", 7)]
+        everything = metabench("run", "--config", "run.toml", "--all", "--seeds", "1", "--dry-run", "--json")
+        assert {"drifter", "trouble", "maml"} <= {row["algorithm"] for row in everything.document}
+
+    def test_a_file_among_the_records_that_is_none_is_named(self, metabench, suite: Path, here: Path) -> None:
+        (here / "results" / "records").mkdir(parents=True)
+        (here / "results" / "records" / "odd.json").write_text("{")
+        ended = metabench("run", "-a", "drifter", "--suite", suite)
+        assert ended.code == 0
+        assert "ignored: results/records/odd.json is not a record" in ended.err
+
+
+class TestDryRun:
+    @pytest.mark.usefixtures("in_process")
+    def test_it_says_of_every_cell_what_would_be_done_and_why(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
+        metabench("run", "-a", "drifter", "--suite", suite)
+        metabench("run", "-a", "trouble", "--suite", suite)
+        ended = metabench(
+            "run", "-a", "drifter", "-a", "trouble", "-a", "slow", "--suite", suite, "--dry-run", "--json"
+        )
+        assert ended.code == 0
+        assert ended.document == [
+            {
+                "algorithm": "drifter",
+                "benchmark": "blobs-3w1s",
+                "seed": 0,
+                "state": "stored",
+                "why": "its record is there",
+            },
+            {
+                "algorithm": "slow",
+                "benchmark": "blobs-3w1s",
+                "seed": 0,
+                "state": "new",
+                "why": "there is no record of it",
+            },
+            {
+                "algorithm": "trouble",
+                "benchmark": "blobs-3w1s",
+                "seed": 0,
+                "state": "new",
+                "why": "the last attempt ended as failed",
+            },
+        ]
+
+    def test_it_runs_and_writes_nothing(self, metabench, suite: Path, here: Path) -> None:
+        ended = metabench("run", "-a", "slow", "--suite", suite, "--dry-run")
+        assert ended.code == 0
+        assert "there is no record of it" in ended.out
+        assert list(here.iterdir()) == []
+
+
+BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
+    (
+        ("-a", "proto-net"),
+        2,
+        "unknown algorithm 'proto-net'. Did you mean 'protonet'?",
+        "metabench list algorithms",
+    ),
+    (("-a", "zzz"), 2, "unknown algorithm 'zzz'.", "metabench list algorithms"),
+    (
+        ("-a", "drifter", "--suite", "cor"),
+        2,
+        "unknown suite 'cor'. Did you mean 'core'?",
+        "metabench list suites",
+    ),
+    (
+        ("-b", "glyphs-5w1z"),
+        2,
+        "unknown benchmark 'glyphs-5w1z'. Did you mean 'glyphs-5w1s'?",
+        "metabench list",
+    ),
+    (("-a", "drifter", "--suite", "none.toml"), 2, "suite file 'none.toml' cannot be read", ""),
+    (("-a", "drifter", "--suite", "TINY", "--seeds", "x"), 2, "--seeds 'x' cannot be read.", "0,5,7"),
+    (("-a", "drifter", "--config", "none.toml"), 2, "configuration file 'none.toml' cannot be read", ""),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--set", "lr"),
+        2,
+        "--set 'lr' cannot be read.",
+        "algorithm.parameter=value",
+    ),
+    (
+        ("-a", "learner", "--suite", "TINY", "--set", "learner.lrr=1"),
+        2,
+        "no hyper-parameter 'lrr'",
+        "It has lr",
+    ),
+    (
+        ("-a", "learner", "--suite", "TINY", "--set", "learner.lr=big"),
+        2,
+        "lr = 'big' is not of type float",
+        "0.01",
+    ),
+    (("-a", "learner", "--suite", "TINY", "--set", "learner.lr=nan"), 2, "is not a finite number", ""),
+    (
+        ("-a", "learner", "--suite", "TINY", "--set", "learner.budget=x"),
+        2,
+        "not a number of examples",
+        "0 means",
+    ),
+    (
+        ("-a", "trouble", "--suite", "TINY", "--set", "trouble.how=x"),
+        2,
+        "not one of its values",
+        "It can be raise",
+    ),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--set", "learner.lr=1"),
+        2,
+        "'learner', which is not among",
+        "drifter",
+    ),
+    (("-a", "drifter", "--suite", "TINY", "--set", "learnr.lr=1"), 2, "Did you mean 'learner'?", ""),
+    (("-a", "drifter", "--suite", "TINY", "--device", "gpu"), 2, "'gpu' is not a device.", "cpu, cuda"),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--device", "cuda"),
+        2,
+        "PyTorch sees no CUDA device here",
+        "--device cpu",
+    ),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--device", "meta"),
+        2,
+        "device 'meta' is not supported",
+        "cpu, cuda",
+    ),
+    (("-a", "drifter", "--suite", "TINY", "--results", "FILE/below"), 2, "cannot be written", "--results"),
+    (("-a", "drifter", "--suite", "TINY", "--results", "FILE"), 2, "cannot be written", "--results"),
+    (
+        ("-a", "drifter", "-b", "omniglot-5w1s", "--data", "empty"),
+        2,
+        "Omniglot is missing",
+        "data download omniglot",
+    ),
+    (("-a", "drifter", "--suite", "TINY", "--jobs", "-1"), 2, "--jobs", ""),
+    (("-a", "drifter", "--suite", "TINY", "--timeout", "0"), 2, "--timeout", ""),
+    (("--all", "-a", "drifter"), 2, "--all and --algorithm exclude each other", ""),
+    ((), 2, "nothing was asked for", "Give --all"),
+    (("--bananas",), 2, "No such option", ""),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "says", "hint"), BAD_INPUT, ids=lambda v: str(v)[:60])
+def test_bad_input_is_one_clear_message_and_leaves_nothing(
+    metabench,
+    suite: Path,
+    here: Path,
+    monkeypatch,
+    arguments: tuple[str, ...],
+    code: int,
+    says: str,
+    hint: str,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (here / "FILE").write_text("I am no folder")
+    ended = metabench("run", *(str(suite) if word == "TINY" else word for word in arguments))
+    assert ended.code == code
+    assert says in ended.err
+    assert hint in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    assert [path.name for path in here.iterdir()] == ["FILE"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"ways": 9}, "9-way episodes cannot be drawn from the 6 classes"),
+        ({"shots": 6}, "6 shots and 3 queries need 9 examples of a class"),
+        ({"ways": 1}, "at least 2 ways"),
+        ({"metrics": ("acuracy",)}, "unknown metric 'acuracy'. Did you mean 'accuracy'?"),
+        ({"dataset": "blubs"}, "unknown dataset 'blubs'. Did you mean 'blobs'?"),
+        ({"sho": 1}, "there is no such key"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_an_impossible_benchmark_is_one_clear_message(
+    metabench, planted, here: Path, tmp_path, change, says
+) -> None:
+    suite = suite_file(tmp_path / "bad.toml", BLOBS | change)
+    ended = metabench("run", "-a", "drifter", "--suite", suite)
+    assert ended.code == 2
+    assert says in ended.err
+    assert (ended.out, list(here.iterdir())) == ("", [])
+
+
+def test_an_unknown_key_of_a_config_file_is_one_clear_message(metabench, planted, here: Path) -> None:
+    (here / "run.toml").write_text("sedes = [1]")
+    ended = metabench("run", "--config", "run.toml")
+    assert ended.code == 2
+    assert ended.err.splitlines()[0] == (
+        "error: configuration file 'run.toml' has an unknown key 'sedes'. Did you mean 'seeds'?"
+    )
+    assert "\n       The keys are algorithm" in ended.err
+
+
+def test_debug_shows_where_an_error_comes_from() -> None:
+    from metabench.cli import main
+    from metabench.errors import UnknownName
+
+    with pytest.raises(UnknownName):
+        main(["--debug", "run", "-a", "zzz"])
+
+
+def test_a_folder_that_may_not_be_written_is_found_before_anything_runs(
+    metabench, suite, here, monkeypatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("metabench.results.tempfile.mkstemp", refuse)
+    ended = metabench("run", "-a", "slow", "--suite", suite)
+    assert ended.code == 2
+    assert "the results folder 'results' cannot be written: Permission denied." in ended.err
+    assert ended.out == ""
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 240.0) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+    return found
+
+
+def children_of(pid: int) -> list[int]:
+    paths = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for path in paths for child in path.read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
+@contextlib.contextmanager
+def running(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """``metabench`` as a process of its own, ended at the latest with the test."""
+    command = [sys.executable, "-m", "metabench", *map(str, arguments)]
+    with subprocess.Popen(command, env=child_environment(), text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.timeout(600)  # two processes import torch, one after the other
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(
+    metabench, suite, here: Path, tmp_path, monkeypatch
+) -> None:
+    command = ("run", "-a", "drifter", "-a", "slow", "--suite", suite, "--jobs", 2, "--json")
+    with running(*command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        wait_for(lambda: list(here.rglob("drifter-*.json")))
+        wait_for(lambda: len(children_of(process.pid)) == 1)
+        (worker,) = children_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert not is_alive(worker)
+    assert "interrupted; what was finished is kept." in err
+    assert "Traceback" not in err
+    assert out == ""
+    records = records_in(here / "results")
+    assert {name: record.status for name, record in records.items()} == {
+        "drifter": "ok",
+        "slow": "interrupted",
+    }
+
+    monkeypatch.setenv("PLANTED_SECONDS", "0")
+    again = metabench(*command)
+    assert again.code == 0, again.err
+    assert "2 cells: 1 stored, 1 to run" in again.err
+    assert {row["algorithm"]: row["status"] for row in again.document} == {"drifter": "ok", "slow": "ok"}
+    assert records_in(here / "results")["drifter"] == records["drifter"]
+
+
+def test_a_cell_that_takes_too_long_is_a_row_of_that_status(metabench, suite: Path, here: Path) -> None:
+    ended = metabench("run", "-a", "slow", "--suite", suite, "--timeout", "3", "--json")
+    assert ended.code == 1
+    assert [(row["status"], row["reason"]) for row in ended.document] == [
+        ("timeout", "it took longer than 3 s")
+    ]
+    assert records_in(here / "results")["slow"].status == "timeout"
+
+
+@pytest.mark.timeout(600)
+def test_a_terminal_is_shown_bars(suite: Path, here: Path, monkeypatch) -> None:
+    """On a real terminal: colours, a bar for each cell, and the table at the end."""
+    monkeypatch.setenv("PLANTED_SECONDS", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    ours, theirs = pty.openpty()
+    shown = b""
+    try:
+        with running(
+            "run", "-a", "slow", "--suite", suite, cwd=here, stdout=theirs, stderr=theirs
+        ) as process:
+            os.close(theirs)
+            end = time.monotonic() + 240
+            while time.monotonic() < end:
+                if select.select([ours], [], [], 0.2)[0]:
+                    try:
+                        shown += os.read(ours, 65536)
+                    except OSError:  # the other side is closed
+                        break
+            assert process.wait(timeout=30) == 0
+    finally:
+        os.close(ours)
+    text = shown.decode()
+    assert ESCAPE in text
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert "all cells" in plain
+    assert "slow on blobs-3w1s, seed 0: meta-test" in plain or "slow on blobs-3w1s, seed 0: loading" in plain
+    assert "slow on blobs-3w1s, seed 0: accuracy" in plain
+    assert "blobs-3w1s@1: accuracy on 30 episodes" in plain
