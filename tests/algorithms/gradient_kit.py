@@ -133,14 +133,20 @@ def train(
 ) -> TaskStream:
     """Meta-train for about so many outer steps of the algorithm's own batches."""
     dtype = next(algorithm.parameters()).dtype
-    probe = _Probe(Tasks(algorithm.problem, dtype))
+    budget = outer_steps * cost_of_a_batch(algorithm)
     torch.manual_seed(seed)
     algorithm.train()
-    algorithm.meta_train(probe)  # type: ignore[arg-type]
-    stream = Tasks(algorithm.problem, dtype, seed, family).stream(outer_steps * probe.cost)
+    stream = Tasks(algorithm.problem, dtype, seed, family).stream(budget)
     algorithm.meta_train(stream)
     algorithm.eval()
     return stream
+
+
+def cost_of_a_batch(algorithm: Algorithm) -> int:
+    """The examples that an outer step is paid with."""
+    probe = _Probe(Tasks(algorithm.problem))
+    algorithm.meta_train(probe)
+    return probe.cost
 
 
 class _Probe(TaskStream):
@@ -178,9 +184,7 @@ def first_step(algorithm: Algorithm) -> tuple[TaskBatch, dict[str, Tensor], floa
     seen: list[TaskBatch] = []
     tasks = Tasks(algorithm.problem, torch.float64)
     tasks.saw = seen.append  # type: ignore[method-assign]
-    probe = _Probe(tasks)
-    algorithm.meta_train(probe)  # type: ignore[arg-type]
-    stream = tasks.stream(probe.cost)
+    stream = tasks.stream(cost_of_a_batch(algorithm))
     algorithm.train()
     algorithm.meta_train(stream)
     assert len(seen) == 1

@@ -1,11 +1,21 @@
 """What every method must do that adapts in inner steps."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
-from gradient_kit import Lines, Tasks, build, classification, regression, score, train
+from gradient_kit import (
+    Lines,
+    Tasks,
+    build,
+    classification,
+    cost_of_a_batch,
+    regression,
+    score,
+    train,
+)
 from torch import Tensor, nn
 
 from metabench.algorithms.anil import ANIL
@@ -19,7 +29,7 @@ from metabench.algorithms.meta_sgd import MetaSGD
 from metabench.algorithms.multi_task import MultiTask
 from metabench.algorithms.problem import Problem
 from metabench.algorithms.reptile import Reptile
-from metabench.episodes import Support
+from metabench.episodes import Support, TaskStream
 from metabench.errors import DivergedError, UsageError
 
 METHODS: list[Any] = [MAML, FOMAML, ANIL, Reptile, MetaSGD, CAVIA, MetaLSTM, FromScratch, MultiTask]
@@ -171,6 +181,30 @@ def test_what_is_saved_and_loaded_predicts_the_same(cls: Any, problem: Problem) 
     batch = Tasks(problem, torch.float64).test(3)
     predictions = [a.eval().adapt_batch(batch.support)(batch.query_x) for a in (algorithm, other)]
     assert torch.equal(*predictions)
+
+
+@pytest.mark.parametrize("cls", [m for m in METHODS if m.offers("meta_train")])
+@BOTH
+def test_a_run_that_was_interrupted_ends_with_the_same_bits(cls: Any, problem: Problem) -> None:
+    tasks = Tasks(problem)
+    algorithm = build(cls, problem, double=False, **small(cls))
+    budget = 6 * cost_of_a_batch(algorithm)
+    checkpoint: dict[str, Any] = {}
+
+    def save(stream: TaskStream) -> None:
+        if stream.steps == 3:
+            state = {"algorithm": algorithm.state_dict(), "stream": stream.state_dict()}
+            checkpoint.update(copy.deepcopy(state), random=torch.get_rng_state())
+
+    algorithm.train().meta_train(TaskStream(tasks, tasks.protocol, budget, on_step=save))
+    resumed = build(cls, problem, seed=9, double=False, **small(cls))
+    resumed.load_state_dict(checkpoint["algorithm"])
+    stream = tasks.stream(budget)
+    stream.load_state_dict(checkpoint["stream"])
+    torch.set_rng_state(checkpoint["random"])
+    resumed.train().meta_train(stream)
+    expected = algorithm.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.state_dict().items())
 
 
 @pytest.mark.parametrize("cls", WITH_ZERO_HEAD)
