@@ -139,18 +139,23 @@ def test_it_may_be_killed_in_its_first_step_and_in_its_last(
     assert [p.loss for p in resumed.training.curve] == [p.loss for p in whole.training.curve]
 
 
-def test_a_training_that_was_done_when_its_process_died_is_not_done_again(planted, tmp_path: Path) -> None:
-    whole = trainer_of(planted, "learner", blobs(), tmp_path / "c.pt")
+@pytest.mark.parametrize("budget", [480, 500])  # the last validation on the last step, and after it
+def test_a_training_that_was_done_when_its_process_died_is_not_done_again(
+    planted, tmp_path: Path, budget: int
+) -> None:
+    whole = trainer_of(planted, "learner", blobs(budget=budget), tmp_path / "c.pt")
     whole.run()
-    again = trainer_of(planted, "learner", blobs(), tmp_path / "c.pt")
+    again = trainer_of(planted, "learner", blobs(budget=budget), tmp_path / "c.pt")
     logged: list[float] = []
     again.stream.log = logged.append  # type: ignore[method-assign]
     again.run()
     assert logged == []
     assert_same(state_of(whole), state_of(again))
-    assert [p.model_dump(exclude={"seconds"}) for p in again.training.curve] == [
-        p.model_dump(exclude={"seconds"}) for p in whole.training.curve
+    seconds = {"seconds"}
+    assert [p.model_dump(exclude=seconds) for p in again.training.curve] == [
+        p.model_dump(exclude=seconds) for p in whole.training.curve
     ]
+    assert again.tasks.audit.seen == whole.tasks.audit.seen != set()
 
 
 def test_an_algorithm_that_keeps_nothing_starts_again_from_zero(planted, tmp_path: Path, kill_at) -> None:

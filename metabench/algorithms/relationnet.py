@@ -28,8 +28,8 @@ class RelationNet(Episodic):
     The paper sums the squared errors of all N scores with the same weight. With its 5 classes that is one
     right pair to four wrong ones; with 20 it is one to nineteen, and for long all scores just sink to 1/20.
     Here the right pair weighs as much as all wrong ones together. After 24,000 examples of 20-way glyphs and
-    with 16 channels, that brings 55 % where equal weights are still at chance, and a learning rate of 3e-3 and
-    64 hidden units bring 81 % (5-way 1-shot, meta-validation).
+    with 16 channels, that brings 55 % where equal weights are still at chance; a learning rate of 3e-3 and
+    64 hidden units bring it to 81 % (5-way 1-shot, meta-validation).
 
     Reference: Sung et al. 2018, arXiv:1711.06025, equations 1 and 2 and figure 2, and its code
     (floodsung/LearningToCompare_FSL).
