@@ -20,8 +20,10 @@ class ProtoNet(Episodic):
 
     Reference: Snell, Swersky and Zemel 2017, arXiv:1703.05175, equations 1 and 2.
     Measured: leaderboards/omniglot (5-way 1-shot, paper 98.8; 20-way 1-shot, paper 96.0).
-    Deviates: the learning rate is halved at fixed shares of the budget and not every 2,000 episodes; no
-    second training run on training and validation classes together.
+    Deviates: a learning rate of 1e-2 and not 1e-3, because it trains for 2,000 episodes where the paper stops
+    when validation does (after 333 of them, 5-way 1-shot validation stands at 97.0 % with 1.2e-2 and at 95.0 %
+    with 1e-3); it is halved at fixed shares of the budget and not every 2,000 episodes; no second training run
+    on training and validation classes together.
 
     Args:
         problem: what it is built for.
@@ -42,8 +44,8 @@ class ProtoNet(Episodic):
         train_ways: int = 60,
         train_queries: int = 5,
         tasks: int = 1,
-        lr: float = 1e-3,
-        halvings: int = 4,
+        lr: float = 1e-2,
+        halvings: int = 8,
         backbone: str = "",
     ) -> None:
         super().__init__(
@@ -58,7 +60,7 @@ class ProtoNet(Episodic):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """2,000 training episodes, after which its validation score hardly rises."""
+        """2,000 training episodes."""
         return {"budget": 2_000 * 60 * (problem.shots + 5)}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:

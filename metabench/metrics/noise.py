@@ -16,7 +16,7 @@ from metabench.metrics.base import Measurement, Metric, part
 from metabench.metrics.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from metabench.metrics.images import Where, change_pictures, check_pictures, normal_numbers, uniform_numbers
 from metabench.metrics.labels import flip_labels
-from metabench.metrics.scoring import first, score_changed, summary
+from metabench.metrics.scoring import first, score_changed, score_changes, summary
 from metabench.trial import Trial
 
 
@@ -95,17 +95,18 @@ class Noise(Metric):
 
         def all_of(where: Where, severities: tuple[int, ...]) -> dict[str, Any]:
             check_pictures(trial.algorithm.problem)
-            found: dict[str, Any] = {}
-            total = []
-            for name in CORRUPTIONS:
-                scores = [self._corrupted(trial, name, severity, where) for severity in severities]
-                found[name] = [
-                    summary(clean, s) | {"severity": k} for k, s in zip(severities, scores, strict=True)
-                ]
-                total += [clean - s for s in scores]
+            settings = [(name, severity) for name in CORRUPTIONS for severity in severities]
+            changes = [
+                functools.partial(change_pictures, change=corrupt(name, severity), where=where)
+                for name, severity in settings
+            ]
+            scores = score_changes(trial, self.episodes, changes, where)
+            found: dict[str, Any] = {name: [] for name in CORRUPTIONS}
+            for (name, severity), changed in zip(settings, scores, strict=True):
+                found[name].append(summary(clean, changed) | {"severity": severity})
             if where == "query":
-                drops.extend(total)
-            return found | {"mean_drop": float(torch.stack(total).mean())}
+                drops.extend(clean - changed for changed in scores)
+            return found | {"mean_drop": float(torch.stack([clean - s for s in scores]).mean())}
 
         settings: tuple[tuple[Where, tuple[int, ...]], ...] = (
             ("query", self.severities),
@@ -118,12 +119,6 @@ class Noise(Metric):
             if severities
         }
         return drops
-
-    def _corrupted(self, trial: Trial, name: str, severity: int, where: Where) -> Tensor:
-        spoil = corrupt(name, severity)
-        return score_changed(
-            trial, self.episodes, lambda batch, indices: change_pictures(batch, indices, spoil, where)
-        )
 
     def _regression(self, trial: Trial, clean: Tensor, values: dict[str, Any]) -> list[Tensor]:
         """Write what noise in the support targets and in the inputs costs; the drops of each episode."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from metabench.episodes import TaskBatch
+from metabench.metrics.images import Where
 from metabench.stats import t_interval
 from metabench.trial import BATCH, Trial
 
@@ -63,6 +64,30 @@ def score_changed(trial: Trial, episodes: int, change: Change | None = None) -> 
         outputs = trial.predict(changed, start=int(indices[0]))
         scores.append(score_episodes(outputs, changed.query_y))
     return torch.cat(scores)
+
+
+def score_changes(trial: Trial, episodes: int, changes: Sequence[Change], where: Where) -> list[Tensor]:
+    """The scores under each of some changes, as :func:`score_changed` gives them.
+
+    A task whose query alone changes is adapted to once for all of them.
+
+    Args:
+        trial: the trained algorithm.
+        episodes: the first so many test episodes.
+        changes: the changes.
+        where: what all of them change.
+    """
+    if where != "query":
+        return [score_changed(trial, episodes, change) for change in changes]
+    scores: list[list[Tensor]] = [[] for _ in changes]
+    for indices, batch in first(trial, episodes, batch=at_once(trial, BATCH)):
+        with trial.isolated(int(indices[0])):
+            predict = trial.adapted(batch.support)
+            with torch.no_grad():
+                for change, parts in zip(changes, scores, strict=True):
+                    query = change(batch, indices).query_x
+                    parts.append(score_episodes(predict(query).to(torch.float32), batch.query_y))
+    return [torch.cat(parts) for parts in scores]
 
 
 def summary(clean: Tensor, changed: Tensor) -> dict[str, float | None]:

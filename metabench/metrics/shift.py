@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from metabench.metrics.base import Measurement, Metric
 from metabench.metrics.images import ChangePictures, Where, change_pictures, check_pictures
-from metabench.metrics.scoring import score_changed, summary
+from metabench.metrics.scoring import score_changed, score_changes, summary
 from metabench.trial import Trial
 
 
@@ -53,9 +53,12 @@ class Shift(Metric):
         for where in self.wheres:
             drops = []
             values[where] = {}
-            for name, change in self._changes().items():
-                changed = functools.partial(change_pictures, change=change, where=where)
-                scores = score_changed(trial, self.episodes, changed)
+            changes = {
+                name: functools.partial(change_pictures, change=change, where=where)
+                for name, change in self._changes().items()
+            }
+            found = score_changes(trial, self.episodes, list(changes.values()), where)
+            for name, scores in zip(changes, found, strict=True):
                 values[where][name] = summary(clean, scores)
                 drops.append(clean - scores)
             means[where] = torch.stack(drops).mean(0)

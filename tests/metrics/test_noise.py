@@ -1,12 +1,16 @@
 """Noise costs score, paired on the same frozen episodes."""
 
+import functools
+
 import pytest
 import torch
-from small_world import Blind, Means, NotANumber, TargetMean, picture_trial, sine_trial
+from small_world import Blind, Descending, Means, NotANumber, OneByOne, TargetMean, picture_trial, sine_trial
 
 from metabench.metrics.base import measured
-from metabench.metrics.corruptions import CORRUPTIONS
+from metabench.metrics.corruptions import CORRUPTIONS, corrupt
+from metabench.metrics.images import change_pictures
 from metabench.metrics.noise import Noise
+from metabench.metrics.scoring import score_changed, score_changes
 
 QUICK = Noise(episodes=12, severities=(1, 5), support_severities=(3,))
 
@@ -37,6 +41,17 @@ def test_drops_are_paired_and_the_episode_scores_are_their_mean() -> None:
     assert by_kind["mean_drop"] == pytest.approx(found.values["mean_drop"])
     assert by_kind["gaussian"][1]["drop"] > by_kind["gaussian"][0]["drop"]
     assert set(found.values["corruptions"]) == {"query", "support", "both"}
+
+
+def test_a_query_is_scored_alike_whether_its_task_is_adapted_to_once_or_again() -> None:
+    changes = [
+        functools.partial(change_pictures, change=corrupt(name, 4), where="query")
+        for name in ("gaussian", "blur")
+    ]
+    for make in (Means, OneByOne, Descending):
+        once = score_changes(picture_trial(make), 12, changes, "query")
+        again = [score_changed(picture_trial(make), 12, change) for change in changes]
+        assert all(map(torch.equal, once, again))
 
 
 def test_a_method_that_never_looks_loses_nothing() -> None:
