@@ -13,6 +13,7 @@ hypothesis.settings.register_profile("metabench", deadline=None, max_examples=40
 hypothesis.settings.load_profile("metabench")
 
 torch.set_num_threads(1)  # as in a cell; and CI runs tests side by side
+torch.set_warn_always(True)  # PyTorch warns once in a process, so which test fails would depend on the order
 
 PLANTED = Path(__file__).parent / "planted"
 ENTRY_POINTS = "[metabench]\nplanted = metabench_planted\n"

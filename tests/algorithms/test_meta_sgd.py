@@ -22,7 +22,7 @@ def test_the_gradients_of_the_rates_and_the_initialisation_are_those_of_the_oute
 
 def test_with_equal_rates_one_step_is_mamls() -> None:
     sgd, maml = (wide(build(cls, classification(), tasks=3)) for cls in (MetaSGD, MAML))
-    maml.inner_lr = float(sgd.rates[0].flatten()[0])
+    maml.inner_lr = float(sgd.rates[0].detach().flatten()[0])
     batch, *_ = first_step(sgd)
     torch.testing.assert_close(
         *(after(1, a.path(batch.support))(batch.query_x) for a in (sgd, maml)),
@@ -33,7 +33,7 @@ def test_all_rates_start_at_one_value_of_the_papers_range() -> None:
     starts = set()
     for seed in range(5):
         rates = build(MetaSGD, classification(), seed=seed).rates
-        values = torch.cat([r.flatten() for r in rates]).unique()
+        values = torch.cat([r.detach().flatten() for r in rates]).unique()
         assert len(values) == 1
         assert INITIAL_RATES[0] <= float(values) <= INITIAL_RATES[1]
         starts.add(float(values))
