@@ -20,10 +20,10 @@ class ProtoNet(Episodic):
 
     Reference: Snell, Swersky and Zemel 2017, arXiv:1703.05175, equations 1 and 2.
     Measured: leaderboards/omniglot (5-way 1-shot, paper 98.8; 20-way 1-shot, paper 96.0).
-    Deviates: a learning rate of 1e-2 and not 1e-3, because it trains for 2,000 episodes where the paper stops
-    when validation does (after 333 of them, 5-way 1-shot validation stands at 97.0 % with 1.2e-2 and at 95.0 %
-    with 1e-3); it is halved at fixed shares of the budget and not every 2,000 episodes; no second training run
-    on training and validation classes together.
+    Deviates: a learning rate of 1e-2 and not 1e-3, because it trains for 2,000 episodes where the paper
+    stops when validation does (after 333 of them, 5-way 1-shot validation stands at 97.0 % with 1.2e-2 and
+    at 95.0 % with 1e-3); it is halved at fixed shares of the budget and not every 2,000 episodes; no second
+    training run on training and validation classes together.
 
     Args:
         problem: what it is built for.
