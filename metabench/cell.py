@@ -22,7 +22,7 @@ from metabench.metrics.base import EpisodeMetric, Measurement, Metric
 from metabench.provenance import environment
 from metabench.randomness import random_state_kept, seed_everything
 from metabench.registry import Registry, Spec
-from metabench.results import AlgorithmId, MetricResult, Record, Status, digest_of, now
+from metabench.results import AlgorithmId, MetricResult, Record, Status, key_of, now
 from metabench.seeding import make_key
 from metabench.stats import t_interval
 from metabench.suites.model import Benchmark
@@ -148,15 +148,7 @@ def identify(cell: Cell, spec: Spec, tasks: BenchmarkTasks, registry: Registry) 
         hyperparameters=values,
         overrides={name: values[name] for name in cell.overrides},  # as they were read: 0.10 is 0.1
     )
-    key = digest_of(
-        {
-            "algorithm": f"{algorithm.distribution}:{algorithm.name}@{algorithm.version}",
-            "hyperparameters": algorithm.hyperparameters,
-            "benchmark": cell.benchmark.title,
-            "seed": cell.seed,
-            "data": tasks.data_digest,
-        }
-    )
+    key = key_of(algorithm, cell.benchmark, cell.seed, tasks.data_digest)
     return Identity(algorithm, tasks.data_digest, key)
 
 

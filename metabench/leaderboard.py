@@ -14,11 +14,13 @@ import pandas as pd
 from tabulate import tabulate
 
 from metabench.errors import ResultsError
+from metabench.published import published
 from metabench.registry import natural_order
 from metabench.results import Record, Value
 from metabench.stats import t_interval
 
 Format = Literal["table", "markdown", "csv", "json", "html", "latex"]
+_OF_PAPERS = ("paper", "difference")
 FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json", "html", "latex")
 
 
@@ -39,6 +41,9 @@ class Row:
         seed_sd: standard deviation of the seeds' means: another quantity than the interval.
         episodes: test episodes.
         seeds: the seeds that ended well.
+        paper: the published figure, where there is one.
+        paper_difference: the score minus that figure.
+        paper_source: where it stands.
         metric: what the score is.
         direction: whether a higher or a lower score is better.
         adapt_ms: median milliseconds to adapt to one task.
@@ -63,6 +68,9 @@ class Row:
     seed_sd: float | None
     episodes: int
     seeds: int
+    paper: float | None
+    paper_difference: float | None
+    paper_source: str
     metric: str
     direction: str
     adapt_ms: float | None
@@ -101,6 +109,8 @@ class Leaderboard:
         parts = []
         for benchmark, rows in _by_benchmark(self.rows):
             body = [_cells(row) for row in rows]
+            if all(row.paper is None for row in rows):
+                body = [{k: v for k, v in cells.items() if k not in _OF_PAPERS} for cells in body]
             if form == "markdown":
                 body = [{name: text.replace("|", "\\|") for name, text in cells.items()} for cells in body]
             heading = _heading(form, benchmark, rows[0])
@@ -192,6 +202,8 @@ def _row(benchmark: str, label: str, records: list[Record]) -> Row:
         ci95 = None if math.isnan(half_width) else half_width
         if len(well) > 1:
             seed_sd = float(np.std([r.score or 0.0 for r in well], ddof=1))
+    algorithm = first.algorithm
+    paper = published(first.benchmark, metric, algorithm.name, algorithm.hyperparameters)
     device_mb = _cost(well, "peak_device_mb")
     return Row(
         benchmark=benchmark,
@@ -206,6 +218,9 @@ def _row(benchmark: str, label: str, records: list[Record]) -> Row:
         seed_sd=seed_sd,
         episodes=episodes,
         seeds=len(well),
+        paper=paper.value if paper else None,
+        paper_difference=None if paper is None or score is None else score - paper.value,
+        paper_source=paper.source if paper else "",
         metric=metric,
         direction=first.metrics[metric].direction if well else "",
         adapt_ms=_cost(well, "adapt_ms"),
@@ -279,16 +294,14 @@ def _heading(form: Format, benchmark: str, row: Row) -> str:
 
 def _cells(row: Row) -> dict[str, str]:
     """A row as people read it."""
-    if row.metric == "accuracy":
-        score = _percent(row.score, row.ci95)
-    else:
-        score = "" if row.score is None else f"{row.score:.3f}{_plus_minus(row.ci95, '.3f')}"
     return {
         "rank": "" if row.rank is None else str(row.rank),
         "algorithm": f"{row.algorithm}@{row.version}" if row.version else row.algorithm,
         "library": row.library,
         "backbone": row.backbone,
-        row.metric: score,
+        row.metric: _score(row, row.score, _plus_minus(row, row.ci95)),
+        "paper": _score(row, row.paper),
+        "difference": _score(row, row.paper_difference, sign="+"),
         "seeds": str(row.seeds),
         "adapt ms": _number(row.adapt_ms),
         "predict ms": _number(row.predict_ms),
@@ -298,14 +311,17 @@ def _cells(row: Row) -> dict[str, str]:
     }
 
 
-def _percent(score: float | None, half_width: float | None) -> str:
-    if score is None:
+def _score(row: Row, value: float | None, after: str = "", sign: str = "-") -> str:
+    """A score of a row's metric as text: accuracy in percent."""
+    if value is None:
         return ""
-    return f"{100 * score:.2f}{_plus_minus(None if half_width is None else 100 * half_width, '.2f')} %"
+    return f"{100 * value:{sign}.2f}{after} %" if row.metric == "accuracy" else f"{value:{sign}.3f}{after}"
 
 
-def _plus_minus(half_width: float | None, form: str) -> str:
-    return "" if half_width is None else f" ± {half_width:{form}}"
+def _plus_minus(row: Row, half_width: float | None) -> str:
+    if half_width is None:
+        return ""
+    return f" ± {100 * half_width:.2f}" if row.metric == "accuracy" else f" ± {half_width:.3f}"
 
 
 def _number(value: float | None) -> str:

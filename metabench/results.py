@@ -176,6 +176,19 @@ def digest_of(parts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def key_of(algorithm: AlgorithmId, benchmark: Benchmark, seed: int, data_digest: str) -> str:
+    """The key of a cell: what its scores depend on, and nothing else."""
+    return digest_of(
+        {
+            "algorithm": f"{algorithm.distribution}:{algorithm.name}@{algorithm.version}",
+            "hyperparameters": algorithm.hyperparameters,
+            "benchmark": benchmark.title,
+            "seed": seed,
+            "data": data_digest,
+        }
+    )
+
+
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A path to write to that takes the place of ``path`` only when all is written.

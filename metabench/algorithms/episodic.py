@@ -27,7 +27,7 @@ class Episodic(Algorithm):
         train_queries: queries for each class in a training episode.
         tasks: episodes in an outer step.
         lr: Adam's learning rate.
-        halvings: how often the learning rate is halved, at equal shares of the budget.
+        hold: the share of the budget after which the learning rate falls linearly to 0.
         backbone: the embedding network; by default the benchmark's own.
 
     Raises:
@@ -42,7 +42,7 @@ class Episodic(Algorithm):
         train_queries: int,
         tasks: int,
         lr: float,
-        halvings: int,
+        hold: float,
         backbone: str,
     ) -> None:
         super().__init__(problem)
@@ -52,7 +52,7 @@ class Episodic(Algorithm):
         self.train_queries = train_queries
         self.tasks = tasks
         self.lr = lr
-        self.halvings = halvings
+        self.hold = hold
         self.embed = problem.backbone(backbone)
 
     @abstractmethod
@@ -72,7 +72,7 @@ class Episodic(Algorithm):
         """See :class:`Algorithm`."""
         optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.lr))
         for batch in tasks.batches(self.tasks, ways=self.train_ways, queries=self.train_queries):
-            halve(optimizer, self.lr, self.halvings, tasks.progress)
+            anneal(optimizer, self.lr, self.hold, tasks.progress)
             # One pass for support and query: batch norm then sees the whole episode, as in the papers' code.
             features = self.embed_tasks(torch.cat([batch.support_x, batch.query_x], dim=1))
             support, query = features.split([batch.support_x.shape[1], batch.query_x.shape[1]], dim=1)
@@ -98,17 +98,18 @@ class Episodic(Algorithm):
         return features.view(*x.shape[:2], -1)
 
 
-def halve(optimizer: torch.optim.Optimizer, lr: float, halvings: int, progress: float) -> None:
-    """Set a learning rate that is halved some times, at equal shares of the budget.
+def anneal(optimizer: torch.optim.Optimizer, lr: float, hold: float, progress: float) -> None:
+    """Set a learning rate that is held for a while, and falls linearly to 0 at the end of the budget.
 
     Args:
         optimizer: whose learning rate is set.
         lr: the learning rate at the start.
-        halvings: how often it is halved.
+        hold: the share of the budget after which it falls.
         progress: the share of the budget that is spent.
     """
+    left = 1.0 if progress <= hold else (1 - progress) / (1 - hold)
     for group in optimizer.param_groups:
-        group["lr"] = lr * 0.5 ** int(progress * (halvings + 1))
+        group["lr"] = lr * left
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.episodic import halve
+from metabench.algorithms.episodic import anneal
 from metabench.algorithms.head_fit import fit_head
 from metabench.algorithms.inner_loop import (
     GradientBased,
@@ -44,7 +44,7 @@ class FineTune(GradientBased):
         problem: what it is built for.
         lr: Adam's learning rate in training.
         batch: examples in a training step; in regression tasks.
-        halvings: how often the training learning rate is halved, at equal shares of the budget.
+        hold: the share of the budget after which the training learning rate falls linearly to 0.
         test_steps: epochs over the support set; in regression gradient steps.
         head_lr: learning rate of the new head; in regression of all parameters.
         head_batch: support examples in a step of the new head.
@@ -61,7 +61,7 @@ class FineTune(GradientBased):
         *,
         lr: float = 1e-3,
         batch: int = 64,
-        halvings: int = 4,
+        hold: float = 0.5,
         test_steps: int = 100,
         head_lr: float = 0.01,
         head_batch: int = 4,
@@ -72,7 +72,7 @@ class FineTune(GradientBased):
         super().__init__(problem)
         self.lr = lr
         self.batch = batch
-        self.halvings = halvings
+        self.hold = hold
         self.test_steps = test_steps
         self.head_lr = head_lr
         self.head_batch = head_batch
@@ -112,7 +112,7 @@ class FineTune(GradientBased):
             losses = self._class_losses(tasks, head)
         optimizer = tasks.keep(torch.optim.Adam(nn.ModuleList(trained).parameters(), lr=self.lr))
         for loss in losses:
-            halve(optimizer, self.lr, self.halvings, tasks.progress)
+            anneal(optimizer, self.lr, self.hold, tasks.progress)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -35,7 +35,7 @@ class FineTuneCosine(FineTune):
         problem: what it is built for.
         lr: Adam's learning rate in training.
         batch: examples in a training step.
-        halvings: how often the training learning rate is halved, at equal shares of the budget.
+        hold: the share of the budget after which the training learning rate falls linearly to 0.
         scale: the scale of the cosines in the head of a task.
         train_scale: the scale of the cosines in the head over all training classes.
         test_steps: epochs over the support set.
@@ -54,7 +54,7 @@ class FineTuneCosine(FineTune):
         *,
         lr: float = 1e-3,
         batch: int = 64,
-        halvings: int = 4,
+        hold: float = 0.5,
         scale: float = 2.0,
         train_scale: float = 10.0,
         test_steps: int = 100,
@@ -70,7 +70,7 @@ class FineTuneCosine(FineTune):
             problem,
             lr=lr,
             batch=batch,
-            halvings=halvings,
+            hold=hold,
             test_steps=test_steps,
             head_lr=head_lr,
             head_batch=head_batch,

@@ -50,7 +50,7 @@ class MatchingNet(Episodic):
         train_queries: queries for each class in a training episode.
         tasks: episodes in an outer step.
         lr: Adam's learning rate.
-        halvings: how often the learning rate is halved, at equal shares of the budget.
+        hold: the share of the budget after which the learning rate falls linearly to 0.
         backbone: the embedding network; by default the benchmark's own.
     """
 
@@ -69,7 +69,7 @@ class MatchingNet(Episodic):
         train_queries: int = 5,
         tasks: int = 1,
         lr: float = 1e-3,
-        halvings: int = 4,
+        hold: float = 0.5,
         backbone: str = "",
     ) -> None:
         super().__init__(
@@ -78,7 +78,7 @@ class MatchingNet(Episodic):
             train_queries=train_queries,
             tasks=tasks,
             lr=lr,
-            halvings=halvings,
+            hold=hold,
             backbone=backbone,
         )
         self.distance = distance

@@ -20,10 +20,11 @@ class ProtoNet(Episodic):
 
     Reference: Snell, Swersky and Zemel 2017, arXiv:1703.05175, equations 1 and 2.
     Measured: leaderboards/omniglot (5-way 1-shot, paper 98.8; 20-way 1-shot, paper 96.0).
-    Deviates: a learning rate of 1e-2 and not 1e-3, because it trains for 2,000 episodes where the paper
-    stops when validation does (after 333 of them, 5-way 1-shot validation stands at 97.0 % with 1.2e-2 and
-    at 95.0 % with 1e-3); it is halved at fixed shares of the budget and not every 2,000 episodes; no second
-    training run on training and validation classes together.
+    Deviates: a learning rate of 5e-3 and not 1e-3, held for half of the budget and then falling linearly to
+    0, where the paper halves 1e-3 every 2,000 episodes for as long as validation improves: it is to be
+    trained in minutes. After 2,000 episodes, meta-validation on 5-way / 20-way 1-shot stands at
+    98.7 / 94.8 % so, at 98.5 / 94.6 % with 3e-3, and at 97.9 / 92.7 % with 1e-2 that is halved eight times.
+    No second training run on training and validation classes together.
 
     Args:
         problem: what it is built for.
@@ -31,7 +32,7 @@ class ProtoNet(Episodic):
         train_queries: queries for each class in a training episode.
         tasks: episodes in an outer step.
         lr: Adam's learning rate.
-        halvings: how often the learning rate is halved, at equal shares of the budget.
+        hold: the share of the budget after which the learning rate falls linearly to 0.
         backbone: the embedding network; by default the benchmark's own.
     """
 
@@ -44,8 +45,8 @@ class ProtoNet(Episodic):
         train_ways: int = 60,
         train_queries: int = 5,
         tasks: int = 1,
-        lr: float = 1e-2,
-        halvings: int = 8,
+        lr: float = 5e-3,
+        hold: float = 0.5,
         backbone: str = "",
     ) -> None:
         super().__init__(
@@ -54,14 +55,14 @@ class ProtoNet(Episodic):
             train_queries=train_queries,
             tasks=tasks,
             lr=lr,
-            halvings=halvings,
+            hold=hold,
             backbone=backbone,
         )
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """2,000 training episodes."""
-        return {"budget": 2_000 * 60 * (problem.shots + 5)}
+        """3,500 training episodes."""
+        return {"budget": 3_500 * 60 * (problem.shots + 5)}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""

@@ -45,7 +45,7 @@ class RelationNet(Episodic):
         train_queries: queries for each class in a training episode.
         tasks: episodes in an outer step.
         lr: Adam's learning rate.
-        halvings: how often the learning rate is halved, at equal shares of the budget.
+        hold: the share of the budget after which the learning rate falls linearly to 0.
         backbone: the embedding network; it must say the shape of its ``maps``.
 
     Raises:
@@ -64,7 +64,7 @@ class RelationNet(Episodic):
         train_queries: int = 10,
         tasks: int = 1,
         lr: float = 3e-3,
-        halvings: int = 4,
+        hold: float = 0.5,
         backbone: str = "conv4-maps",
     ) -> None:
         if not problem.regression and len(problem.input_shape) != 3:
@@ -75,7 +75,7 @@ class RelationNet(Episodic):
             train_queries=train_queries,
             tasks=tasks,
             lr=lr,
-            halvings=halvings,
+            hold=hold,
             backbone=backbone,
         )
         maps = getattr(self.embed, "maps", None)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.episodic import halve
+from metabench.algorithms.episodic import anneal
 from metabench.algorithms.film import FiLM
 from metabench.algorithms.inner_loop import GradientBased, Params, after, as_batch, gradient_steps, predictors
 from metabench.algorithms.problem import Problem
@@ -52,7 +52,7 @@ class TaskEmbedding(GradientBased):
         train_queries: queries for each class in a training episode; in regression for the task.
         tasks: episodes in an outer step.
         lr: Adam's learning rate.
-        halvings: how often the learning rate is halved, at equal shares of the budget.
+        hold: the share of the budget after which the learning rate falls linearly to 0.
         backbone: the network below the head; by default the benchmark's own.
     """
 
@@ -71,7 +71,7 @@ class TaskEmbedding(GradientBased):
         train_queries: int = 5,
         tasks: int = 3,
         lr: float = 1e-3,
-        halvings: int = 4,
+        hold: float = 0.5,
         backbone: str = "",
     ) -> None:
         super().__init__(problem)
@@ -82,7 +82,7 @@ class TaskEmbedding(GradientBased):
         self.train_queries = train_queries
         self.tasks = tasks
         self.lr = lr
-        self.halvings = halvings
+        self.hold = hold
         self.encoder = TaskEncoder(problem, size=task_size, hidden=hidden, backbone=backbone)
         self.backbone = problem.backbone(backbone)
         self.film = FiLM(self.backbone, task_size)
@@ -142,7 +142,7 @@ class TaskEmbedding(GradientBased):
         optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.lr))
         ways = 0 if self.problem.regression else self.train_ways
         for batch in tasks.batches(self.tasks, ways=ways, queries=self.train_queries):
-            halve(optimizer, self.lr, self.halvings, tasks.progress)
+            anneal(optimizer, self.lr, self.hold, tasks.progress)
             predict = after(self.inner_steps, self.path(batch.support))
             loss = self.problem.loss(predict(batch.query_x), batch.query_y).mean()
             optimizer.zero_grad()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import os
+import signal
 import sys
 from typing import Any
 
@@ -75,10 +76,15 @@ def _check_plugins() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and leave with the right exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)  # a preempted job ends as one that Ctrl-C ends: nothing is lost
     try:
         _main(sys.argv[1:] if arguments is None else arguments)
     finally:
         atexit.register(close_stdout)  # the last to be registered is the first to be called
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _main(arguments: list[str]) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, ResultsError, UnknownName
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, ResultsError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from metabench.results import Record, Unreadable
 
 FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 
@@ -15,14 +19,26 @@ FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
+@click.option("--write", is_flag=True, help="Write the page beside the records.")
+@click.option("--verify", is_flag=True, help="Check the records, and that the page follows from them.")
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
 @click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
 @click.pass_context
 def command(
-    ctx: click.Context, results: Path, form: str, benchmarks: tuple[str, ...], quick: bool, strict: bool
+    ctx: click.Context,
+    results: Path,
+    form: str,
+    benchmarks: tuple[str, ...],
+    write: bool,
+    verify: bool,
+    quick: bool,
+    strict: bool,
 ) -> int:
     """Rank the algorithms of each benchmark, from the records in RESULTS."""
+    if (write or verify) and (benchmarks or quick):
+        raise UsageError("--write and --verify are for all records: leave out --benchmark and --quick.")
     from metabench import leaderboard
+    from metabench.pages import pages_of, write_pages
     from metabench.registry import match_names
     from metabench.results import ResultsFolder
 
@@ -31,6 +47,8 @@ def command(
             f"there is no results folder '{results}'.", hint="`metabench run --all` makes one."
         )
     records, unreadable = ResultsFolder(results).load()
+    if verify:
+        return _verify(results, records, unreadable)
     if benchmarks:
         names = sorted({r.benchmark.name for r in records})
         try:
@@ -50,6 +68,10 @@ def command(
         click.echo(f"left out: {file.path} {file.reason}", err=True)
     if unreadable:
         click.echo(f"{len(unreadable)} file(s) among the records are none.", err=True)
+    if write and board.rows:
+        for path in write_pages(pages_of(board, results.as_posix()), results):
+            click.echo(f"wrote {path}", err=True)
+        return EXIT_CELL_FAILED if unreadable and strict else EXIT_OK
     if board.rows or form == "json":
         click.echo(board.render(form))  # type: ignore[arg-type]
     if unreadable and strict:
@@ -58,4 +80,19 @@ def command(
         raise NothingSelected(
             f"'{results}' holds no record to rank.", hint="`metabench run --all` makes some."
         )
+    return EXIT_OK
+
+
+def _verify(results: Path, records: list[Record], unreadable: list[Unreadable]) -> int:
+    from metabench.pages import problems_of
+
+    problems = problems_of(records, unreadable, results, results.as_posix())
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        click.echo(f"{len(problems)} problem(s) in '{results}'.", err=True)
+        return EXIT_CELL_FAILED
+    if not records:
+        raise NothingSelected(f"'{results}' holds no record to verify.")
+    click.echo(f"{len(records)} records verified; the pages follow from them.")
     return EXIT_OK

@@ -156,7 +156,8 @@ class ClassSampler(Sampler):
         self.pool = pool
         self._images = Gatherer(pool.images.to(self.device).flatten(0, 1).flatten(1))
         self._input_shape = pool.images.shape[2:]
-        self._support_labels = np.arange(protocol.ways).repeat(protocol.shots)
+        labels = torch.arange(protocol.ways, device=self.device)
+        self._support_labels = labels.repeat_interleave(protocol.shots)
         self._ahead = self.draw(torch.arange(0))
         self._ahead_start = 0
 
@@ -204,13 +205,13 @@ class ClassSampler(Sampler):
         return self.pool.digest
 
     def _show(self, draw: Draw) -> TaskBatch:
-        x = self._images(self._send(np.concatenate([draw.support.ravel(), draw.query.ravel()])))
-        support_x, query_x = x.split([draw.support.size, draw.query.size])
+        places = np.concatenate([draw.support, draw.query], axis=None)
+        x, first_query = self._images(self._send(places)), draw.support.size
         # Copies: what an algorithm does to its labels must not reach the episodes that are drawn ahead.
         return TaskBatch(
-            support_x.view(*draw.support.shape, *self._input_shape),
-            self._send(np.tile(self._support_labels, (len(draw), 1))),
-            query_x.view(*draw.query.shape, *self._input_shape),
+            x[:first_query].view(*draw.support.shape, *self._input_shape),
+            self._support_labels.repeat(len(draw), 1),
+            x[first_query:].view(*draw.query.shape, *self._input_shape),
             self._send(draw.query_labels.copy()),
             self.protocol.ways,
             self._send(draw.classes.copy()),

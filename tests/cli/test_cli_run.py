@@ -399,15 +399,16 @@ def running(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str
 
 @pytest.mark.timeout(600)  # two processes import torch, one after the other
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(
-    metabench, suite, here: Path, tmp_path, monkeypatch
+    metabench, suite, here: Path, tmp_path, monkeypatch, number: signal.Signals
 ) -> None:
     command = ("run", "-a", "drifter", "-a", "slow", "--suite", suite, "--jobs", 2, "--json")
     with running(*command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         wait_for(lambda: list(here.rglob("drifter-*.json")))
         wait_for(lambda: len(children_of(process.pid)) == 1)
         (worker,) = children_of(process.pid)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert not is_alive(worker)

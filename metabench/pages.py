@@ -1,0 +1,117 @@
+"""The pages of a committed leaderboard: made from its records, and held against them."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from metabench.errors import ResultsError
+from metabench.leaderboard import Leaderboard, build
+from metabench.results import Record, Unreadable, atomic_path, key_of
+from metabench.stats import t_interval
+
+README = "README.md"
+_TOLERANCE = 1e-9
+
+
+def pages_of(board: Leaderboard, title: str) -> dict[str, str]:
+    """What stands beside the records: a page for people, and the same as a CSV file, by file name.
+
+    Args:
+        board: the leaderboard.
+        title: the title of the page.
+    """
+    sources = sorted({row.paper_source for row in board.rows if row.paper_source})
+    parts = [
+        f"# {title}",
+        "Made from the records beside it, and checked against them, by:",
+        f"```sh\nmetabench leaderboard {title} --write\nmetabench leaderboard {title} --verify\n```",
+        board.render("markdown"),
+    ]
+    if sources:
+        parts.append("Published figures: " + "; ".join(sources) + ".")
+    if board.left_out:
+        parts.append("Left out: " + "; ".join(board.left_out) + ".")
+    return {README: "\n\n".join(parts) + "\n", "leaderboard.csv": board.render("csv") + "\n"}
+
+
+def write_pages(pages: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write pages, each whole or not at all.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+    """
+    paths = []
+    for name, text in pages.items():
+        try:
+            with atomic_path(folder / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ResultsError(f"'{folder / name}' cannot be written: {error.strerror or error}.") from error
+        paths.append(folder / name)
+    return paths
+
+
+def problems_of(
+    records: Sequence[Record], unreadable: Iterable[Unreadable], folder: Path, title: str
+) -> list[str]:
+    """What is wrong with a committed leaderboard, one sentence each; nothing where all is well.
+
+    Every file must be a record; each record's key must be that of what it says it ran, and its mean and
+    interval must follow from its episodes; the records of a benchmark must show the same episodes; and the
+    pages must be those that the records make.
+
+    Args:
+        records: the records of the folder.
+        unreadable: the files among them that are none.
+        folder: where the pages stand.
+        title: the title of the page.
+    """
+    problems = [f"{file.path.name} {file.reason}" for file in unreadable]
+    for record in records:
+        problems += [f"{record.file_name}: {problem}" for problem in _problems_of_record(record)]
+    try:
+        pages = pages_of(build(records), title)
+    except ResultsError as error:
+        return [*problems, str(error)]
+    for name, text in pages.items():
+        problems += _problems_of_page(folder / name, text)
+    return problems
+
+
+def _problems_of_record(record: Record) -> list[str]:
+    problems = []
+    if record.benchmark.quick:
+        problems.append("it is of a --quick run, which never enters a leaderboard")
+    key = key_of(record.algorithm, record.benchmark, record.seed, record.data_digest)
+    if record.status == "ok" and record.key != key:
+        problems.append(
+            f"its key begins with {record.key[:10]}, and that of what it says it ran with {key[:10]}"
+        )
+    for name, metric in record.metrics.items():
+        if not metric.episodes:
+            continue
+        mean, half_width = t_interval(metric.episodes)
+        if not _same(metric.mean, mean) or not _same(metric.ci95, half_width):
+            given, found = f"{metric.mean} ± {metric.ci95}", f"{mean} ± {half_width}"
+            problems.append(f"its {name} is given as {given}, and its episodes have {found}")
+    return problems
+
+
+def _same(given: float | None, worked_out: float) -> bool:
+    if given is None:
+        return math.isnan(worked_out)
+    return math.isclose(given, worked_out, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+
+
+def _problems_of_page(path: Path, text: str) -> list[str]:
+    if not path.is_file():
+        return [f"{path.name} is missing; `--write` makes it"]
+    there = path.read_text(encoding="utf-8", errors="replace")
+    if there == text:
+        return []
+    changes = difflib.unified_diff(there.splitlines(), text.splitlines(), "there", "from the records", n=0)
+    first = " | ".join(list(changes)[3:5])
+    return [f"{path.name} is not what the records make; `--write` makes it anew. {first}"]
