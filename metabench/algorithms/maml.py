@@ -36,8 +36,9 @@ class MAML(GradientBased):
     Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400, algorithm 2; cbfinn/maml.
     Measured: leaderboards/omniglot (5-way 1-shot, paper 98.7; 20-way 1-shot, paper 95.8).
     Deviates: the loss is a mean over examples where the paper's code sums over classes, so its inner rate of
-    0.4 for 5 ways and 0.1 for 20 ways is 2.0 here in both. For budgets of a few million examples the outer learning rate is larger than the
-    paper's 1e-3 and falls to 0 at the end, and the sinusoid's outer steps are of 10 tasks and not 25.
+    0.4 for 5 ways and 0.1 for 20 ways is 2.0 here in both. For budgets of a few million examples the outer
+    learning rate is larger than the paper's 1e-3 and falls to 0 at the end, and the sinusoid's outer steps
+    are of 10 tasks and not 25.
 
     Args:
         problem: what it is built for.
