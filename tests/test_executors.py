@@ -13,7 +13,7 @@ import pytest
 from harness import blobs, cell, child_environment, curve_of, made_record, scores_of, waves
 
 from metabench.cell import Cell, Conditions
-from metabench.executors import processes
+from metabench.executors import launch, processes
 from metabench.executors.inprocess import InProcessExecutor
 from metabench.executors.processes import Job, ProcessExecutor
 from metabench.results import Record
@@ -69,6 +69,46 @@ def test_the_bits_are_the_same_in_this_process_and_in_workers_and_in_any_order(p
     assert max(e["done"] for e in events if e["phase"] == "test") == 30
 
 
+@pytest.mark.skipif(not launch.Nursery.possible, reason="only Linux forks")
+class TestNursery:
+    def test_forked_workers_and_fresh_ones_have_the_same_bits(self, planted) -> None:
+        cells = [cell("learner"), cell("maml", waves(budget=2_000), tasks=10)]
+        forked = list(ProcessExecutor(jobs=1).run(jobs_of(*cells)))
+        fresh = list(ProcessExecutor(jobs=1, forks=False).run(jobs_of(*cells)))
+        assert [r.status for r in forked] == ["ok", "ok"], [r.reason for r in forked]
+        assert list(map(scores_of, forked)) == list(map(scores_of, fresh))
+        assert list(map(curve_of, forked)) == list(map(curve_of, fresh))
+
+    def test_its_workers_outlive_it_and_further_ones_are_fresh(self, planted) -> None:
+        executor = ProcessExecutor(jobs=1)
+
+        def kill_the_nursery(cell: Cell, event: dict[str, Any]) -> None:
+            nursery = executor._launcher
+            assert isinstance(nursery, launch.Nursery)
+            if alive(nursery.pid):
+                os.kill(nursery.pid, signal.SIGKILL)
+
+        executor.on_event = kill_the_nursery
+        records = list(executor.run(jobs_of(cell("learner"), cell("learner", seed=1))))
+        assert [r.status for r in records] == ["ok", "ok"], [r.reason for r in records]
+
+    def test_it_tells_how_a_worker_ended(self, planted) -> None:
+        jobs = jobs_of(cell("trouble", how="kill"), cell("learner"))
+        records = list(ProcessExecutor(jobs=1).run(jobs))
+        assert [r.status for r in records] == ["failed", "ok"]
+        assert "died of signal 11 (SIGSEGV)" in records[0].reason
+
+    def test_it_ends_with_the_run(self, planted) -> None:
+        executor = ProcessExecutor(jobs=2)
+        records = executor.run(jobs_of(cell("learner"), cell("learner", seed=1)))
+        next(records)
+        nursery = executor._launcher
+        assert isinstance(nursery, launch.Nursery)
+        assert alive(nursery.pid)
+        records.close()
+        assert not alive(nursery.pid)
+
+
 @pytest.fixture
 def worker_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Put a shell script in the place of the worker."""
@@ -77,7 +117,8 @@ def worker_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
         path = tmp_path / "worker.sh"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-        monkeypatch.setattr(processes.sys, "executable", str(path))
+        monkeypatch.setattr(launch.sys, "executable", str(path))
+        monkeypatch.setattr(launch.Nursery, "possible", False)  # it starts the same executable
 
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
     return put

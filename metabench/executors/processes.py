@@ -9,7 +9,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from metabench.cell import Cell, Conditions
+from metabench.executors.launch import Fresh, Launcher, Nursery, Worker
 from metabench.executors.worker import encode
 from metabench.results import AlgorithmId, Record, Status, now
 
@@ -32,7 +32,7 @@ TAIL = 4000
 class _Running:
     cell: Cell
     key: str
-    process: subprocess.Popen[str]
+    process: Worker
     errors: IO[str]
     began: float = field(default_factory=time.monotonic)
     started: str = field(default_factory=now)
@@ -49,6 +49,7 @@ class ProcessExecutor:
         jobs: how many at a time.
         timeout: seconds that a cell may take; ``None`` for no end.
         on_event: called with a cell and each of its events.
+        forks: fork the workers, where the system can, from a process that has imported PyTorch.
     """
 
     def __init__(
@@ -56,11 +57,14 @@ class ProcessExecutor:
         *,
         jobs: int,
         timeout: float | None = None,
+        forks: bool = True,
         on_event: Callable[[Cell, dict[str, Any]], None] = lambda cell, event: None,
     ) -> None:
         self.jobs = jobs
         self.timeout = timeout
+        self.forks = forks
         self.on_event = on_event
+        self._launcher: Launcher = Fresh()
         self._running: dict[int, _Running] = {}
         self._events: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
 
@@ -71,6 +75,7 @@ class ProcessExecutor:
         each cell that was running, before the interrupt goes on.
         """
         waiting = list(jobs)[::-1]
+        self._launcher = self._choose_launcher([conditions.threads for _, _, conditions in waiting])
         try:
             while waiting or self._running:
                 while waiting and len(self._running) < self.jobs:
@@ -87,6 +92,13 @@ class ProcessExecutor:
             raise
         finally:
             self.stop()
+            self._launcher.close()
+
+    def _choose_launcher(self, threads: list[int]) -> Launcher:
+        """A nursery pays from the second cell on."""
+        if self.forks and Nursery.possible and len(threads) > 1:
+            return Nursery(max(threads))
+        return Fresh()
 
     def stop(self) -> None:
         """End every worker."""
@@ -106,15 +118,7 @@ class ProcessExecutor:
 
     def _start(self, cell: Cell, key: str, conditions: Conditions) -> None:
         errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "metabench.executors.worker"],  # -P: nothing from the working folder
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(conditions.threads)},
-            start_new_session=True,  # Ctrl-C is for us; we end the workers ourselves
-        )
+        process = self._launcher.start(errors, conditions.threads)
         worker = _Running(cell, key, process, errors)
         self._running[process.pid] = worker
         worker.listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
@@ -124,7 +128,7 @@ class ProcessExecutor:
             process.stdin.write(encode(cell, key, conditions) + "\n")
             process.stdin.flush()
 
-    def _listen(self, process: subprocess.Popen[str]) -> None:
+    def _listen(self, process: Worker) -> None:
         assert process.stdout is not None
         with process.stdout:
             for line in process.stdout:
@@ -167,12 +171,12 @@ class ProcessExecutor:
                 return worker.record
             if worker.timed_out:
                 return _ended(worker, "timeout", f"it took longer than {self.timeout:g} s")
-            return _ended(worker, "failed", _cause_of_death(worker.process.returncode))
+            return _ended(worker, "failed", _cause_of_death(worker.process.wait()))
         finally:
             _close(worker)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: Worker) -> None:
     """End a worker and whatever it has started."""
     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
         if process.poll() is None:
