@@ -7,8 +7,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tabulate import tabulate
+
 from metabench.errors import ResultsError
-from metabench.leaderboard import Leaderboard, build
+from metabench.leaderboard import Leaderboard, Row, build
 from metabench.results import Record, Unreadable, atomic_path, key_of
 from metabench.stats import t_interval
 
@@ -35,6 +37,28 @@ def pages_of(board: Leaderboard, title: str) -> dict[str, str]:
     if board.left_out:
         parts.append("Left out: " + "; ".join(board.left_out) + ".")
     return {README: "\n\n".join(parts) + "\n", "leaderboard.csv": board.render("csv") + "\n"}
+
+
+def summary(board: Leaderboard) -> str:
+    """A small Markdown table: each algorithm's score on each benchmark, its paper's in brackets.
+
+    Args:
+        board: the leaderboard.
+    """
+    benchmarks = list(dict.fromkeys(row.benchmark for row in board.rows))
+    cells: dict[str, dict[str, str]] = {}
+    for row in board.rows:
+        cells.setdefault(row.algorithm, dict.fromkeys(benchmarks, ""))[row.benchmark] = _summarised(row)
+    table = [{"algorithm": name, **scores} for name, scores in cells.items()]
+    return tabulate(table, headers="keys", tablefmt="pipe")
+
+
+def _summarised(row: Row) -> str:
+    if row.score is None:
+        return row.status
+    percent = row.metric == "accuracy"
+    score, paper = (f"{100 * x:.1f}" if percent else f"{x:.3f}" for x in (row.score, row.paper or 0.0))
+    return score if row.paper is None else f"{score} ({paper})"
 
 
 def write_pages(pages: Mapping[str, str], folder: Path) -> list[Path]:

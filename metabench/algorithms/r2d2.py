@@ -60,6 +60,7 @@ class R2D2(Episodic):
         tasks: episodes in an outer step.
         lr: Adam's learning rate.
         hold: the share of the budget after which the learning rate falls linearly to 0.
+        turns: whether every example takes its turn in the support set.
         backbone: the embedding network; by default the benchmark's own.
     """
 
@@ -76,6 +77,7 @@ class R2D2(Episodic):
         tasks: int = 1,
         lr: float = 1e-3,
         hold: float = 0.5,
+        turns: bool = True,
         backbone: str = "",
     ) -> None:
         super().__init__(
@@ -85,6 +87,7 @@ class R2D2(Episodic):
             tasks=tasks,
             lr=lr,
             hold=hold,
+            turns=turns,
             backbone=backbone,
         )
         self.log_penalty = nn.Parameter(torch.tensor(penalty).log())

@@ -46,6 +46,7 @@ class RelationNet(Episodic):
         tasks: episodes in an outer step.
         lr: Adam's learning rate.
         hold: the share of the budget after which the learning rate falls linearly to 0.
+        turns: whether every example takes its turn in the support set; each turn then costs like the first.
         backbone: the embedding network; it must say the shape of its ``maps``.
 
     Raises:
@@ -65,6 +66,7 @@ class RelationNet(Episodic):
         tasks: int = 1,
         lr: float = 3e-3,
         hold: float = 0.5,
+        turns: bool = False,
         backbone: str = "conv4-maps",
     ) -> None:
         if not problem.regression and len(problem.input_shape) != 3:
@@ -76,6 +78,7 @@ class RelationNet(Episodic):
             tasks=tasks,
             lr=lr,
             hold=hold,
+            turns=turns,
             backbone=backbone,
         )
         maps = getattr(self.embed, "maps", None)
