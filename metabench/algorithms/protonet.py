@@ -66,8 +66,8 @@ class ProtoNet(Episodic):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """3,000 training episodes."""
-        return {"budget": 3_000 * 60 * (problem.shots + 5)}
+        """3,300 training episodes."""
+        return {"budget": 3_300 * 60 * (problem.shots + 5)}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""
