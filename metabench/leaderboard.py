@@ -161,7 +161,7 @@ def _check_same(records: Iterable[Record]) -> None:
     digests: dict[str, Record] = {}
     for record in records:
         first = definitions.setdefault(record.benchmark.name, record)
-        if first.benchmark != record.benchmark:
+        if first.benchmark.scored != record.benchmark.scored:
             raise ResultsError(
                 f"benchmark '{record.benchmark.name}' is there as {first.benchmark.title} and as "
                 f"{record.benchmark.title}, with other definitions.",

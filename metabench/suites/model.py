@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -16,7 +16,11 @@ from metabench.registry import Registry
 if TYPE_CHECKING:
     from metabench.episodes.protocol import NWayKShot
 
+OptionValue = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str
+"""What an option of a metric may be; or a list of these."""
+
 QUICK_SHRINK = 12
+QUICK_METRICS = frozenset({"cost"})
 QUICK_TEST_EPISODES = 60
 QUICK_VALIDATION_EPISODES = 20
 QUICK_VALIDATIONS = 2
@@ -39,6 +43,7 @@ class Benchmark(BaseModel):
         validation_episodes: frozen episodes for meta-validation.
         test_episodes: frozen episodes for meta-test.
         metrics: what is measured; the first is the one that ranks.
+        metric_options: keyword arguments of metrics, by metric; for those too that ``--metrics`` adds.
         quick: whether this is the shrunken form that ``--quick`` runs.
     """
 
@@ -57,6 +62,7 @@ class Benchmark(BaseModel):
     validation_episodes: int = Field(default=200, gt=1)
     test_episodes: int = Field(default=600, gt=1)
     metrics: tuple[str, ...] = Field(min_length=1)
+    metric_options: dict[str, dict[str, OptionValue | tuple[OptionValue, ...]]] = {}
     quick: bool = False
 
     @field_validator("ways")
@@ -78,11 +84,19 @@ class Benchmark(BaseModel):
 
         return NWayKShot(self.ways, self.shots, self.queries)
 
+    @property
+    def scored(self) -> Benchmark:
+        """What its score depends on: the same without the metrics beside the one that ranks."""
+        main = self.metrics[0]
+        options = {main: self.metric_options[main]} if main in self.metric_options else {}
+        return self.model_copy(update={"metrics": (main,), "metric_options": options})
+
     def quickened(self) -> Benchmark:
-        """The same with a small budget and few episodes: to see that things work, never to rank."""
+        """The same with a small budget, few episodes and cheap metrics: to see that things work."""
         return self.model_copy(
             update={
                 "quick": True,
+                "metrics": (self.metrics[0], *(m for m in self.metrics[1:] if m in QUICK_METRICS)),
                 "budget": max(1, self.budget // QUICK_SHRINK),
                 "validations": min(self.validations, QUICK_VALIDATIONS),
                 "validation_episodes": min(self.validation_episodes, QUICK_VALIDATION_EPISODES),
