@@ -15,11 +15,18 @@ FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
+@click.option("--columns", metavar="NAMES", help="Columns beside the score: pgd_0.1,shift_drop, or all.")
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
 @click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
 @click.pass_context
 def command(
-    ctx: click.Context, results: Path, form: str, benchmarks: tuple[str, ...], quick: bool, strict: bool
+    ctx: click.Context,
+    results: Path,
+    form: str,
+    benchmarks: tuple[str, ...],
+    columns: str | None,
+    quick: bool,
+    strict: bool,
 ) -> int:
     """Rank the algorithms of each benchmark, from the records in RESULTS."""
     from metabench import leaderboard
@@ -51,7 +58,8 @@ def command(
     if unreadable:
         click.echo(f"{len(unreadable)} file(s) among the records are none.", err=True)
     if board.rows or form == "json":
-        click.echo(board.render(form))  # type: ignore[arg-type]
+        more = [name for name in map(str.strip, (columns or "").split(",")) if name]
+        click.echo(board.render(form, more))  # type: ignore[arg-type]
     if unreadable and strict:
         return EXIT_CELL_FAILED
     if not board.rows:
