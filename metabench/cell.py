@@ -27,7 +27,7 @@ from metabench.results import AlgorithmId, MetricResult, Record, Status, digest_
 from metabench.seeding import make_key
 from metabench.stats import t_interval
 from metabench.suites.model import Benchmark
-from metabench.tasks import BenchmarkTasks, open_dataset
+from metabench.tasks import BenchmarkTasks, open_tasks
 from metabench.training import Trainer
 from metabench.trial import Predictions, Trial
 
@@ -218,8 +218,7 @@ def _run(cell: Cell, registry: Registry, conditions: Conditions, report: Report,
     device = torch.device(conditions.device)
     record.environment = environment(device=device, threads=conditions.threads)
     benchmark = cell.benchmark
-    dataset = open_dataset(registry, benchmark.dataset, conditions.data, benchmark.dataset_options)
-    tasks = BenchmarkTasks(benchmark, dataset, device, cell.seed)
+    tasks = open_tasks(registry, benchmark, conditions.data, device, cell.seed)
     spec = registry.get("algorithm", cell.algorithm)
     identity = identify(cell, spec, tasks, registry)
     record.key, record.algorithm, record.data_digest = identity.key, identity.algorithm, identity.data_digest

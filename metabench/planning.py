@@ -17,7 +17,7 @@ from metabench.metrics.options import check_options
 from metabench.registry import Registry, describe_error, match_names
 from metabench.results import FINAL, AlgorithmId, Record, Value, digest_of
 from metabench.suites.model import Benchmark, collect_benchmarks, load_suites, read_suite
-from metabench.tasks import BenchmarkTasks, open_dataset
+from metabench.tasks import BenchmarkTasks, open_tasks
 
 State = Literal["stored", "new", "stale"]
 
@@ -191,9 +191,9 @@ def plan(
     for benchmark in benchmarks:
         check_names(registry, benchmark)
     for benchmark in benchmarks:
-        opened(benchmark.dataset)
-        dataset = open_dataset(registry, benchmark.dataset, data, benchmark.dataset_options)
-        tasks = BenchmarkTasks(benchmark, dataset, torch.device("cpu"))
+        for dataset in filter(None, (benchmark.dataset, benchmark.test_dataset)):
+            opened(dataset)
+        tasks = open_tasks(registry, benchmark, data, torch.device("cpu"))
         tasks.check()
         for name in algorithms:
             overrides = dict((selection.settings or {}).get(name, {}))

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from metabench.errors import ConfigError, MetabenchError
 from metabench.registry import Registry
@@ -34,6 +34,8 @@ class Benchmark(BaseModel):
         version: raised whenever its scores would change.
         dataset: the name of the data set.
         dataset_options: keyword arguments of the data set, such as its split.
+        test_dataset: the data set of meta-test, where it is another than that of meta-training.
+        test_dataset_options: its keyword arguments.
         ways: classes in a test episode; 0 for regression.
         shots: support examples for each class.
         queries: query examples for each class.
@@ -53,6 +55,8 @@ class Benchmark(BaseModel):
     version: str = Field(default="1", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)
     dataset: str
     dataset_options: dict[str, str | int | float | bool] = {}
+    test_dataset: str = ""
+    test_dataset_options: dict[str, str | int | float | bool] = {}
     ways: int = Field(ge=0)
     shots: int = Field(ge=1)
     queries: int = Field(default=15, ge=1)
@@ -71,6 +75,12 @@ class Benchmark(BaseModel):
         if ways == 1:
             raise ValueError("an episode has at least 2 ways, or 0 in regression")
         return ways
+
+    @model_validator(mode="after")
+    def _options_of_something(self) -> Benchmark:
+        if self.test_dataset_options and not self.test_dataset:
+            raise ValueError("test_dataset_options need a test_dataset; it may be the same data set again")
+        return self
 
     @property
     def title(self) -> str:
