@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from metabench.algorithms.base import Algorithm, Value, resolve_hyperparameters
+from metabench.alone import working
 from metabench.errors import CellFailed, DivergedError, MetabenchError, NotApplicable, PluginError, UsageError
 from metabench.memory import keep_freed_memory
 from metabench.metrics.base import EpisodeMetric, Metric, Outcome, measured
@@ -206,7 +207,7 @@ def run_cell(
         status="failed",
         started=now(),
     )
-    with _as_status(record), _settings(conditions.threads), random_state_kept():
+    with _as_status(record), working(), _settings(conditions.threads), random_state_kept():
         _run(cell, registry, conditions, report, record)
         record.status = "ok"
     record.finished = now()

@@ -20,9 +20,10 @@ class Cost(Metric):
     """Milliseconds to adapt to one task and to predict its queries, peak memory, parameters, and FLOPs.
 
     One task at a time, after warm-up and synchronised with the device: the median, with the distance between
-    the quartiles. Peak memory of the process counts all of the cell's life so far, training included.
-    ``gradient_order`` is 1 or 2 where the algorithm has an attribute ``second_order`` or ``first_order``.
-    FLOPs are those of matrix products, convolutions and attention, forward and backward, by the formulas of
+    the quartiles, while every other cell on the machine waits; ``timed_alone`` says whether they did. Peak
+    memory of the process counts all of the cell's life so far, training included. ``gradient_order`` is 1 or
+    2 where the algorithm has an attribute ``second_order`` or ``first_order``. FLOPs are those of matrix
+    products, convolutions and attention, forward and backward, by the formulas of
     :mod:`torch.utils.flop_counter`; n/a where there are none.
     """
 
@@ -43,7 +44,8 @@ class Cost(Metric):
 
         values: dict[str, Any] = {
             **_timing("adapt", adapt),
-            **_timing("predict", measure(predict, device=trial.device)),
+            **_timing("predict", predicting := measure(predict, device=trial.device)),
+            "timed_alone": adapt.alone and predicting.alone,
             "parameters": sum(p.numel() for p in algorithm.parameters()),
             "gradient_order": _gradient_order(algorithm),
             "peak_process_mb": peak_process_mb(),
