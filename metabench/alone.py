@@ -121,6 +121,8 @@ class Room:
             return True
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._folder.lstat().st_uid != os.getuid():
+                return False
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._gate = os.open(self._folder / "gate.lock", flags, 0o600)
             self._room = os.open(self._folder / "room.lock", flags, 0o600)

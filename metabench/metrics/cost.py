@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from metabench.algorithms.base import Algorithm
+from metabench.energy import joules_each
 from metabench.memory import peak_process_mb
 from metabench.metrics.base import Measurement, Metric
 from metabench.timing import Timing, measure
@@ -24,7 +25,8 @@ class Cost(Metric):
     memory of the process counts all of the cell's life so far, training included. ``gradient_order`` is 1 or
     2 where the algorithm has an attribute ``second_order`` or ``first_order``. FLOPs are those of matrix
     products, convolutions and attention, forward and backward, by the formulas of
-    :mod:`torch.utils.flop_counter`; n/a where there are none.
+    :mod:`torch.utils.flop_counter`; n/a where there are none. Energy is the whole card's, where NVIDIA's
+    driver tells it, and otherwise nothing.
     """
 
     name: ClassVar[str] = "cost"
@@ -53,6 +55,7 @@ class Cost(Metric):
         }
         values["adapt_flops"] = _flops(lambda: algorithm.adapt(task.support))
         values["predict_flops"] = _flops(predict)
+        values["adapt_joules"] = joules_each(lambda: algorithm.adapt(task.support), trial.device)
         if trial.device.type == "cuda":
             values["peak_device_mb"] = torch.cuda.max_memory_allocated(trial.device) / 2**20
         trial.restore()
