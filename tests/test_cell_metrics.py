@@ -1,7 +1,7 @@
 """The metrics beside the one that ranks: each succeeds or fails alone."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -9,7 +9,9 @@ import torch
 from harness import blobs, cell, run_here, scores_of, waves
 
 from metabench import Algorithm
+from metabench.cell import Conditions
 from metabench.errors import NotApplicable
+from metabench.executors.processes import ProcessExecutor
 from metabench.metrics.base import Measurement, Metric
 from metabench.registry import Spec
 from metabench.results import Record
@@ -108,6 +110,18 @@ def test_the_metric_that_ranks_fails_the_cell(world) -> None:
     record = run_here(world, cell("nearest-mean", waves(metrics=("accuracy",), dataset="sinusoid")))
     assert record.status != "ok"
     assert not record.metrics
+
+
+def test_a_worker_is_told_what_to_measure(planted) -> None:
+    what = cell("nearest-mean", blobs(metrics=("accuracy", "cost")))
+    what = replace(what, metrics=("mse", "transduction"))
+    (record,) = ProcessExecutor(jobs=1).run([(what, "a" * 64, Conditions())])
+    assert record.status == "ok", record.reason
+    assert {name: metric.status for name, metric in record.metrics.items()} == {
+        "accuracy": "ok",
+        "mse": "n/a",
+        "transduction": "ok",
+    }
 
 
 def test_a_record_from_before_there_were_statuses_can_be_read(world) -> None:
