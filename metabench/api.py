@@ -79,6 +79,7 @@ def run(
     settings: Mapping[str, Mapping[str, Value]] | None = None,
     quick: bool = False,
     fresh: bool = False,
+    metrics: Iterable[str] | str = (),
     results: Path | str = DEFAULT_RESULTS,
     resources: Resources = _DEFAULTS,
     watchers: Iterable[Watcher] = (),
@@ -101,6 +102,8 @@ def run(
         settings: hyper-parameters by algorithm.
         quick: shrink every benchmark, to see that things work.
         fresh: run again what is stored.
+        metrics: names or globs of what is measured beside the metric that ranks; by default what each
+            benchmark names.
         results: the results folder.
         resources: device, jobs, threads, data folder, time limit.
         watchers: whoever is told how the run goes.
@@ -120,7 +123,14 @@ def run(
     folder = ResultsFolder(Path(results))
     stored, unreadable = folder.load()
     selection = Selection(
-        tuple(names), tuple(benchmarks), suite, tuple(seeds), settings, quick=quick, fresh=fresh
+        tuple(names),
+        tuple(benchmarks),
+        suite,
+        tuple(seeds),
+        settings,
+        quick=quick,
+        fresh=fresh,
+        metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
     )
     planned = plan(plugins.registry, selection, stored, data=resources.data)
     return Results(run_planned(planned, plugins, folder, resources, watchers), unreadable)

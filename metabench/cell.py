@@ -8,7 +8,7 @@ import inspect
 import json
 import math
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,19 @@ from typing import Any
 import torch
 
 from metabench.algorithms.base import Algorithm, Value, resolve_hyperparameters
+from metabench.alone import working
 from metabench.errors import CellFailed, DivergedError, MetabenchError, NotApplicable, PluginError, UsageError
 from metabench.memory import keep_freed_memory
-from metabench.metrics.base import EpisodeMetric, Measurement, Metric
+from metabench.metrics.base import EpisodeMetric, Metric, Outcome, measured
+from metabench.metrics.options import make_metric
 from metabench.provenance import environment
 from metabench.randomness import random_state_kept, seed_everything
-from metabench.registry import Registry, Spec
+from metabench.registry import Registry, Spec, describe_error
 from metabench.results import AlgorithmId, MetricResult, Record, Status, key_of, now
 from metabench.seeding import make_key
 from metabench.stats import t_interval
 from metabench.suites.model import Benchmark
-from metabench.tasks import BenchmarkTasks, open_dataset
+from metabench.tasks import BenchmarkTasks, open_tasks
 from metabench.training import Trainer
 from metabench.trial import Predictions, Trial
 
@@ -46,12 +48,20 @@ class Cell:
         benchmark: the benchmark.
         seed: the seed of its initialisation and its training episodes.
         overrides: hyper-parameters chosen by hand.
+        metrics: what is measured beside the metric that ranks; by default what the benchmark names. It is no
+            part of the cell's identity: the same trained algorithm is looked at, from more or fewer sides.
     """
 
     algorithm: str
     benchmark: Benchmark
     seed: int
     overrides: dict[str, Value]
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The names of the metrics that are measured; the first is the one that ranks."""
+        return tuple(dict.fromkeys((self.benchmark.metrics[0], *(self.metrics or self.benchmark.metrics))))
 
     @property
     def title(self) -> str:
@@ -189,7 +199,7 @@ def run_cell(
         status="failed",
         started=now(),
     )
-    with _as_status(record), _settings(conditions.threads), random_state_kept():
+    with _as_status(record), working(), _settings(conditions.threads), random_state_kept():
         _run(cell, registry, conditions, report, record)
         record.status = "ok"
     record.finished = now()
@@ -201,8 +211,7 @@ def _run(cell: Cell, registry: Registry, conditions: Conditions, report: Report,
     device = torch.device(conditions.device)
     record.environment = environment(device=device, threads=conditions.threads)
     benchmark = cell.benchmark
-    dataset = open_dataset(registry, benchmark.dataset, conditions.data, benchmark.dataset_options)
-    tasks = BenchmarkTasks(benchmark, dataset, device, cell.seed)
+    tasks = open_tasks(registry, benchmark, conditions.data, device, cell.seed)
     spec = registry.get("algorithm", cell.algorithm)
     identity = identify(cell, spec, tasks, registry)
     record.key, record.algorithm, record.data_digest = identity.key, identity.algorithm, identity.data_digest
@@ -214,8 +223,9 @@ def _run(cell: Cell, registry: Registry, conditions: Conditions, report: Report,
     cls: type[Algorithm] = spec.load()
     algorithm = cls(tasks.problem(registry), **values).to(device)
 
-    metrics: dict[str, Metric] = {name: registry.get("metric", name).load()() for name in benchmark.metrics}
-    main = metrics[benchmark.metrics[0]]
+    specs = {name: registry.get("metric", name) for name in cell.measured}
+    options = benchmark.metric_options
+    main = make_metric(specs[benchmark.metrics[0]], options.get(benchmark.metrics[0], {}))
     if not isinstance(main, EpisodeMetric):
         raise CellFailed(f"'{main.name}' cannot rank: the first metric of a benchmark scores each episode.")
 
@@ -243,9 +253,10 @@ def _run(cell: Cell, registry: Registry, conditions: Conditions, report: Report,
     trial = Trial(algorithm, sampler, benchmark.test_episodes, on_episode=on_episode)
     tasks.audit.check(sorted(tasks.drawn_origins("test", trial.predictions().classes)), split="test")
     record.episode_digest = sampler.digest(benchmark.test_episodes)
-    for name, metric in metrics.items():
-        record.metrics[name] = _result(metric, metric.measure(trial))
-        trial.restore()
+    record.metrics[benchmark.metrics[0]] = _main_result(main, trial)
+    for done, name in enumerate(others := cell.measured[1:]):
+        report({"phase": "measure", "done": done, "total": len(others)})
+        record.metrics[name] = _other_result(specs[name], options.get(name, {}), trial)
     if trial.leaked_state:
         record.notes.append(f"adaptation changed {', '.join(sorted(trial.leaked_state))}; it was put back")
 
@@ -257,19 +268,42 @@ def _validate(algorithm: Algorithm, tasks: BenchmarkTasks, metric: EpisodeMetric
     return math.fsum(scores) / len(scores)
 
 
-def _result(metric: Metric, found: Measurement) -> MetricResult:
-    result = MetricResult(
-        version=str(metric.version), direction=metric.direction, unit=metric.unit, values=found.values
-    )
+def _main_result(metric: EpisodeMetric, trial: Trial) -> MetricResult:
+    """What the metric that ranks found; it fails the cell where it fails."""
+    found = metric.measure(trial)
+    trial.restore()
     try:
         json.dumps(found.values, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CellFailed(f"metric '{metric.name}' gave values that a record cannot hold: {error}.") from error
+    for i, score in enumerate(found.episodes):
+        if not math.isfinite(score):
+            raise DivergedError(f"the {metric.name} of episode {i} is {score}.")
+    return _result(metric, Outcome(measurement=found))
+
+
+def _other_result(spec: Spec, options: Mapping[str, Any], trial: Trial) -> MetricResult:
+    """What another metric found, or why it found nothing; no other metric is harmed."""
+    try:
+        metric = make_metric(spec, options)
+    except Exception as error:  # its class can be a plugin's
+        reason = error.message if isinstance(error, MetabenchError) else describe_error(error)
+        return MetricResult(version=spec.version, direction="higher", unit="", status="failed", reason=reason)
+    return _result(metric, measured(metric, trial))
+
+
+def _result(metric: Metric, outcome: Outcome) -> MetricResult:
+    found = outcome.measurement
+    result = MetricResult(
+        version=str(metric.version),
+        direction=metric.direction,
+        unit=metric.unit,
+        status=outcome.status,
+        reason=outcome.reason,
+        values=found.values,
+    )
     if found.episodes:
         result.episodes = [float(score) for score in found.episodes]
-        if not all(map(math.isfinite, result.episodes)):
-            bad = next(i for i, score in enumerate(result.episodes) if not math.isfinite(score))
-            raise DivergedError(f"the {metric.name} of episode {bad} is {result.episodes[bad]}.")
         mean, half_width = t_interval(result.episodes)
         result.mean, result.ci95 = mean, None if math.isnan(half_width) else half_width
     return result

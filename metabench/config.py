@@ -45,6 +45,7 @@ class RunConfig(BaseModel):
     results: Path | None = None
     data: Path | None = None
     quick: bool | None = None
+    metrics: tuple[str, ...] | None = None
     set: dict[str, dict[str, Value]] = {}
 
 

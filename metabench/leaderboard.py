@@ -7,12 +7,13 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
+from metabench.columns import Beside, Found, beside_all, beyond, choose, shown
 from metabench.errors import ResultsError
 from metabench.published import published
 from metabench.registry import natural_order
@@ -54,6 +55,8 @@ class Row:
         train_examples: mean examples that meta-training drew.
         episode_digest: the sha256 of the test episodes.
         reason: why it is not ok.
+        more: the columns beside the score, by key (:data:`metabench.columns.KEYS`).
+        why: why one of them has no number, by key.
     """
 
     benchmark: str
@@ -81,6 +84,14 @@ class Row:
     train_examples: int | None
     episode_digest: str
     reason: str
+    more: dict[str, Found]
+    why: dict[str, str]
+
+    def flat(self) -> dict[str, Any]:
+        """All of it as one mapping, each of the further columns under its own key."""
+        row = asdict(self)
+        more = row.pop("more")
+        return row | {key: value for key, value in more.items() if key not in row}
 
 
 @dataclass(frozen=True)
@@ -97,12 +108,21 @@ class Leaderboard:
 
     def to_frame(self) -> pd.DataFrame:
         """The rows as a frame."""
-        return pd.DataFrame([asdict(row) for row in self.rows])
+        return pd.DataFrame([row.flat() for row in self.rows]).drop(columns="why", errors="ignore")
 
-    def render(self, form: Format) -> str:
-        """The leaderboard as text."""
+    def render(self, form: Format, more: Sequence[str] = ()) -> str:
+        """The leaderboard as text.
+
+        Args:
+            form: the format.
+            more: the columns beside the score, or ``all``; by default a few in a terminal and all elsewhere.
+
+        Raises:
+            UnknownName: there is no such column.
+        """
+        chosen = choose(more or ("narrow" if form == "table" else "all",))
         if form == "json":
-            return json.dumps([asdict(row) for row in self.rows], indent=1)
+            return json.dumps([row.flat() for row in self.rows], indent=1)
         if form == "csv":
             return str(self.to_frame().to_csv(index=False)).rstrip("\n")
         style = {"table": "simple", "markdown": "pipe", "html": "html", "latex": "latex_booktabs"}[form]
@@ -115,6 +135,10 @@ class Leaderboard:
                 body = [{name: text.replace("|", "\\|") for name, text in cells.items()} for cells in body]
             heading = _heading(form, benchmark, rows[0])
             parts.append(f"{heading}\n{tabulate(body, headers='keys', tablefmt=style)}")
+            of_rows = [Beside(row.more, row.why) for row in rows]
+            if (more or beyond(of_rows)) and (beside := shown(of_rows, chosen)):
+                body = [{"algorithm": cells["algorithm"], **b} for cells, b in zip(body, beside, strict=True)]
+                parts.append(tabulate(body, headers="keys", tablefmt=style, disable_numparse=True))
         return "\n\n".join(parts)
 
 
@@ -140,7 +164,8 @@ def build(records: Iterable[Record], *, quick: bool = False) -> Leaderboard:
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in latest:
         groups.setdefault((record.benchmark.title, record.algorithm.label), []).append(record)
-    rows = [_row(benchmark, label, group) for (benchmark, label), group in groups.items()]
+    beside = beside_all(groups)
+    rows = [_row(*place, group, beside[place]) for place, group in groups.items()]
     return Leaderboard(_ranked(rows), left_out)
 
 
@@ -171,7 +196,7 @@ def _check_same(records: Iterable[Record]) -> None:
     digests: dict[str, Record] = {}
     for record in records:
         first = definitions.setdefault(record.benchmark.name, record)
-        if first.benchmark != record.benchmark:
+        if first.benchmark.scored != record.benchmark.scored:
             raise ResultsError(
                 f"benchmark '{record.benchmark.name}' is there as {first.benchmark.title} and as "
                 f"{record.benchmark.title}, with other definitions.",
@@ -188,7 +213,7 @@ def _check_same(records: Iterable[Record]) -> None:
                 )
 
 
-def _row(benchmark: str, label: str, records: list[Record]) -> Row:
+def _row(benchmark: str, label: str, records: list[Record], beside: Beside) -> Row:
     well = [r for r in records if r.status == "ok"]
     first = (well or records)[0]
     metric = first.benchmark.metrics[0]
@@ -231,6 +256,8 @@ def _row(benchmark: str, label: str, records: list[Record]) -> Row:
         train_examples=int(np.mean([r.training.examples for r in well])) if well else None,
         episode_digest=first.episode_digest,
         reason="; ".join(sorted({r.reason.partition("\n")[0] for r in bad})),
+        more=beside.values,
+        why=beside.why,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 from metabench.cell import Cell, identify
 from metabench.errors import ConfigError, MetabenchError, NothingSelected, PluginError, UsageError
 from metabench.metrics.base import EpisodeMetric
+from metabench.metrics.options import check_options
 from metabench.registry import Registry, describe_error, match_names
 from metabench.results import FINAL, AlgorithmId, Record, Value, digest_of
 from metabench.suites.model import Benchmark, collect_benchmarks, load_suites, read_suite
-from metabench.tasks import BenchmarkTasks, open_dataset
+from metabench.tasks import BenchmarkTasks, open_tasks
 
 State = Literal["stored", "new", "stale"]
 
@@ -58,6 +60,8 @@ class Selection:
         settings: hyper-parameters chosen by hand, by algorithm.
         quick: shrink every benchmark.
         fresh: run again what is stored.
+        metrics: globs over the installed metrics: what is measured beside the metric that ranks, whatever
+            the benchmark names; empty means what the benchmark names.
     """
 
     algorithms: tuple[str, ...] = ()
@@ -67,6 +71,7 @@ class Selection:
     settings: Mapping[str, Mapping[str, Value]] | None = None
     quick: bool = False
     fresh: bool = False
+    metrics: tuple[str, ...] = ()
 
 
 def select_benchmarks(registry: Registry, selection: Selection) -> list[Benchmark]:
@@ -94,7 +99,7 @@ def check_names(registry: Registry, benchmark: Benchmark) -> None:
 
     Raises:
         UnknownName: there is no such metric or backbone.
-        ConfigError: its first metric has no score for each episode.
+        ConfigError: its first metric has no score for each episode, or a metric has no such option.
     """
     registry.get("backbone", benchmark.backbone)
     specs = [registry.get("metric", name) for name in benchmark.metrics]
@@ -103,6 +108,24 @@ def check_names(registry: Registry, benchmark: Benchmark) -> None:
             f"benchmark '{benchmark.name}' cannot be ranked by '{specs[0].name}', which scores no episodes.",
             hint="Put another metric first.",
         )
+    for name, options in benchmark.metric_options.items():
+        try:
+            check_options(registry.get("metric", name), options)
+        except ConfigError as error:
+            raise ConfigError(f"benchmark '{benchmark.name}': {error.message}", hint=error.hint) from error
+
+
+def select_metrics(registry: Registry, selection: Selection) -> tuple[str, ...]:
+    """The names of the metrics that are asked for; none where the benchmarks' own are meant.
+
+    Raises:
+        UnknownName: there is no such metric.
+    """
+    if not selection.metrics:
+        return ()
+    names = registry.match("metric", selection.metrics)
+    # The cost first: the peak memory that it tells is that of all that came before.
+    return tuple(sorted(names, key=lambda name: name != "cost"))
 
 
 def select_algorithms(registry: Registry, selection: Selection) -> list[str]:
@@ -150,6 +173,7 @@ def plan(
     """
     algorithms = select_algorithms(registry, selection)
     benchmarks = select_benchmarks(registry, selection)
+    metrics = select_metrics(registry, selection)
     seeds = tuple(dict.fromkeys(selection.seeds))
     if not (algorithms and benchmarks and selection.seeds):
         raise NothingSelected(
@@ -167,17 +191,17 @@ def plan(
     for benchmark in benchmarks:
         check_names(registry, benchmark)
     for benchmark in benchmarks:
-        opened(benchmark.dataset)
-        dataset = open_dataset(registry, benchmark.dataset, data, benchmark.dataset_options)
-        tasks = BenchmarkTasks(benchmark, dataset, torch.device("cpu"))
+        for dataset in filter(None, (benchmark.dataset, benchmark.test_dataset)):
+            opened(dataset)
+        tasks = open_tasks(registry, benchmark, data, torch.device("cpu"))
         tasks.check()
         for name in algorithms:
             overrides = dict((selection.settings or {}).get(name, {}))
-            cells = [Cell(name, benchmark, seed, overrides) for seed in seeds]
+            cells = [Cell(name, benchmark, seed, overrides, metrics) for seed in seeds]
             planned += [_plan_cell(cell, tasks, registry, by_key, by_place) for cell in cells]
         for name, reason in (broken or {}).items():
             planned.extend(_broken(Cell(name, benchmark, seed, {}), reason) for seed in seeds)
-    return [_again(p) for p in planned] if selection.fresh else planned
+    return [_again(p, registry) for p in planned] if selection.fresh else planned
 
 
 def _plan_cell(
@@ -198,8 +222,10 @@ def _plan_cell(
     cell = replace(cell, overrides=identity.algorithm.overrides)
     record = by_key.get(identity.key)
     if record is not None and record.status in FINAL:
-        if record.benchmark != cell.benchmark:
+        if record.benchmark.scored != cell.benchmark.scored:
             return Planned(cell, identity.key, "stale", _redefined(record.benchmark, cell.benchmark))
+        if record.status == "ok" and (why := _unmeasured(record, cell, registry)):
+            return Planned(_keeping(cell, record, registry), identity.key, "stale", why)
         return Planned(cell, identity.key, "stored", "its record is there", record)
     if record is not None:
         return Planned(cell, identity.key, "new", f"the last attempt ended as {record.status}")
@@ -209,11 +235,36 @@ def _plan_cell(
     return Planned(cell, identity.key, "new", "there is no record of it")
 
 
-def _again(planned: Planned) -> Planned:
+def _again(planned: Planned, registry: Registry) -> Planned:
     """The same, run from the beginning whatever is stored."""
-    if planned.state != "stored":
+    if planned.record is None:
         return replace(planned, fresh=True)
-    return replace(planned, state="stale", why="asked for again with --fresh", record=None, fresh=True)
+    cell = _keeping(planned.cell, planned.record, registry)
+    why = "asked for again with --fresh"
+    return replace(planned, cell=cell, state="stale", why=why, record=None, fresh=True)
+
+
+def _unmeasured(record: Record, cell: Cell, registry: Registry) -> str:
+    """Why a stored record does not tell what is asked for, though it is of this cell; empty where it does."""
+    missing = [name for name in cell.measured if name not in record.metrics]
+    if missing:
+        return f"it was not measured for {', '.join(missing)}"
+    for name in cell.measured:
+        was, now = (b.metric_options.get(name, {}) for b in (record.benchmark, cell.benchmark))
+        if was != now:
+            return f"the options of {name} were {was} and are {now}"
+        with contextlib.suppress(PluginError):  # then it says so when it is measured
+            version = str(getattr(registry.get("metric", name).load(), "version", "1"))
+            if version != record.metrics[name].version:
+                return f"{name} was version {record.metrics[name].version} and is {version}"
+    return ""
+
+
+def _keeping(cell: Cell, record: Record, registry: Registry) -> Cell:
+    """The same cell, measured for all that its record tells as well: running it again loses nothing."""
+    installed = registry.names("metric")
+    kept = [name for name in record.metrics if name in installed and name not in cell.measured]
+    return replace(cell, metrics=(*cell.measured, *kept)) if kept else cell
 
 
 def _broken(cell: Cell, reason: str) -> Planned:
@@ -227,7 +278,7 @@ def _place(label: str, benchmark: Benchmark, seed: int) -> tuple[object, ...]:
 
 def _redefined(was: Benchmark, now: Benchmark) -> str:
     """What was changed in a benchmark without raising its version."""
-    old, new = was.model_dump(), now.model_dump()
+    old, new = was.scored.model_dump(), now.scored.model_dump()
     changed = "; ".join(f"{k} was {old[k]} and is {new[k]}" for k in old if old[k] != new[k])
     return f"the benchmark was changed and is version {now.version} still: {changed}"
 

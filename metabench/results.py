@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from metabench.errors import ResultsError
+from metabench.metrics.status import MetricStatus
 from metabench.suites.model import Benchmark
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -102,9 +103,11 @@ class Training(_Part):
 
 
 class MetricResult(_Part):
-    """What a metric found.
+    """What a metric found, or why it found nothing.
 
     Attributes:
+        status: ``ok``, ``n/a`` where it does not fit, or how it failed; the metric that ranks is ``ok``.
+        reason: why it is not ``ok``.
         mean: the mean over the episodes.
         ci95: half the width of the 95 % t-interval over the episodes.
         episodes: the score of each episode.
@@ -116,6 +119,8 @@ class MetricResult(_Part):
     version: str
     direction: Literal["higher", "lower"]
     unit: str
+    status: MetricStatus = "ok"
+    reason: str = ""
     mean: float | None = None
     ci95: float | None = None
     episodes: list[float] = []

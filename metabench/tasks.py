@@ -54,6 +54,29 @@ def open_dataset(
     return dataset
 
 
+def open_tasks(
+    registry: Registry, benchmark: Benchmark, root: Path | None, device: torch.device, seed: int = 0
+) -> BenchmarkTasks:
+    """The episodes of a benchmark, with its data sets opened.
+
+    Args:
+        registry: what is installed.
+        benchmark: the benchmark.
+        root: the folder that holds one folder per data set.
+        device: where the episodes are made.
+        seed: the seed of the cell.
+
+    Raises:
+        UnknownName: there is no such data set.
+        ConfigError: it has no such option.
+    """
+    dataset = open_dataset(registry, benchmark.dataset, root, benchmark.dataset_options)
+    other = None
+    if benchmark.test_dataset:
+        other = open_dataset(registry, benchmark.test_dataset, root, benchmark.test_dataset_options)
+    return BenchmarkTasks(benchmark, dataset, device, seed, other)
+
+
 def _broken_dataset(name: str, error: Exception) -> PluginError:
     return PluginError(
         f"data set '{name}' failed: {describe_error(error)}",
@@ -78,12 +101,24 @@ class BenchmarkTasks:
         dataset: its data set.
         device: where the episodes are made.
         seed: the seed of the cell, for its training episodes.
+        test_dataset: where the episodes of meta-test come from, if not from the same data set.
+
+    Raises:
+        UsageError: the benchmark tests on another data set, and there is none; or the other way round.
     """
 
     benchmark: Benchmark
     dataset: ClassDataset | TaskFamily
     device: torch.device
     seed: int = 0
+    test_dataset: ClassDataset | TaskFamily | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.benchmark.test_dataset) != (self.test_dataset is not None):
+            raise UsageError(
+                f"'{self.benchmark.name}' is tested on '{self.benchmark.test_dataset or self.dataset.name}'.",
+                hint="open_tasks opens the data sets of a benchmark.",
+            )
 
     @cached_property
     def pools(self) -> dict[Split, ClassPool]:
@@ -91,23 +126,31 @@ class BenchmarkTasks:
 
         Raises:
             DataError: the data are missing or damaged.
+            ConfigError: meta-test is on another kind of data than meta-training.
         """
+        self._check_alike()
         if isinstance(self.dataset, TaskFamily):
             return {}
-        pools = {}
-        for split in SPLITS:
-            try:
-                pools[split] = self.dataset.pool(split).to(self.device)
-            except MetabenchError:
-                raise
-            except OSError as error:
-                raise DataError(
-                    f"the {split} split of '{self.dataset.name}' cannot be read: {error}",
-                    hint="`metabench data verify` looks at every file.",
-                ) from error
-            except Exception as error:
-                raise _broken_dataset(self.dataset.name, error) from error
-        return pools
+        return {split: self._pool(split) for split in SPLITS}
+
+    def _pool(self, split: Split) -> ClassPool:
+        dataset = self._of(split)
+        assert isinstance(dataset, ClassDataset)
+        try:
+            return dataset.pool(split).to(self.device)
+        except MetabenchError:
+            raise
+        except OSError as error:
+            raise DataError(
+                f"the {split} split of '{dataset.name}' cannot be read: {error}",
+                hint="`metabench data verify` looks at every file.",
+            ) from error
+        except Exception as error:
+            raise _broken_dataset(dataset.name, error) from error
+
+    def _of(self, split: Split) -> ClassDataset | TaskFamily:
+        """The data set that a split comes from."""
+        return self.test_dataset if split == "test" and self.test_dataset is not None else self.dataset
 
     @cached_property
     def audit(self) -> LeakageAudit:
@@ -119,13 +162,32 @@ class BenchmarkTasks:
     def data_digest(self) -> str:
         """The sha256 of all data that the episodes can show."""
         if isinstance(self.dataset, TaskFamily):
+            if isinstance(self.test_dataset, TaskFamily):
+                return digest_of({"train": self.dataset.digest, "test": self.test_dataset.digest})
             return self.dataset.digest
         return digest_of({split: pool.digest for split, pool in self.pools.items()})
 
     def check(self) -> None:
-        """Raise ProtocolError where the data cannot give the benchmark's episodes."""
+        """Raise ProtocolError where the data cannot give the benchmark's episodes.
+
+        Raises:
+            ConfigError: meta-test is on another kind of data than meta-training.
+        """
+        self._check_alike()
         for split in SPLITS:
             self._sampler(self.benchmark.protocol, split, "check")
+
+    def _check_alike(self) -> None:
+        other = self.test_dataset
+        if other is None:
+            return
+        one, two = map(_kind, (self.dataset, other))
+        if one != two:
+            raise ConfigError(
+                f"'{self.benchmark.name}' is trained on '{self.dataset.name}' ({one}), and cannot be "
+                f"tested on '{other.name}' ({two}).",
+                hint="Both must be classification or both regression, with inputs of one shape.",
+            )
 
     def held_out(self, split: Split) -> Sampler:
         """The frozen episodes of meta-validation or meta-test."""
@@ -185,7 +247,16 @@ class BenchmarkTasks:
 
     def _sampler(self, protocol: NWayKShot, split: Split, *parts: str | int) -> Sampler:
         key = make_key(self.benchmark.title, split, *parts)
-        where = f"the {split} split of '{self.dataset.name}'"
-        if isinstance(self.dataset, TaskFamily):
-            return FamilySampler(self.dataset, protocol, key, self.device, where=where)
+        dataset = self._of(split)
+        where = f"the {split} split of '{dataset.name}'"
+        if isinstance(dataset, TaskFamily):
+            return FamilySampler(dataset, protocol, key, self.device, where=where)
         return ClassSampler(self.pools[split], protocol, key, self.device, where=where)
+
+
+def _kind(dataset: ClassDataset | TaskFamily) -> str:
+    """What two data sets must have in common for one algorithm to meet both, in words."""
+    shape = list(dataset.input_shape)
+    if isinstance(dataset, TaskFamily):
+        return f"regression from {shape} to {dataset.outputs}"
+    return f"classes of {shape}"

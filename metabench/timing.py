@@ -9,6 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from metabench.alone import alone
+
+LEAST_REPEATS = 5
+ENOUGH_MS = 1000.0
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -18,11 +23,13 @@ class Timing:
         median_ms: the median over the repetitions.
         iqr_ms: the distance between the quartiles.
         repeats: how often it was timed.
+        alone: whether every other cell on this machine waited meanwhile.
     """
 
     median_ms: float
     iqr_ms: float
     repeats: int
+    alone: bool = False
 
 
 def measure(
@@ -32,7 +39,7 @@ def measure(
     repeats: int = 20,
     warm_up: int = 3,
 ) -> Timing:
-    """Time a function on a device.
+    """Time a function on a device, while every other cell on the machine waits (:mod:`metabench.alone`).
 
     On a GPU a pair of CUDA events brackets each call, and the device is waited for: without that only the
     launches would be timed. On the CPU it is the monotonic clock.
@@ -40,15 +47,18 @@ def measure(
     Args:
         function: what is timed.
         device: where its work happens.
-        repeats: calls that count.
+        repeats: calls that count; fewer, but five, where they would take longer than a second.
         warm_up: calls before them that do not.
     """
-    for _ in range(warm_up):
-        function()
     clock = _cuda_ms if device.type == "cuda" else _cpu_ms
-    times = np.array([clock(function) for _ in range(repeats)])
+    times: list[float] = []
+    with alone() as undisturbed:
+        for _ in range(warm_up):
+            function()
+        while len(times) < repeats and (len(times) < LEAST_REPEATS or sum(times) < ENOUGH_MS):
+            times.append(clock(function))
     low, median, high = np.quantile(times, [0.25, 0.5, 0.75])
-    return Timing(float(median), float(high - low), repeats)
+    return Timing(float(median), float(high - low), len(times), undisturbed)
 
 
 def _cpu_ms(function: Callable[[], object]) -> float:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from metabench.algorithms.base import Algorithm
+from metabench.alone import give_way
 from metabench.episodes import NWayKShot, Sampler, TaskBatch, TaskStream
 from metabench.errors import DivergedError
 from metabench.randomness import random_state, random_state_kept, set_random_state
@@ -128,6 +129,7 @@ class Trainer:
         return self.training
 
     def _on_step(self, stream: TaskStream) -> None:
+        self._began += give_way()  # what was waited for is not time in training
         now = time.perf_counter()
         if self._report is not None and now - self._last_report > REPORT_SECONDS:
             self._last_report = now

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from metabench.algorithms.base import Algorithm, Predictor
+from metabench.alone import give_way
 from metabench.episodes import Sampler, Support, Task, TaskBatch
 from metabench.errors import CellFailed, DivergedError
 from metabench.randomness import seed_everything
@@ -107,6 +108,7 @@ class Trial:
             DivergedError: a prediction is not finite.
             CellFailed: a prediction has the wrong shape.
         """
+        give_way()
         if self.algorithm.offers("adapt_batch"):
             seed_everything(make_key("adapt", start))
             outputs = self._ask(self.algorithm.adapt_batch(batch.support), batch.query_x)
@@ -148,6 +150,7 @@ class Trial:
         Args:
             start: the index of the first episode that is looked at.
         """
+        give_way()
         seed_everything(make_key("adapt", start))
         try:
             yield

@@ -11,7 +11,7 @@ from metabench.plugins import Plugins
 from metabench.results import AlgorithmId, MetricResult, Record, digest_of
 from metabench.stats import t_interval
 from metabench.suites.model import Benchmark
-from metabench.tasks import BenchmarkTasks, open_dataset
+from metabench.tasks import BenchmarkTasks, open_tasks
 
 BLOBS: dict[str, Any] = {
     "name": "blobs-3w1s",
@@ -82,8 +82,7 @@ def run_here(plugins: Plugins, what: Cell, checkpoint: Path | None = None) -> Re
 
 def tasks_of(plugins: Plugins, benchmark: Benchmark, seed: int = 0) -> BenchmarkTasks:
     """The episodes of a benchmark."""
-    dataset = open_dataset(plugins.registry, benchmark.dataset, None, benchmark.dataset_options)
-    return BenchmarkTasks(benchmark, dataset, torch.device("cpu"), seed)
+    return open_tasks(plugins.registry, benchmark, None, torch.device("cpu"), seed)
 
 
 def scores_of(record: Record) -> dict[str, list[float]]:

@@ -4,6 +4,7 @@ import pytest
 from harness import BLOBS, blobs, suite_file
 
 from metabench.errors import ConfigError
+from metabench.planning import check_names
 from metabench.plugins import Plugins
 from metabench.suites.model import Benchmark, Suite, collect_benchmarks, load_suites, read_suite
 
@@ -21,6 +22,17 @@ def test_what_ships_can_be_read_and_names_only_what_is_there(shipped: dict[str, 
         registry.get("backbone", benchmark.backbone)
         for metric in benchmark.metrics:
             registry.get("metric", metric)
+
+
+def test_what_ships_gives_metrics_only_options_that_they_have(shipped: dict[str, Suite]) -> None:
+    registry = Plugins(only=()).registry
+    for benchmark in collect_benchmarks(shipped.values()).values():
+        check_names(registry, benchmark)
+
+
+def test_the_core_measures_every_family(shipped: dict[str, Suite]) -> None:
+    measured = {name for benchmark in shipped["core"].benchmark for name in benchmark.metrics}
+    assert measured == set(Plugins(only=()).registry.names("metric"))
 
 
 def test_what_ships_costs_what_its_budget_says_in_whole_tasks(shipped: dict[str, Suite]) -> None:

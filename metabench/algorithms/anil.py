@@ -56,6 +56,7 @@ class ANIL(GradientBased):
     """
 
     name: ClassVar[str] = "anil"
+    second_order: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -117,7 +118,7 @@ class ANIL(GradientBased):
             Support(features, support.y, support.ways),
             self.problem.loss,
             rate=self.inner_lr,
-            second_order=True,
+            second_order=self.second_order,
             keep_graph=self.training,
         )
         return predictors(lambda params, x: head.forward_tasks(params, embed(x)), heads)

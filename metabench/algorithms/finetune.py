@@ -136,7 +136,7 @@ class FineTune(GradientBased):
                 self.learner.forward_tasks, start, support, self.problem.loss, rate=self.head_lr
             )
             return predictors(self.learner.forward_tasks, steps)
-        with torch.no_grad():
+        with torch.set_grad_enabled(support.x.requires_grad):  # it does where someone attacks the support
             features = self._features(support.x)
         heads = fit_head(
             self.scores,

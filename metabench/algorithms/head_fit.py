@@ -28,6 +28,9 @@ def fit_head(
 ) -> Iterator[dict[str, Tensor]]:
     """Stochastic gradient descent on the cross-entropy of the support set, for as many epochs as are taken.
 
+    Where the features require gradients (someone attacks the support set), so do the parameters, through all
+    steps that led to them; else every step starts afresh and memory does not grow.
+
     The tasks do not touch each other. All of them, alone or in a batch, take the places of the support set
     in the same order, which is another in each epoch.
 
@@ -45,21 +48,29 @@ def fit_head(
     Yields:
         The parameters after 0, 1, 2, ... epochs.
     """
-    features = features.detach()
-    params = {name: p.detach().clone().requires_grad_() for name, p in initial.items()}
-    optimizer = torch.optim.SGD(
-        params.values(), lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay
-    )
+    attacked = features.requires_grad
+    params = {name: p if p.requires_grad else p.detach().requires_grad_() for name, p in initial.items()}
+    speeds: dict[str, Tensor] = {}
     key, epoch = make_key("fit-head"), torch.zeros(1, dtype=torch.int64, device=features.device)
     while True:
-        yield {name: p.detach().clone() for name, p in params.items()}
+        yield {name: p if attacked else p.detach() for name, p in params.items()}
         order = shuffle_order(random_bits(key, epoch, features.shape[1]))[0]
         for places in order.split(batch):
+            if not attacked:
+                params = {name: p.detach().requires_grad_() for name, p in params.items()}
             with torch.enable_grad():
                 logits = scores(params, features[:, places])
                 losses = F.cross_entropy(logits.transpose(1, 2), labels[:, places], reduction="none")
-            gradients = torch.autograd.grad(losses.mean(1).sum(), list(params.values()))
-            for p, gradient in zip(params.values(), gradients, strict=True):
-                p.grad = gradient
-            optimizer.step()
+                gradients = torch.autograd.grad(
+                    losses.mean(1).sum(), list(params.values()), create_graph=attacked
+                )
+            with torch.set_grad_enabled(attacked):
+                for (name, p), gradient in zip(params.items(), gradients, strict=True):
+                    force = gradient.add(p, alpha=weight_decay)
+                    speed = speeds.get(name)
+                    # As torch.optim.SGD: the first step is not dampened.
+                    speeds[name] = (
+                        force if speed is None else speed.mul(momentum).add(force, alpha=1 - dampening)
+                    )
+                    params[name] = p.add(speeds[name], alpha=-lr)
         epoch = epoch + 1

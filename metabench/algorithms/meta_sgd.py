@@ -56,6 +56,7 @@ class MetaSGD(GradientBased):
     """
 
     name: ClassVar[str] = "meta-sgd"
+    second_order: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class MetaSGD(GradientBased):
             support,
             self.problem.loss,
             rate=dict(zip(names, rates, strict=True)),
-            second_order=True,
+            second_order=self.second_order,
             keep_graph=self.training,
         )
         return predictors(self.learner.forward_tasks, steps)

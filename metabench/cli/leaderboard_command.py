@@ -21,6 +21,7 @@ FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
 @click.option("--write", is_flag=True, help="Write the page beside the records.")
 @click.option("--verify", is_flag=True, help="Check the records, and that the page follows from them.")
+@click.option("--columns", metavar="NAMES", help="Columns beside the score: pgd_0.1,shift_drop, or all.")
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
 @click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
 @click.pass_context
@@ -31,6 +32,7 @@ def command(
     benchmarks: tuple[str, ...],
     write: bool,
     verify: bool,
+    columns: str | None,
     quick: bool,
     strict: bool,
 ) -> int:
@@ -73,7 +75,8 @@ def command(
             click.echo(f"wrote {path}", err=True)
         return EXIT_CELL_FAILED if unreadable and strict else EXIT_OK
     if board.rows or form == "json":
-        click.echo(board.render(form))  # type: ignore[arg-type]
+        more = [name for name in map(str.strip, (columns or "").split(",")) if name]
+        click.echo(board.render(form, more))  # type: ignore[arg-type]
     if unreadable and strict:
         return EXIT_CELL_FAILED
     if not board.rows:

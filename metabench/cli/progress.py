@@ -14,7 +14,7 @@ from metabench.planning import Planned
 from metabench.results import Record
 
 LINE_SECONDS = 15.0
-PHASES = {"load": "loading", "train": "meta-training", "test": "meta-test"}
+PHASES = {"load": "loading", "train": "meta-training", "test": "meta-test", "measure": "measuring"}
 
 
 def make_watcher(console: Console) -> Bars | Lines:

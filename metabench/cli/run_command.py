@@ -41,6 +41,9 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--quick", is_flag=True, default=None, help="Small budgets, few episodes: to see that it works."
 )
+@click.option(
+    "--metrics", metavar="NAMES", help="accuracy,noise,cost: measure these, whatever the benchmark names."
+)
 @click.option("--fresh", is_flag=True, help="Run again what is stored.")
 @click.option(
     "--dry-run", is_flag=True, help="Say for each cell whether it is stored, new or stale, and why."
@@ -73,6 +76,8 @@ def _run(
     file = read_config(config) if config is not None else RunConfig()
     if given["seeds"] is not None:
         given["seeds"] = parse_seeds(given["seeds"])
+    if given["metrics"] is not None:
+        given["metrics"] = [name for name in map(str.strip, given["metrics"].split(",")) if name]
     options: dict[str, Any] = {
         name: value if value is not None else getattr(file, name) for name, value in given.items()
     }
@@ -93,6 +98,7 @@ def _run(
         settings=merge_settings(dict(file.set), parse_settings(settings)),
         quick=bool(options["quick"]),
         fresh=fresh,
+        metrics=tuple(options["metrics"] or ()),
     )
     return _execute(selection, options, named=bool(algorithm), dry_run=dry_run, as_json=as_json)
 

@@ -92,8 +92,8 @@ def obstacle(base: Sequence[Record], new: Sequence[Record]) -> str:
     """
     first = base[0]
     for record in [*base, *new]:
-        if record.benchmark != first.benchmark:
-            return definition_change(first.benchmark, record.benchmark)
+        if change := definition_change(first.benchmark, record.benchmark):
+            return change
     for record in [*base, *new]:
         if record.episode_digest != first.episode_digest:
             return f"tested on other episodes: {first.episode_digest[:12]} and {record.episode_digest[:12]}"
@@ -112,7 +112,8 @@ def obstacle(base: Sequence[Record], new: Sequence[Record]) -> str:
 
 
 def definition_change(was: Benchmark, now: Benchmark) -> str:
-    """How the definition of a benchmark differs, in words; empty where it does not."""
+    """How what a benchmark's score depends on differs, in words; empty where it does not."""
+    was, now = was.scored, now.scored
     if was == now:
         return ""
     if was.quick != now.quick:

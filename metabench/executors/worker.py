@@ -20,6 +20,7 @@ def encode(cell: Any, key: str, conditions: Any) -> str:
             "benchmark": cell.benchmark.model_dump(mode="json"),
             "seed": cell.seed,
             "overrides": cell.overrides,
+            "metrics": cell.metrics,
             "device": conditions.device,
             "threads": conditions.threads,
             "data": None if conditions.data is None else str(conditions.data),
@@ -42,7 +43,13 @@ def main() -> None:
         events.write(json.dumps(event) + "\n")
         events.flush()
 
-    cell = Cell(job["algorithm"], Benchmark.model_validate(job["benchmark"]), job["seed"], job["overrides"])
+    cell = Cell(
+        job["algorithm"],
+        Benchmark.model_validate(job["benchmark"]),
+        job["seed"],
+        job["overrides"],
+        tuple(job["metrics"]),
+    )
     conditions = Conditions(
         device=job["device"],
         threads=job["threads"],

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 from torch.nn import functional as F
 
+from metabench.errors import NotApplicable
 from metabench.metrics.base import EpisodeMetric, Measurement
 from metabench.metrics.calibration import (
     expected_calibration_error,
@@ -38,6 +39,8 @@ class Accuracy(EpisodeMetric):
 
     def measure(self, trial: Trial) -> Measurement:
         """See :class:`Metric`."""
+        if trial.algorithm.problem.regression:
+            raise NotApplicable("it counts right labels, and this benchmark is regression.")
         predictions = trial.predictions()
         ways = trial.algorithm.problem.ways
         of_class = F.one_hot(predictions.targets, ways)

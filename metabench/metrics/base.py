@@ -12,10 +12,8 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from metabench.errors import MetabenchError, NotApplicable
+from metabench.metrics.status import MetricStatus
 from metabench.trial import Predictions, Trial
-
-MetricStatus = Literal["ok", "n/a", "failed", "out-of-memory"]
-"""``n/a``: the metric does not fit the method or the benchmark, and the reason says why."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from metabench.errors import NotApplicable
 from metabench.metrics.base import EpisodeMetric, Measurement
 from metabench.metrics.calibration import worst_decile
 from metabench.trial import Predictions, Trial
@@ -27,5 +28,7 @@ class MeanSquaredError(EpisodeMetric):
 
     def measure(self, trial: Trial) -> Measurement:
         """See :class:`Metric`."""
+        if not trial.algorithm.problem.regression:
+            raise NotApplicable("it measures distances to real values, and this benchmark has labels.")
         scores = self.scores(trial.predictions())
         return Measurement(scores, {"worst_decile": worst_decile(scores, higher_is_better=False)})

@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from metabench.errors import ConfigError, MetabenchError
 from metabench.registry import Registry
@@ -16,7 +16,11 @@ from metabench.registry import Registry
 if TYPE_CHECKING:
     from metabench.episodes.protocol import NWayKShot
 
+OptionValue = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str
+"""What an option of a metric may be; or a list of these."""
+
 QUICK_SHRINK = 12
+QUICK_METRICS = frozenset({"cost"})
 QUICK_TEST_EPISODES = 60
 QUICK_VALIDATION_EPISODES = 20
 QUICK_VALIDATIONS = 2
@@ -30,6 +34,8 @@ class Benchmark(BaseModel):
         version: raised whenever its scores would change.
         dataset: the name of the data set.
         dataset_options: keyword arguments of the data set, such as its split.
+        test_dataset: the data set of meta-test, where it is another than that of meta-training.
+        test_dataset_options: its keyword arguments.
         ways: classes in a test episode; 0 for regression.
         shots: support examples for each class.
         queries: query examples for each class.
@@ -39,6 +45,7 @@ class Benchmark(BaseModel):
         validation_episodes: frozen episodes for meta-validation.
         test_episodes: frozen episodes for meta-test.
         metrics: what is measured; the first is the one that ranks.
+        metric_options: keyword arguments of metrics, by metric; for those too that ``--metrics`` adds.
         quick: whether this is the shrunken form that ``--quick`` runs.
     """
 
@@ -48,6 +55,8 @@ class Benchmark(BaseModel):
     version: str = Field(default="1", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)
     dataset: str
     dataset_options: dict[str, str | int | float | bool] = {}
+    test_dataset: str = ""
+    test_dataset_options: dict[str, str | int | float | bool] = {}
     ways: int = Field(ge=0)
     shots: int = Field(ge=1)
     queries: int = Field(default=15, ge=1)
@@ -57,6 +66,7 @@ class Benchmark(BaseModel):
     validation_episodes: int = Field(default=200, gt=1)
     test_episodes: int = Field(default=600, gt=1)
     metrics: tuple[str, ...] = Field(min_length=1)
+    metric_options: dict[str, dict[str, OptionValue | tuple[OptionValue, ...]]] = {}
     quick: bool = False
 
     @field_validator("ways")
@@ -65,6 +75,12 @@ class Benchmark(BaseModel):
         if ways == 1:
             raise ValueError("an episode has at least 2 ways, or 0 in regression")
         return ways
+
+    @model_validator(mode="after")
+    def _options_of_something(self) -> Benchmark:
+        if self.test_dataset_options and not self.test_dataset:
+            raise ValueError("test_dataset_options need a test_dataset; it may be the same data set again")
+        return self
 
     @property
     def title(self) -> str:
@@ -78,11 +94,19 @@ class Benchmark(BaseModel):
 
         return NWayKShot(self.ways, self.shots, self.queries)
 
+    @property
+    def scored(self) -> Benchmark:
+        """What its score depends on: the same without the metrics beside the one that ranks."""
+        main = self.metrics[0]
+        options = {main: self.metric_options[main]} if main in self.metric_options else {}
+        return self.model_copy(update={"metrics": (main,), "metric_options": options})
+
     def quickened(self) -> Benchmark:
-        """The same with a small budget and few episodes: to see that things work, never to rank."""
+        """The same with a small budget, few episodes and cheap metrics: to see that things work."""
         return self.model_copy(
             update={
                 "quick": True,
+                "metrics": (self.metrics[0], *(m for m in self.metrics[1:] if m in QUICK_METRICS)),
                 "budget": max(1, self.budget // QUICK_SHRINK),
                 "validations": min(self.validations, QUICK_VALIDATIONS),
                 "validation_episodes": min(self.validation_episodes, QUICK_VALIDATION_EPISODES),

@@ -79,6 +79,62 @@ def test_every_epoch_takes_every_example_once() -> None:
     assert not torch.equal(first, second)
 
 
+def linear(params: dict[str, Tensor], features: Tensor) -> Tensor:
+    return features @ params["weight"]
+
+
+def test_without_an_attack_the_steps_are_those_of_the_optimizer_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(3)
+    features = torch.randn(2, 6, 8, generator=generator)
+    labels = torch.randint(0, 3, (2, 6), generator=generator)
+    start = torch.randn(2, 8, 3, generator=generator)
+    order: list[Tensor] = []
+
+    def noted(params: dict[str, Tensor], features: Tensor) -> Tensor:
+        order.append(features)
+        return linear(params, features)
+
+    heads = fit_head(noted, {"weight": start}, features, labels, lr=0.1, batch=6)
+    found = [next(heads)["weight"] for _ in range(5)]
+    weight = start.clone().requires_grad_()
+    sgd = torch.optim.SGD([weight], lr=0.1, momentum=0.9, dampening=0.9, weight_decay=1e-3)
+    for head, seen in zip(found, order, strict=False):  # the steps to the last of them are not looked at
+        assert torch.equal(head, weight.detach())
+        places = [int((features[0, :, 0] == value).nonzero()) for value in seen[0, :, 0]]
+        sgd.zero_grad()
+        logits = linear({"weight": weight}, features[:, places])
+        F.cross_entropy(logits.transpose(1, 2), labels[:, places], reduction="none").mean(1).sum().backward()
+        sgd.step()
+
+
+def test_an_attack_on_the_features_follows_every_step_of_the_head() -> None:
+    generator = torch.Generator().manual_seed(4)
+    features = torch.randn(1, 4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    start = torch.randn(1, 3, 2, generator=generator, dtype=torch.float64)
+    labels = torch.tensor([[0, 1, 0, 1]])
+
+    def after_three_epochs(features: Tensor) -> Tensor:
+        heads = fit_head(linear, {"weight": start}, features, labels, lr=0.5, batch=3)
+        *_, last = (next(heads) for _ in range(4))
+        return last["weight"]
+
+    assert torch.autograd.gradcheck(after_three_epochs, (features,))
+    assert torch.equal(after_three_epochs(features), after_three_epochs(features.detach()))
+
+
+@pytest.mark.parametrize("cls", [FineTune, FineTuneCosine])
+def test_a_gradient_reaches_the_support_set_where_it_is_asked_for(cls: type[FineTune], x: Tensor) -> None:
+    algorithm = tiny(cls, test_steps=3)
+    query = torch.randn(4, 6, dtype=torch.float64)
+    attacked = x.clone().requires_grad_()
+    logits = algorithm.adapt(Support(attacked, Y, 3))(query)
+    (gradient,) = torch.autograd.grad(logits[:, 0].sum(), attacked)
+    step = 1e-6 * torch.ones_like(x)
+    with torch.no_grad():
+        risen, fallen = (algorithm.adapt(Support(x + s, Y, 3))(query)[:, 0].sum() for s in (step, -step))
+    assert float((gradient * step).sum()) == pytest.approx(float(risen - fallen) / 2, rel=1e-3, abs=1e-12)
+
+
 def test_the_features_stay_as_they_are(x: Tensor) -> None:
     algorithm = tiny(FineTune)
     algorithm.adapt(Support(x, Y, 3))

@@ -7,7 +7,7 @@ import pytest
 from harness import made_record
 
 from metabench.leaderboard import FORMATS
-from metabench.results import ResultsFolder
+from metabench.results import MetricResult, ResultsFolder
 
 
 @pytest.fixture
@@ -97,3 +97,25 @@ def test_mixed_versions_are_refused(metabench, results: Path) -> None:
     assert (ended.code, ended.out) == (2, "")
     assert "as blobs-3w1s@1 and as blobs-3w1s@2" in ended.err
     assert "another folder" in ended.err
+
+
+class TestColumns:
+    @pytest.fixture
+    def results(self, tmp_path: Path) -> Path:
+        record = made_record("maml")
+        values = {"query": {"mean_drop": 0.25}, "both": {"mean_drop": 0.5}}
+        record.metrics["shift"] = MetricResult(version="1", direction="lower", unit="", values=values)
+        ResultsFolder(tmp_path).save(record)
+        return tmp_path
+
+    def test_a_column_can_be_asked_for(self, metabench, results: Path) -> None:
+        assert "0.250" in metabench("leaderboard", results).out
+        ended = metabench("leaderboard", results, "--columns", "examples_per_second, shift_drop")
+        assert ended.code == 0
+        assert "- shift" in ended.out
+
+    def test_an_unknown_column_is_an_error_that_names_what_exists(self, metabench, results: Path) -> None:
+        ended = metabench("leaderboard", results, "--columns", "shift_dorp")
+        assert ended.code == 2
+        assert "unknown column 'shift_dorp'. Did you mean 'shift_drop'?" in ended.err
+        assert "pgd_0.1" in ended.err

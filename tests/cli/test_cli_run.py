@@ -469,3 +469,32 @@ def test_a_terminal_is_shown_bars(suite: Path, here: Path, monkeypatch) -> None:
     assert "slow on blobs-3w1s, seed 0: meta-test" in plain or "slow on blobs-3w1s, seed 0: loading" in plain
     assert "slow on blobs-3w1s, seed 0: accuracy" in plain
     assert "blobs-3w1s@1: accuracy on 30 episodes" in plain
+
+
+@pytest.mark.usefixtures("in_process")
+class TestMetrics:
+    def test_it_chooses_what_is_measured(self, metabench, suite: Path, here: Path) -> None:
+        command = ("run", "-a", "drifter", "--suite", suite)
+        assert metabench(*command, "--metrics", "accuracy, cost").code == 0
+        assert set(records_in(here / "results")["drifter"].metrics) == {"accuracy", "cost"}
+        assert metabench(*command, "--dry-run", "--json").document[0]["state"] == "stored"
+        ended = metabench(*command, "--metrics", "mse", "--dry-run", "--json")
+        assert ended.document[0]["why"] == "it was not measured for mse"
+        assert metabench(*command, "--metrics", "mse").code == 0
+        metrics = records_in(here / "results")["drifter"].metrics
+        assert {name: m.status for name, m in metrics.items()} == {
+            "accuracy": "ok",
+            "cost": "ok",
+            "mse": "n/a",
+        }
+
+    def test_an_unknown_one_is_an_error(self, metabench, suite: Path, here: Path) -> None:
+        ended = metabench("run", "-a", "drifter", "--suite", suite, "--metrics", "accuracy,noize")
+        assert ended.code == 2
+        assert "unknown metric 'noize'. Did you mean 'noise'?" in ended.err
+        assert list(here.iterdir()) == []
+
+    def test_a_config_file_can_choose_too(self, metabench, suite: Path, here: Path) -> None:
+        (here / "run.toml").write_text(f'algorithm = ["drifter"]\nsuite = "{suite}"\nmetrics = ["cost"]')
+        assert metabench("run", "--config", "run.toml").code == 0
+        assert set(records_in(here / "results")["drifter"].metrics) == {"accuracy", "cost"}

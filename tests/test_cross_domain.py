@@ -1,0 +1,169 @@
+"""Meta-training on one data set and meta-test on another."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from harness import BLOBS, blobs, cell, run_here, suite_file, tasks_of, waves
+
+from metabench import ClassDataset, ClassPool
+from metabench.datasets.sinusoid import Sinusoid
+from metabench.errors import ConfigError, UnknownName, UsageError
+from metabench.planning import Selection, plan
+from metabench.plugins import Plugins
+from metabench.registry import Spec
+from metabench.suites.model import load_suites
+from metabench.tasks import BenchmarkTasks, open_dataset
+
+SIDE = 16
+
+
+class Spots(ClassDataset):
+    """Dark patterns where those of the blobs are bright; ``borrowed`` shows what the blobs are made from."""
+
+    name, version, input_shape = "spots", "1", (1, SIDE, SIDE)
+
+    def __init__(self, root: Path | None = None, *, borrowed: bool = False, shade: int = 0) -> None:
+        super().__init__(root)
+        self.borrowed, self.shade = borrowed, shade
+
+    def pool(self, split: Any) -> ClassPool:
+        generator = torch.Generator().manual_seed({"train": 1, "validation": 2, "test": 3}[split])
+        patterns = torch.randint(0, 2, (7, 1, *self.input_shape), generator=generator) * 60 + self.shade
+        images = (patterns + torch.randint(0, 30, (7, 9, *self.input_shape), generator=generator)).byte()
+        names = tuple(f"spot {split} {i}" for i in range(7))
+        origins = tuple(f"train{i}" for i in range(7)) if self.borrowed else ()
+        return ClassPool(images, names, origins=origins)
+
+
+class Wide(Spots):
+    name, input_shape = "wide", (1, SIDE, 2 * SIDE)
+
+
+@pytest.fixture
+def world(planted: Plugins) -> Plugins:
+    for kind in (Spots, Wide):
+        planted.registry.add("dataset", Spec(kind.name, kind))
+    return planted
+
+
+ABROAD = blobs(test_dataset="spots")
+
+
+def test_only_the_test_episodes_come_from_the_other_data_set(world) -> None:
+    home, abroad = tasks_of(world, blobs()), tasks_of(world, ABROAD)
+    names = {split: pool.class_names[0] for split, pool in abroad.pools.items()}
+    assert names == {"train": "train0", "validation": "validation0", "test": "spot test 0"}
+    shown = abroad.held_out("test").range(0, 20)
+    assert float(shown.query_x.max()) < 90 / 255  # as dark as spots are
+    for split in ("train", "validation"):
+        assert home.pools[split].digest == abroad.pools[split].digest
+
+
+def test_a_cell_is_trained_at_home_and_tested_abroad(world) -> None:
+    home, abroad = (run_here(world, cell("learner", benchmark)) for benchmark in (blobs(), ABROAD))
+    assert abroad.status == "ok", abroad.reason
+    assert abroad.training.curve  # validated at home
+    assert abroad.episode_digest != home.episode_digest
+    assert len(abroad.metrics["accuracy"].episodes) == 30
+
+
+def test_the_key_covers_the_data_of_the_test(world) -> None:
+    digests = {
+        tasks_of(world, benchmark).data_digest
+        for benchmark in (
+            blobs(),
+            ABROAD,
+            blobs(test_dataset="spots", test_dataset_options={"shade": 9}),
+            waves(),
+        )
+    }
+    assert len(digests) == 4
+
+
+def test_a_benchmark_without_another_data_set_has_the_digest_that_it_had(world) -> None:
+    own = blobs(test_dataset="blobs")
+    assert tasks_of(world, own).data_digest == tasks_of(world, blobs()).data_digest
+
+
+class TestLeakage:
+    def test_what_both_data_sets_are_made_from_is_caught_across_them(self, world) -> None:
+        leaky = blobs(test_dataset="spots", test_dataset_options={"borrowed": True})
+        record = run_here(world, cell("learner", leaky))
+        assert record.status == "failed"
+        assert "were seen in meta-training" in record.reason
+
+    def test_other_origins_are_no_leak(self, world) -> None:
+        assert run_here(world, cell("learner", ABROAD)).status == "ok"
+
+    def test_the_characters_of_omniglot_are_the_same_in_every_split(self) -> None:
+        """One split's meta-test is another's meta-training: the audit must see that."""
+        from metabench.datasets.omniglot_layout import official_halves
+        from metabench.datasets.omniglot_splits import SPLITTERS
+
+        parts = {name: split(official_halves()) for name, split in SPLITTERS.items()}
+        assert set(parts["vinyals"]["train"]) & set(parts["background-evaluation"]["test"])
+
+
+class TestWhatCannotBe:
+    def plan(self, world: Plugins, where: Path, **change: Any) -> None:
+        suite = suite_file(where / "odd.toml", BLOBS | change)
+        plan(world.registry, Selection(("learner",), suite=str(suite)), [])
+
+    @pytest.mark.parametrize(
+        ("change", "error", "says"),
+        [
+            (
+                {"test_dataset": "wide"},
+                ConfigError,
+                "'blobs' (classes of [1, 16, 16]), and cannot be tested on",
+            ),
+            ({"test_dataset": "sinusoid"}, ConfigError, "'sinusoid' (regression from [1] to 1)"),
+            ({"test_dataset": "spot"}, UnknownName, "unknown dataset 'spot'. Did you mean 'spots'?"),
+            ({"test_dataset": "spots", "test_dataset_options": {"x": 1}}, ConfigError, "no option 'x'"),
+            ({"test_dataset_options": {"shade": 1}}, ConfigError, "need a test_dataset"),
+            ({"test_dataset": "spots", "ways": 7}, Exception, "7-way episodes cannot be drawn from the 6"),
+        ],
+        ids=lambda value: str(value)[:40],
+    )
+    def test_it_is_found_before_anything_runs(self, world, tmp_path, change, error, says) -> None:
+        with pytest.raises(error) as caught:
+            self.plan(world, tmp_path, **change)
+        assert says in str(caught.value)
+
+    def test_both_data_sets_are_told_before_they_are_read(self, world, tmp_path: Path) -> None:
+        suite = suite_file(tmp_path / "two.toml", BLOBS | {"test_dataset": "spots"})
+        opened: list[str] = []
+        plan(world.registry, Selection(("learner",), suite=str(suite)), [], opened=opened.append)
+        assert opened == ["blobs", "spots"]
+
+    def test_the_other_data_set_cannot_be_forgotten(self, world) -> None:
+        home = open_dataset(world.registry, "blobs", None, {})
+        with pytest.raises(UsageError, match="is tested on 'spots'"):
+            BenchmarkTasks(ABROAD, home, torch.device("cpu"))
+
+
+class Ramps(Sinusoid):
+    """Another family of functions."""
+
+    name = "ramps"
+
+    def evaluate(self, parameters: torch.Tensor, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, _ = super().evaluate(parameters, inputs)
+        return x, x * parameters[:, :1].unsqueeze(1)
+
+
+def test_families_of_functions_too(world) -> None:
+    world.registry.add("dataset", Spec("ramps", Ramps))
+    tasks = tasks_of(world, waves(test_dataset="ramps"))
+    episodes = tasks.held_out("test").range(0, 3)
+    slope = episodes.query_y / episodes.query_x
+    assert torch.allclose(slope, slope[:, :1].expand_as(slope), atol=1e-4)
+    assert tasks.data_digest != tasks_of(world, waves()).data_digest
+
+
+def test_the_suite_that_ships_goes_both_ways() -> None:
+    suite = load_suites(Plugins(only=()).registry)["shift"]
+    ways = {(b.dataset, b.test_dataset) for b in suite.benchmark}
+    assert {("glyphs", "omniglot"), ("omniglot", "glyphs")} <= ways
