@@ -24,3 +24,4 @@ class FOMAML(MAML):
 
     name: ClassVar[str] = "fomaml"
     second_order: ClassVar[bool] = False
+    gradient_order = 1

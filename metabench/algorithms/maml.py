@@ -17,6 +17,7 @@ from metabench.algorithms.inner_loop import (
     gradient_steps,
     make_learner,
     predictors,
+    sees_its_batch,
     task_params,
 )
 from metabench.algorithms.problem import Problem
@@ -55,6 +56,8 @@ class MAML(GradientBased):
 
     name: ClassVar[str] = "maml"
     second_order: ClassVar[bool] = True
+    gradient_order = 2
+    depends_on_label_order = True
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class MAML(GradientBased):
         self.anneal = anneal
         std = 0.01 if problem.regression else 0.0
         self.learner = make_learner(problem, backbone, std=std, norm=norm, scale=False)
+        self.transductive = sees_its_batch(self.learner)
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
