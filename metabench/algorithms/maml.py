@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 
@@ -56,7 +56,7 @@ class MAML(GradientBased):
 
     name: ClassVar[str] = "maml"
     second_order: ClassVar[bool] = True
-    gradient_order = 2
+    gradient_order: Literal[1, 2] | None = 2
     depends_on_label_order = True
 
     def __init__(

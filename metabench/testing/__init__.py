@@ -7,8 +7,9 @@
     def test_it_keeps_the_contract():
         check_algorithm(MyAlgorithm).raise_for_failures()
 
-``metabench check NAME`` does the same on the command line, and ``pytest --metabench-algorithm=NAME`` gives one
-test for each check. The names are imported when they are first used: pytest loads this package in every run.
+``metabench check NAME`` does the same on the command line, and ``pytest --metabench-algorithm=NAME`` gives
+one test for each check. The names are imported when they are first used: pytest loads this package in every
+run.
 """
 
 from __future__ import annotations

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn
 
 import torch
 
 from metabench.algorithms.base import Algorithm, Value
 from metabench.algorithms.problem import Problem
-from metabench.errors import NotApplicable, UnknownName, UsageError
+from metabench.errors import NotApplicable, PluginError, UnknownName, UsageError
 from metabench.plugins import installed_plugins
 from metabench.registry import describe_error, match_names
 from metabench.testing.check import Check, CheckFailed
 from metabench.testing.checks import CHECKS, ESSENTIAL
 from metabench.testing.report import CheckResult, Outcome, Report
 from metabench.testing.subject import Subject
-from metabench.testing.world import problems
+from metabench.testing.world import small_problems
 
 Found = tuple[Outcome, str]
 """What a check found on one problem, with the reason."""
@@ -43,7 +44,7 @@ class Kit:
             raise UsageError(f"{cls!r} does not derive from metabench.Algorithm.")
         self.cls = cls
         self.hyperparameters = dict(hyperparameters or {})
-        self.problems = tuple(problems) or _default_problems()
+        self.problems = tuple(problems) or small_problems()
         self._subjects: dict[tuple[int, torch.dtype], Subject] = {}
         self._found: dict[tuple[str, int], Found] = {}
 
@@ -108,7 +109,7 @@ class Kit:
                     return "failed", describe_error(error)
                 continue
             return "passed", ""
-        raise AssertionError("unreachable")
+        raise AssertionError("no type to run in")
 
 
 def check_algorithm(
@@ -138,27 +139,31 @@ def check_algorithm(
     >>> check_algorithm(NearestMean, checks=["label-order"]).ok
     True
     """
-    cls = _installed(algorithm) if isinstance(algorithm, str) else algorithm
+    cls = installed_algorithm(algorithm) if isinstance(algorithm, str) else algorithm
     return Kit(cls, hyperparameters=hyperparameters, problems=problems).report(checks)
 
 
-def _installed(name: str) -> type[Algorithm]:
-    cls: type[Algorithm] = installed_plugins().registry.get("algorithm", name).load()
+def installed_algorithm(name: str) -> type[Algorithm]:
+    """The class of an installed algorithm.
+
+    Raises:
+        UnknownName: there is none of this name.
+        PluginError: it cannot be imported, or is no algorithm.
+    """
+    spec = installed_plugins().registry.get("algorithm", name)
+    cls = spec.load()
+    if not (isinstance(cls, type) and issubclass(cls, Algorithm)):
+        raise PluginError(
+            f"'{spec.name}' of '{spec.distribution}' does not derive from metabench.Algorithm: it is {cls!r}"
+        )
     return cls
 
 
-def _default_problems() -> tuple[Problem, ...]:
-    return problems()
-
-
 def _named(name: str) -> Check:
-    for check in CHECKS:
-        if check.name == name:
-            return check
-    return _no_check(name)
+    return next((check for check in CHECKS if check.name == name), None) or _no_check(name)
 
 
-def _no_check(name: str) -> Check:
+def _no_check(name: str) -> NoReturn:
     raise UnknownName(
         "check",
         name,
@@ -171,7 +176,9 @@ def _summary(kinds: Sequence[str], found: Sequence[Found]) -> Found:
     """What was found on all problems in one line: a failure counts before a pass, a pass before neither."""
     order: tuple[Outcome, ...] = ("failed", "passed", "not-applicable")
     status = next(s for s in order if any(outcome == s for outcome, _ in found))
-    reasons = {kind: reason for kind, (outcome, reason) in zip(kinds, found, strict=True) if outcome == status}
+    reasons = {
+        kind: reason for kind, (outcome, reason) in zip(kinds, found, strict=True) if outcome == status
+    }
     if len(set(reasons.values())) == 1 and len(reasons) == len(found):
         return status, next(iter(reasons.values()))
     return status, " ".join(f"{kind}: {reason}" for kind, reason in reasons.items() if reason)

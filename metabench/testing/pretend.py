@@ -19,7 +19,7 @@ class StrayTensor(Exception):
 class OtherDevice(TorchDispatchMode):
     """Inside, an operation on tensors of two devices raises :class:`StrayTensor`, as a GPU would have it.
 
-    The device ``meta`` lets some of them pass. A tensor of the host without dimensions may be mixed in anywhere.
+    The device ``meta`` lets some of them pass. A tensor of the host without dimensions may be mixed in.
     """
 
     def __torch_dispatch__(
@@ -36,7 +36,7 @@ class OtherDevice(TorchDispatchMode):
             devices = {t.device.type for t in tensors if t.ndim or t.device.type != "cpu"}
             if len(devices) > 1:
                 raise StrayTensor(
-                    f"'{func._schema.name}' is given tensors on {' and '.join(sorted(devices))}: make new "
-                    "tensors where the inputs are, as with `device=support.x.device`, and keep others as buffers."
+                    f"'{func._schema.name}' is given tensors on {' and '.join(sorted(devices))}: make new ones "
+                    "where the inputs are (`device=support.x.device`), and keep others as buffers."
                 )
         return func(*args, **kwargs)

@@ -29,8 +29,8 @@ def watch_gradients() -> Iterator[Watch]:
     """Note which gradients are computed inside, by ``backward``, ``torch.autograd.grad`` or ``torch.func``.
 
     All of them run PyTorch's engine through one function of the module ``torch.autograd``; a library that has
-    imported ``grad`` by its name is seen as well. Gradients that are computed with a graph are marked, and the
-    mark tells when another gradient passes it.
+    imported ``grad`` by its name is seen as well. Gradients that are computed with a graph are marked, and
+    the mark tells when another gradient passes it.
     """
     module: Any = torch.autograd
     run = module._engine_run_backward

@@ -28,7 +28,7 @@ TRAIN_CLASSES, TEST_CLASSES, EXAMPLES = 24, 8, 24
 EPISODES = 4
 
 
-def problems() -> tuple[Problem, Problem]:
+def small_problems() -> tuple[Problem, Problem]:
     """3-way 2-shot classification of 28x28 images, and 5-shot regression of sine waves."""
     specs = installed_plugins().registry.specs("backbone")
     backbones = {spec.name: _narrow(spec) for spec in specs}
@@ -49,14 +49,13 @@ def _narrow(spec: Spec) -> BackboneFactory:
     return make
 
 
-@lru_cache(maxsize=2)
-def _pool(split: str) -> ClassPool:
+@lru_cache(maxsize=4)
+def _pool(split: str, shape: tuple[int, ...]) -> ClassPool:
     """Noisy copies of a random picture for each class, nowhere black or white: ties are rare."""
     classes = TRAIN_CLASSES if split == "train" else TEST_CLASSES
     generator = torch.Generator().manual_seed(classes)
-    double = {"generator": generator, "dtype": torch.float64}
-    pictures = torch.rand(classes, 1, *IMAGE, **double)
-    noise = torch.rand(classes, EXAMPLES, *IMAGE, **double)
+    pictures = torch.rand(classes, 1, *shape, generator=generator, dtype=torch.float64)
+    noise = torch.rand(classes, EXAMPLES, *shape, generator=generator, dtype=torch.float64)
     images = (255 * (0.1 + 0.5 * pictures + 0.3 * noise)).to(torch.uint8)
     return ClassPool(images, tuple(f"{split} {i}" for i in range(classes)))
 
@@ -96,7 +95,7 @@ class World:
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
         """Single labelled training examples."""
         bits = random_bits(make_key("kit", stream), torch.arange(start, start + count), 1).squeeze(1)
-        x, rows = labelled_examples(_pool("train").images, bits)
+        x, rows = labelled_examples(_pool("train", self.problem.input_shape).images, bits)
         return x.to(self.dtype), rows
 
     def saw(self, batch: TaskBatch) -> None:
@@ -106,7 +105,7 @@ class World:
         number = make_key("kit", split, *key)
         if self.problem.regression:
             return _Cast(FamilySampler(Sinusoid(), protocol, number), self.dtype)
-        return _Cast(ClassSampler(_pool(split), protocol, number), self.dtype)
+        return _Cast(ClassSampler(_pool(split, self.problem.input_shape), protocol, number), self.dtype)
 
 
 class _Cast(Sampler):

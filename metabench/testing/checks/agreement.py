@@ -34,7 +34,7 @@ def path_ends_at_adapt(subject: Subject) -> None:
     task = subject.task
     count = len(list(subject.trained().adapt_path(task.support, 3)))
     if count != 4:
-        raise CheckFailed(f"adapt_path(support, 3) gives {count} predictors and not 4, for 0, 1, 2 and 3 steps.")
+        raise CheckFailed(f"adapt_path(support, 3) gives {count} predictors and not 4, for 0 to 3 steps.")
     subject.require_deterministic("where a path ends")
     expected = subject.predict(task.support, task.query_x)
     nearest = float("inf")

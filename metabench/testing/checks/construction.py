@@ -19,7 +19,7 @@ def constructs(subject: Subject) -> None:
         if parameter.default is parameter.empty:
             raise CheckFailed(f"hyper-parameter '{name}' has no default.")
         if parameter.annotation is parameter.empty:
-            raise CheckFailed(f"hyper-parameter '{name}' has no type; write `{name}: float = ...` or the like.")
+            raise CheckFailed(f"hyper-parameter '{name}' has no type, as `{name}: float = ...` has.")
         if not isinstance(parameter.default, (bool, int, float, str)):
             raise CheckFailed(
                 f"hyper-parameter '{name}' has the default {parameter.default!r}; "

@@ -29,15 +29,15 @@ def differentiable(subject: Subject) -> None:
         raise CheckFailed("`differentiable` is False, and a gradient reaches the queries.")
     if said and not reached:
         raise CheckFailed(
-            "no gradient reaches the queries, so it cannot be attacked white-box. Say `differentiable = False` "
-            "where that lies in the method."
+            "no gradient reaches the queries, so it cannot be attacked white-box. Say "
+            "`differentiable = False` where that lies in the method."
         )
     if gradient is not None and said:
         _check_slope(subject, gradient, weights)
 
 
 def _check_slope(subject: Subject, gradient: Tensor, weights: Tensor) -> None:
-    """Hold the gradient against a difference of predictions, where numbers are exact enough and not random."""
+    """Hold the gradient against a difference of predictions, where these are exact enough and not random."""
     if not bool(gradient.isfinite().all()):
         raise CheckFailed("the gradient of its predictions by the queries is not finite.")
     if subject.dtype != torch.float64 or subject.random:

@@ -31,7 +31,9 @@ def inputs_unchanged(subject: Subject) -> None:
         if tensor.shape != values.shape or not torch.equal(tensor.detach(), values):
             raise CheckFailed(f"it has changed {name} in place.")
         if tensor.requires_grad != required:
-            raise CheckFailed(f"it has made {name} require gradients in place; take a copy, as with detach().")
+            raise CheckFailed(
+                f"it has made {name} require gradients in place; take a copy, as with detach()."
+            )
 
 
 def label_order(subject: Subject) -> None:
@@ -75,8 +77,8 @@ def no_state(subject: Subject) -> None:
         raise CheckFailed("adapting has put it into training mode.")
     if not subject.same(found, expected):
         raise CheckFailed(
-            f"the same episode is predicted differently, by {subject.apart(found, expected):.1%}, after another "
-            "one: it keeps something outside its parameters and buffers."
+            f"after another episode the first is predicted {subject.apart(found, expected):.1%} apart: it keeps "
+            "something outside its parameters and buffers."
         )
 
 
@@ -91,8 +93,8 @@ def same_seed(subject: Subject) -> None:
     for first, second in zip(*runs, strict=True):
         if not torch.equal(first, second):
             raise CheckFailed(
-                "two runs with the same seed differ: it draws random numbers from elsewhere than the generators "
-                "of PyTorch, NumPy and Python, or depends on the order of a set."
+                "two runs with the same seed differ: it draws random numbers from elsewhere than the "
+                "generators of PyTorch, NumPy and Python, or depends on the order of a set."
             )
 
 
