@@ -36,7 +36,7 @@ class OtherDevice(TorchDispatchMode):
             devices = {t.device.type for t in tensors if t.ndim or t.device.type != "cpu"}
             if len(devices) > 1:
                 raise StrayTensor(
-                    f"'{func._schema.name}' is given tensors on {' and '.join(sorted(devices))}: make new ones "
-                    "where the inputs are (`device=support.x.device`), and keep others as buffers."
+                    f"'{func._schema.name}' is given tensors on {' and '.join(sorted(devices))}: make new "
+                    "ones where the inputs are (`device=support.x.device`), and keep others as buffers."
                 )
         return func(*args, **kwargs)

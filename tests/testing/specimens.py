@@ -245,7 +245,7 @@ class WritesIntoTheQueries(Honest):
         def predict_without_corner(query: Tensor) -> Tensor:
             blank = query.clone()
             blank[..., 0, 0] = 0
-            if not query.requires_grad:
+            if not (self.training or query.requires_grad):
                 query[..., 0, 0] = 0
             return predict(blank)
 

@@ -77,8 +77,8 @@ def no_state(subject: Subject) -> None:
         raise CheckFailed("adapting has put it into training mode.")
     if not subject.same(found, expected):
         raise CheckFailed(
-            f"after another episode the first is predicted {subject.apart(found, expected):.1%} apart: it keeps "
-            "something outside its parameters and buffers."
+            f"after another episode the first is predicted {subject.apart(found, expected):.1%} apart: it "
+            "keeps something outside its parameters and buffers."
         )
 
 
