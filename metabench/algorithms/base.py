@@ -95,6 +95,8 @@ class Algorithm(nn.Module, ABC):
     def adapt_path(self, support: Support, steps: int) -> Iterator[Predictor]:
         """The predictors after 0, 1, ..., ``steps`` inner steps, for the adaptation curve.
 
+        The predictor of :meth:`adapt` is one of them, where ``steps`` is large enough.
+
         A method without inner steps leaves this alone.
         """
         raise NotImplementedError

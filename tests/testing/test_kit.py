@@ -8,7 +8,7 @@ import pytest
 import torch
 from specimens import Honest, OneLogitTooMany, PrefersTheLastClass
 
-from metabench import NotApplicable, Problem
+from metabench import Algorithm, NotApplicable, Predictor, Problem, Support
 from metabench.errors import UnknownName, UsageError
 from metabench.testing import ConformanceError, Kit, check_algorithm
 from metabench.testing.checks import CHECKS
@@ -69,8 +69,30 @@ def test_the_kit_leaves_nothing_behind() -> None:
 
 def test_it_works_on_regression_too() -> None:
     report = check_algorithm("random", checks=["shapes", "label-order"])
-    assert report.passed == 2
-    assert "in regression" not in str(report), "it passes where it applies"
+    assert [result.status for result in report.results] == ["passed", "not-applicable"]
+    reason = report.results[1].reason
+    assert reason.startswith("classification: its predictions are random")
+    assert reason.endswith("regression: there are no classes in regression.")
+
+
+class NearestPixels(Algorithm):
+    """It does not think of regression, where the support set has no classes to take means of."""
+
+    name = "nearest-pixels"
+
+    def adapt(self, support: Support) -> Predictor:
+        means = support.class_means(support.x.flatten(1))
+        return lambda query: -torch.cdist(query.flatten(1), means)
+
+
+def test_who_asks_for_classes_in_regression_is_not_judged_there() -> None:
+    report = check_algorithm(NearestPixels, checks=["shapes", "no-state"])
+    assert report.passed == 2, str(report)
+    regression = Problem("regression", (1,), 0, 5, 8, 1, "")
+    report = check_algorithm(NearestPixels, checks=["shapes", "no-state"], problems=[regression])
+    assert {result.reason for result in report.results} == {
+        "it asks for classes, and this benchmark is regression."
+    }
 
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
