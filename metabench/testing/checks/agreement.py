@@ -17,8 +17,9 @@ def batch_agrees(subject: Subject) -> None:
     subject.require("adapt_batch")
     subject.require_deterministic("the difference of two ways to adapt")
     batch = subject.episodes
+    predictor = subject.trained().adapt_batch(batch.support)
     with torch.no_grad():
-        many = subject.trained().adapt_batch(batch.support)(batch.query_x)
+        many = predictor(batch.query_x)
     for i, task in enumerate(subject.tasks):
         alone = subject.predict(task.support, task.query_x)
         if not subject.same(many[i], alone):
