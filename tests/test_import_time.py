@@ -34,7 +34,8 @@ def test_importing_metabench_imports_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), ("run", "--help"), ("leaderboard", "--help")]
+    "arguments",
+    [("--help",), ("--version",), ("run", "--help"), ("leaderboard", "--help"), ("check", "--help")],
 )
 def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert not HEAVY & loaded_by(*arguments)

@@ -18,6 +18,7 @@ from metabench.algorithms.inner_loop import (
     gradient_steps,
     make_learner,
     predictors,
+    sees_its_batch,
     task_params,
 )
 from metabench.algorithms.problem import Problem
@@ -56,7 +57,8 @@ class ANIL(GradientBased):
     """
 
     name: ClassVar[str] = "anil"
-    second_order: ClassVar[bool] = True
+    gradient_order = 2
+    depends_on_label_order = True
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class ANIL(GradientBased):
         self.anneal = anneal
         std = 0.01 if problem.regression else 0.0
         self.learner = make_learner(problem, backbone, std=std, norm=norm, scale=False)
+        self.transductive = sees_its_batch(self.learner)
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
@@ -118,7 +121,7 @@ class ANIL(GradientBased):
             Support(features, support.y, support.ways),
             self.problem.loss,
             rate=self.inner_lr,
-            second_order=self.second_order,
+            second_order=True,
             keep_graph=self.training,
         )
         return predictors(lambda params, x: head.forward_tasks(params, embed(x)), heads)

@@ -7,7 +7,7 @@ import types
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -35,11 +35,23 @@ class Algorithm(nn.Module, ABC):
         name: what it is called on the command line.
         version: raised whenever its results change.
         library: the library that does its work, where that is not metabench.
+        gradient_order: of the outer gradient through the inner loop: 2 where it flows through the inner
+            gradients, 1 where they are constants to it, ``None`` without an inner loop in meta-training.
+        transductive: whether queries that are predicted together see each other.
+        differentiable: whether a gradient reaches the queries through the predictor.
+        depends_on_label_order: whether it matters how the classes of an episode are numbered.
+
+    The last four may be set on the class, or on the instance where hyper-parameters decide; ``metabench
+    check`` measures each, and fails where it is not as it was said.
     """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
     library: ClassVar[str] = ""
+    gradient_order: Literal[1, 2] | None = None
+    transductive: bool = False
+    differentiable: bool = True
+    depends_on_label_order: bool = False
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
@@ -82,6 +94,8 @@ class Algorithm(nn.Module, ABC):
 
     def adapt_path(self, support: Support, steps: int) -> Iterator[Predictor]:
         """The predictors after 0, 1, ..., ``steps`` inner steps, for the adaptation curve.
+
+        The predictor of :meth:`adapt` is one of them, where ``steps`` is large enough.
 
         A method without inner steps leaves this alone.
         """

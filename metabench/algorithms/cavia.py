@@ -19,6 +19,7 @@ from metabench.algorithms.inner_loop import (
     gradient_steps,
     make_learner,
     predictors,
+    sees_its_batch,
     task_params,
 )
 from metabench.algorithms.problem import Problem
@@ -62,6 +63,7 @@ class CAVIA(GradientBased):
     """
 
     name: ClassVar[str] = "cavia"
+    depends_on_label_order = True
 
     def __init__(
         self,
@@ -91,7 +93,9 @@ class CAVIA(GradientBased):
         self.outer_lr = outer_lr
         self.anneal = anneal
         self.first_order = first_order
+        self.gradient_order = 1 if first_order else 2
         self.learner = make_learner(problem, backbone, norm=norm, scale=True)
+        self.transductive = sees_its_batch(self.learner)
         vectors = [n for n, p in self.learner.named_parameters() if n.startswith("backbone.") and p.ndim == 1]
         self.modulated = vectors[:1] if problem.regression else vectors
         sizes = [self.learner.get_parameter(name).numel() for name in self.modulated]

@@ -14,6 +14,7 @@ from metabench.algorithms.inner_loop import (
     gradient_steps,
     make_learner,
     predictors,
+    sees_its_batch,
     task_params,
 )
 from metabench.algorithms.problem import Problem
@@ -53,6 +54,7 @@ class FromScratch(GradientBased):
         self.lr = lr
         self.test_steps = test_steps
         self.learner = make_learner(problem, backbone, norm="batch", scale=False)
+        self.transductive = sees_its_batch(self.learner)
         for p in self.learner.head.parameters():
             nn.init.zeros_(p)
 

@@ -247,6 +247,14 @@ def make_learner(problem: Problem, backbone: str = "", *, std: float = 0.0, **op
     return Network(body, LinearHead(body.features, problem.outputs, std=std))
 
 
+def sees_its_batch(network: nn.Module) -> bool:
+    """Whether batch norm in a network takes the statistics of the batch in evaluation mode too."""
+    return any(
+        getattr(m, "norm", "") == "batch" or getattr(m, "track_running_stats", True) is False
+        for m in network.modules()
+    )
+
+
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, *, lr: float, clip: float = 0.0) -> None:
     """One outer step down the gradient of the loss.
 

@@ -17,6 +17,7 @@ from metabench.algorithms.inner_loop import (
     gradient_steps,
     make_learner,
     predictors,
+    sees_its_batch,
     task_params,
 )
 from metabench.algorithms.problem import Problem
@@ -50,12 +51,14 @@ class MAML(GradientBased):
         train_queries: queries for each class in meta-training; 0 means as many as the shots.
         outer_lr: Adam's learning rate in the outer loop.
         anneal: let the outer learning rate fall to 0 along half a cosine.
+        first_order: take the inner gradients as constants (FOMAML).
         norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training.
         backbone: the network below the head; by default the benchmark's own.
     """
 
     name: ClassVar[str] = "maml"
     second_order: ClassVar[bool] = True
+    depends_on_label_order = True
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class MAML(GradientBased):
         train_queries: int = 0,
         outer_lr: float = 3e-3,
         anneal: bool = True,
+        first_order: bool = False,
         norm: Norm = "batch",
         backbone: str = "",
     ) -> None:
@@ -81,8 +85,10 @@ class MAML(GradientBased):
         self.train_queries = train_queries or self.train_shots
         self.outer_lr = outer_lr
         self.anneal = anneal
+        self.gradient_order = 2 if self.second_order and not first_order else 1
         std = 0.01 if problem.regression else 0.0
         self.learner = make_learner(problem, backbone, std=std, norm=norm, scale=False)
+        self.transductive = sees_its_batch(self.learner)
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
@@ -116,7 +122,7 @@ class MAML(GradientBased):
             self.problem.loss,
             rate=self.inner_lr,
             adapted=self.adapts,
-            second_order=self.second_order,
+            second_order=self.gradient_order == 2,
             keep_graph=self.training,
         )
         return predictors(self.learner.forward_tasks, steps)

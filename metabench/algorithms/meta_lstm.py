@@ -18,6 +18,7 @@ from metabench.algorithms.inner_loop import (
     cosine,
     descend,
     make_learner,
+    sees_its_batch,
     task_params,
 )
 from metabench.algorithms.problem import Problem
@@ -146,6 +147,8 @@ class MetaLSTM(GradientBased):
     """
 
     name: ClassVar[str] = "meta-lstm"
+    gradient_order = 1
+    depends_on_label_order = True
 
     def __init__(
         self,
@@ -169,8 +172,8 @@ class MetaLSTM(GradientBased):
         self.outer_lr = outer_lr
         self.anneal = anneal
         self.clip = clip
-        self.transductive = transductive
         self.learner = make_learner(problem, backbone, norm="batch", scale=True, channels=channels)
+        self.transductive = sees_its_batch(self.learner) and (transductive or problem.regression)
         self.optimizer = Optimizer(hidden)
 
     @classmethod
@@ -192,7 +195,7 @@ class MetaLSTM(GradientBased):
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
-        together = self.training or self.transductive or self.problem.regression
+        together = self.training or self.transductive or not sees_its_batch(self.learner)
         for state in self.updates(support):
             predict = self._predictor(state.theta)
             yield predict if together else beside_support(predict, support)

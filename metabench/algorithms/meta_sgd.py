@@ -18,6 +18,7 @@ from metabench.algorithms.inner_loop import (
     gradient_steps,
     make_learner,
     predictors,
+    sees_its_batch,
     task_params,
 )
 from metabench.algorithms.problem import Problem
@@ -56,7 +57,8 @@ class MetaSGD(GradientBased):
     """
 
     name: ClassVar[str] = "meta-sgd"
-    second_order: ClassVar[bool] = True
+    gradient_order = 2
+    depends_on_label_order = True
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class MetaSGD(GradientBased):
         self.anneal = anneal
         std = 0.01 if problem.regression else 0.0
         self.learner = make_learner(problem, backbone, std=std, norm=norm, scale=False)
+        self.transductive = sees_its_batch(self.learner)
         initial = torch.empty(()).uniform_(*INITIAL_RATES).item()
         self.rates = nn.ParameterList(torch.full_like(p, initial) for p in self.learner.parameters())
 
@@ -110,7 +113,7 @@ class MetaSGD(GradientBased):
             support,
             self.problem.loss,
             rate=dict(zip(names, rates, strict=True)),
-            second_order=self.second_order,
+            second_order=True,
             keep_graph=self.training,
         )
         return predictors(self.learner.forward_tasks, steps)

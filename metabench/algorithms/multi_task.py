@@ -17,6 +17,7 @@ from metabench.algorithms.inner_loop import (
     gradient_steps,
     make_learner,
     predictors,
+    sees_its_batch,
     task_params,
 )
 from metabench.algorithms.problem import Problem
@@ -74,6 +75,7 @@ class MultiTask(GradientBased):
         self.lr = lr
         std = 0.01 if problem.regression else 0.0
         self.learner = make_learner(problem, backbone, std=std, norm="batch", scale=True)
+        self.transductive = sees_its_batch(self.learner)
         if not problem.regression:
             for p in self.learner.head.parameters():
                 nn.init.zeros_(p)

@@ -18,6 +18,7 @@ class RandomGuess(Algorithm):
     """
 
     name: ClassVar[str] = "random"
+    differentiable = False
 
     def adapt(self, support: Support) -> Predictor:
         """See :class:`Algorithm`."""

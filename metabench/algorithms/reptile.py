@@ -18,6 +18,7 @@ from metabench.algorithms.inner_loop import (
     gradient_steps,
     make_learner,
     predictors,
+    sees_its_batch,
     task_params,
 )
 from metabench.algorithms.problem import Problem
@@ -63,6 +64,8 @@ class Reptile(GradientBased):
     """
 
     name: ClassVar[str] = "reptile"
+    gradient_order = 1
+    depends_on_label_order = True
 
     def __init__(
         self,
@@ -88,8 +91,8 @@ class Reptile(GradientBased):
         self.train_shots = train_shots
         self.tasks = tasks
         self.meta_step = meta_step
-        self.transductive = transductive
         self.learner = make_learner(problem, backbone, norm="batch", scale=True)
+        self.transductive = sees_its_batch(self.learner) and (transductive or problem.regression)
         self.adam_steps: Tensor
         self.register_buffer("adam_steps", torch.zeros((), dtype=torch.int64))
         for i, p in enumerate(self.learner.parameters()):
@@ -124,7 +127,7 @@ class Reptile(GradientBased):
         parts = mini_batches(support, _fixed_orders(support.x), self.test_batch)
         steps = self._inner_path(parts, len(support.x), self._adam(), [])
         found = predictors(self.learner.forward_tasks, steps)
-        if self.transductive or self.problem.regression:
+        if self.transductive or not sees_its_batch(self.learner):
             return found
         return (beside_support(predict, support) for predict in found)
 

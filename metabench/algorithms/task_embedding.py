@@ -76,6 +76,7 @@ class TaskEmbedding(GradientBased):
     ) -> None:
         super().__init__(problem)
         self.inner_steps = inner_steps
+        self.gradient_order = 1 if inner_steps else None
         self.test_steps = test_steps
         self.inner_lr = inner_lr
         self.train_ways = train_ways

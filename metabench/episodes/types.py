@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metabench.errors import NotApplicable
+
 
 @dataclass(frozen=True, eq=False)
 class Support:
@@ -28,7 +30,13 @@ class Support:
 
     @cached_property
     def one_hot(self) -> Tensor:
-        """The labels as float32 ``[..., S, ways]``."""
+        """The labels as float32 ``[..., S, ways]``.
+
+        Raises:
+            NotApplicable: there are no labels in regression.
+        """
+        if not self.ways:
+            raise NotApplicable("it asks for classes, and this benchmark is regression.")
         return F.one_hot(self.y, self.ways).to(torch.float32)
 
     def class_means(self, features: Tensor) -> Tensor:
@@ -39,6 +47,9 @@ class Support:
 
         Returns:
             ``[..., ways, features]``.
+
+        Raises:
+            NotApplicable: there are no classes in regression.
         """
         membership = self.one_hot.to(features.dtype)
         sums = membership.transpose(-1, -2) @ features

@@ -9,7 +9,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from metabench.algorithms.base import Algorithm
 from metabench.energy import joules_each
 from metabench.memory import peak_process_mb
 from metabench.metrics.base import Measurement, Metric
@@ -22,11 +21,10 @@ class Cost(Metric):
 
     One task at a time, after warm-up and synchronised with the device: the median, with the distance between
     the quartiles, while every other cell on the machine waits; ``timed_alone`` says whether they did. Peak
-    memory of the process counts all of the cell's life so far, training included. ``gradient_order`` is 1 or
-    2 where the algorithm has an attribute ``second_order`` or ``first_order``. FLOPs are those of matrix
-    products, convolutions and attention, forward and backward, by the formulas of
-    :mod:`torch.utils.flop_counter`; n/a where there are none. Energy is the whole card's, where NVIDIA's
-    driver tells it, and otherwise nothing.
+    memory of the process counts all of the cell's life so far, training included. ``gradient_order`` is what
+    the algorithm says of itself. FLOPs are those of matrix products, convolutions and attention, forward and
+    backward, by the formulas of :mod:`torch.utils.flop_counter`; n/a where there are none. Energy is the whole
+    card's, where NVIDIA's driver tells it, and otherwise nothing.
     """
 
     name: ClassVar[str] = "cost"
@@ -49,7 +47,7 @@ class Cost(Metric):
             **_timing("predict", predicting := measure(predict, device=trial.device)),
             "timed_alone": adapt.alone and predicting.alone,
             "parameters": sum(p.numel() for p in algorithm.parameters()),
-            "gradient_order": _gradient_order(algorithm),
+            "gradient_order": algorithm.gradient_order,
             "peak_process_mb": peak_process_mb(),
             "peak_device_mb": None,
         }
@@ -79,14 +77,6 @@ class FlopCount(TorchDispatchMode):
         if (count := flop_registry.get(func._overloadpacket)) is not None:
             self.total += int(count(*args, **kwargs, out_val=out))
         return out
-
-
-def _gradient_order(algorithm: Algorithm) -> int | None:
-    """The order of the outer gradient, where the algorithm's attribute of that name tells it."""
-    second: object = getattr(algorithm, "second_order", None)
-    if second is None and isinstance(first := getattr(algorithm, "first_order", None), bool):
-        second = not first
-    return (2 if second else 1) if isinstance(second, bool) else None
 
 
 def _flops(function: Callable[[], object]) -> int | dict[str, Any]:

@@ -123,6 +123,8 @@ def test_the_wheel_of_the_example_is_found_run_and_ranked(site: Site, tmp_path: 
 
     (plugin,) = [p for p in site.json("plugins") if p["name"] == "example"]
     assert (plugin["distribution"], plugin["status"]) == ("metabench-example", "ok")
+    (report,) = site.json("check", "example")
+    assert report["ok"], report
     site.metabench(*RUN, "--results", tmp_path / "results")
     check_leaderboard(
         site.metabench("leaderboard", tmp_path / "results", "--quick", "--format", "json").stdout
@@ -157,6 +159,7 @@ def test_the_wheel_of_the_example_works_in_a_clean_environment(cache: Path, tmp_
     call("pip", "install", "-q", "-c", ROOT / "constraints.txt", wheels[0], example)
 
     assert "metabench-example" in call("metabench", "--strict", "plugins")
+    assert "1 of 1 algorithms pass." in call("metabench", "check", "example")
     call("metabench", *RUN, "--results", "results")
     check_leaderboard(call("metabench", "leaderboard", "results", "--quick", "--format", "json"))
     call("pytest", "-p", "no:cacheprovider", EXAMPLE)

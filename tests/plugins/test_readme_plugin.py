@@ -32,6 +32,8 @@ def test_the_plugin_of_the_readme_runs(site: Site, tmp_path: Path) -> None:
 
     (plugin,) = [p for p in site.json("plugins") if p["name"] == "pixel-mean"]
     assert (plugin["status"], plugin["provides"]) == ("ok", {"algorithms": ["pixel-mean"]})
+    (report,) = site.json("check", "pixel-mean")
+    assert report["ok"], report
     run = ["run", "-a", "pixel-mean", "-b", "glyphs-5w1s", "--quick", "--results", tmp_path, "--json"]
     (row,) = json.loads(site.metabench(*run).stdout)
     assert (row["algorithm"], row["library"], row["status"]) == ("pixel-mean", "my-package", "ok")

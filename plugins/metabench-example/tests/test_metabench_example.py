@@ -3,8 +3,14 @@
 from pathlib import Path
 
 import metabench
+from metabench.testing import check_algorithm
 
 CHANCE = 1 / 5
+
+
+def test_it_keeps_the_contract() -> None:
+    """The conformance kit; `metabench check example` shows what it finds."""
+    check_algorithm("example").raise_for_failures()
 
 
 def run(results: Path) -> metabench.Results:

@@ -1,0 +1,49 @@
+"""The conformance kit: whether an algorithm keeps the contract, as named checks with reasons.
+
+::
+
+    from metabench.testing import check_algorithm
+
+    def test_it_keeps_the_contract():
+        check_algorithm(MyAlgorithm).raise_for_failures()
+
+``metabench check NAME`` does the same on the command line, and ``pytest --metabench-algorithm=NAME`` gives
+one test for each check. The names are imported when they are first used: pytest loads this package in every
+run.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "CheckFailed": "metabench.testing.check",
+    "CheckResult": "metabench.testing.report",
+    "ConformanceError": "metabench.testing.report",
+    "Kit": "metabench.testing.kit",
+    "Report": "metabench.testing.report",
+    "check_algorithm": "metabench.testing.kit",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0604, RUF100
+
+if TYPE_CHECKING:
+    from metabench.testing.check import CheckFailed as CheckFailed
+    from metabench.testing.kit import Kit as Kit
+    from metabench.testing.kit import check_algorithm as check_algorithm
+    from metabench.testing.report import CheckResult as CheckResult
+    from metabench.testing.report import ConformanceError as ConformanceError
+    from metabench.testing.report import Report as Report
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'metabench.testing' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

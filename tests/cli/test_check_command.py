@@ -1,0 +1,71 @@
+"""``metabench check``."""
+
+import json
+
+import pytest
+
+from metabench.registry import Spec
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Options for checks that take no time."""
+    return ["--only", "shapes", "--only", "meta-trains"]
+
+
+def test_it_shows_each_check_and_ends_with_0(metabench, planted, quick) -> None:
+    ended = metabench("check", "nearest-mean", *quick)
+    assert ended.code == 0
+    assert "nearest-mean: 1 passed, 0 failed, 1 not applicable" in ended.out
+    assert "n/a     meta-trains" in ended.out
+    assert ended.out.endswith("1 of 1 algorithms pass.\n")
+
+
+def test_json_is_one_document(metabench, planted, quick) -> None:
+    ended = metabench("check", "nearest-*", "random", *quick, "--json")
+    assert [row["algorithm"] for row in ended.document] == ["nearest-mean", "random"]
+    (row, _) = ended.document
+    assert (row["ok"], row["passed"], row["failed"], row["not_applicable"]) == (True, 1, 0, 1)
+    assert [set(check) for check in row["checks"]] == [{"name", "claim", "status", "reason", "seconds"}] * 2
+
+
+def test_a_check_that_fails_makes_it_1_and_what_is_printed_goes_to_stderr(metabench, planted, quick) -> None:
+    ended = metabench("check", "trouble", *quick, "--json")
+    assert ended.code == 1
+    (row,) = ended.document
+    assert row["failed"] == 1
+    assert "ValueError: planted" in row["checks"][0]["reason"]
+
+
+def test_nothing_that_applies_makes_it_1(metabench, planted) -> None:
+    ended = metabench("check", "nearest-mean", "--only", "meta-trains")
+    assert ended.code == 1
+    assert "no check ran, which is a failure" in ended.out
+
+
+def test_an_unknown_name_is_2_with_a_guess(metabench, planted) -> None:
+    ended = metabench("check", "nearest-men")
+    assert ended.code == 2
+    assert "Did you mean 'nearest-mean'?" in ended.err
+
+
+def test_an_unknown_check_is_2_with_a_guess(metabench, planted) -> None:
+    ended = metabench("check", "nearest-mean", "--only", "shape")
+    assert ended.code == 2
+    assert "unknown check 'shape'. Did you mean 'shapes'?" in ended.err
+
+
+def test_nothing_selected_is_5(metabench, planted) -> None:
+    assert metabench("check").code == 5
+    assert metabench("check", "--all", "maml").code == 2
+
+
+def test_one_that_cannot_be_imported_fails_and_the_others_go_on(metabench, planted, quick) -> None:
+    planted.registry.add("algorithm", Spec("gone", "no_such_module:X", distribution="zoo"))
+    planted.registry.add("algorithm", Spec("dict", dict, distribution="zoo"))
+    ended = metabench("check", "gone", "dict", "random", *quick, "--json")
+    assert ended.code == 1
+    rows = {row["algorithm"]: row for row in json.loads(ended.out)}
+    assert "ModuleNotFoundError" in rows["gone"]["checks"][0]["reason"]
+    assert "does not derive from metabench.Algorithm" in rows["dict"]["checks"][0]["reason"]
+    assert rows["random"]["ok"]

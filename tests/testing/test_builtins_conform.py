@@ -1,0 +1,69 @@
+"""The native algorithms pass the kit."""
+
+from typing import Any
+
+import pytest
+
+from metabench import builtins
+from metabench.algorithms.cavia import CAVIA
+from metabench.algorithms.maml import MAML
+from metabench.algorithms.meta_lstm import MetaLSTM
+from metabench.algorithms.reptile import Reptile
+from metabench.algorithms.task_embedding import TaskEmbedding
+from metabench.testing import Report, check_algorithm
+from metabench.testing.checks import CHECKS
+
+NAMES = [spec.name for spec in builtins.metabench_algorithms()]
+SHORT: dict[str, dict[str, Any]] = {
+    "anil": {"tasks": 2, "inner_steps": 2, "test_steps": 2},
+    "cavia": {"tasks": 2, "train_queries": 2},
+    "finetune": {"test_steps": 3},
+    "finetune-cosine": {"test_steps": 3},
+    "fomaml": {"tasks": 2, "test_steps": 2},
+    "from-scratch": {"test_steps": 3},
+    "maml": {"tasks": 2, "test_steps": 2},
+    "meta-lstm": {"inner_steps": 2, "channels": 4, "train_queries": 2},
+    "meta-sgd": {"tasks": 2, "train_queries": 2},
+    "multi-task": {"tasks": 2, "test_steps": 2},
+    "reptile": {"tasks": 2, "inner_steps": 2, "test_steps": 2},
+}
+"""Fewer tasks and steps, where the defaults take more than moments."""
+
+EPISODIC = {"matchingnet", "protonet", "r2d2", "relationnet", "task-embedding"}
+
+
+def judge(report: Report) -> None:
+    report.raise_for_failures()
+    assert report.passed + report.not_applicable == len(CHECKS)
+    assert report.passed >= 11, str(report)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_keeps_the_contract(name: str) -> None:
+    given = {"train_ways": 4, "train_queries": 2} if name in EPISODIC else SHORT.get(name, {})
+    judge(check_algorithm(name, hyperparameters=given))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_it_keeps_the_contract_with_its_own_hyper_parameters(name: str) -> None:
+    judge(check_algorithm(name))
+
+
+SAYINGS = ["label-order", "transduction", "gradient-order"]
+
+
+@pytest.mark.parametrize(
+    ("cls", "given"),
+    [
+        (MAML, {"norm": "running", "tasks": 2}),
+        (MAML, {"backbone": "conv4", "tasks": 2}),
+        (MAML, {"backbone": "mlp", "tasks": 2}),
+        (CAVIA, {"first_order": True, "tasks": 2}),
+        (Reptile, {"transductive": False, "test_steps": 2, "inner_steps": 2}),
+        (MetaLSTM, {"transductive": True, "inner_steps": 2, "channels": 4}),
+        (TaskEmbedding, {"inner_steps": 1, "test_steps": 1, "tasks": 1}),
+    ],
+)
+def test_what_it_says_of_itself_follows_its_hyper_parameters(cls: Any, given: dict[str, Any]) -> None:
+    check_algorithm(cls, checks=SAYINGS, hyperparameters=given).raise_for_failures()
