@@ -1,0 +1,1 @@
+"""Adapters are plugins of their own: where they are not installed, their tests are skipped."""
