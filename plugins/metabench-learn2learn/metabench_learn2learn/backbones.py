@@ -36,7 +36,7 @@ class VisionModel(Backbone):
             self.body = self.make(input_shape)
             self.body.eval()
             with torch.no_grad():
-                self.features = int(self.body(torch.zeros(1, *input_shape)).flatten(1).shape[1])
+                self.features = int(self.body(torch.zeros(2, *input_shape)).flatten(1).shape[1])
         except (RuntimeError, ValueError, IndexError) as error:
             raise NotApplicable(
                 f"learn2learn's {type(self).__name__} cannot read inputs of shape {input_shape}: {error}"

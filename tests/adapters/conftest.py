@@ -1,1 +1,0 @@
-"""Adapters are plugins of their own: where they are not installed, their tests are skipped."""
