@@ -112,17 +112,7 @@ def test_the_command_line_runs_it_in_a_worker_and_prints_json_alone(name: str, f
     command = ["run", "-a", name, "--suite", folder / "tiny.toml", "-b", "tiny-sinusoid", "--json"]
     command += ["--set", f"{name}.tasks=2", "--results", folder / name]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "metabench",
-            *command,
-            "--set",
-            f"{name}.tasks=2",
-            "--results",
-            folder / name,
-        ],
+        [sys.executable, "-P", "-m", "metabench", *command],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

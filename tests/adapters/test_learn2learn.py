@@ -69,7 +69,7 @@ def test_without_own_buffers_learn2learn_would_leak(name: str, monkeypatch: pyte
 
 @pytest.mark.parametrize("name", ["maml", "l2l-maml", "higher-maml", "torchopt-maml"])
 def test_running_statistics_run_in_meta_training(name: str) -> None:
-    """With them, batch norm at test uses what meta-training saw; a library that keeps none would start at 0."""
+    """With them, batch norm at test uses what meta-training saw; without, it would use zeros."""
     algorithm = build(name, classification("conv"), tasks=TASKS, norm="running")
     before = algorithm.learner.backbone.blocks[0].running_mean.clone()
     outer_gradient(algorithm)
@@ -77,7 +77,7 @@ def test_running_statistics_run_in_meta_training(name: str) -> None:
     assert not torch.equal(before, after)
     native = build("maml", classification("conv"), tasks=TASKS, norm="running")
     outer_gradient(native)
-    # Native takes all tasks at once, step by step, and an adapter task by task: the same passes, in another order.
+    # Native takes all tasks at once, step by step, and an adapter task by task: the same passes, reordered.
     torch.testing.assert_close(after, native.learner.backbone.blocks[0].running_mean, rtol=0.3, atol=0.05)
 
 
