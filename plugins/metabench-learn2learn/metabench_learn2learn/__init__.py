@@ -41,7 +41,7 @@ def metabench_backbones() -> list[Spec]:
         ("l2l-cnn4", "CNN4", "learn2learn's CNN4: four blocks with max pools, 64 channels"),
         ("l2l-omniglot-cnn", "OmniglotCNN", "learn2learn's OmniglotCNN: four blocks with stride 2"),
         ("l2l-omniglot-fc", "OmniglotFC", "learn2learn's OmniglotFC: 256-128-64-64 with batch norm"),
-        ("l2l-resnet12", "ResNet12", "learn2learn's ResNet12, average pool"),
+        ("l2l-resnet12", "ResNet12", "learn2learn's ResNet12 without its average pool"),
         ("l2l-wrn28", "WRN28", "learn2learn's WRN-28-10"),
     ]
     return [Spec(name, f"{at}:{place}", "1", summary, LIBRARY) for name, place, summary in found]
