@@ -12,19 +12,24 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "ANIL": "metabench.algorithms.anil",
     "Algorithm": "metabench.algorithms.base",
     "Backbone": "metabench.backbones.base",
     "ClassDataset": "metabench.datasets.base",
     "ClassPool": "metabench.datasets.base",
+    "MAML": "metabench.algorithms.maml",
+    "MetaSGD": "metabench.algorithms.meta_sgd",
     "Metric": "metabench.metrics.base",
     "MetabenchError": "metabench.errors",
     "NotApplicable": "metabench.errors",
     "Predictor": "metabench.algorithms.base",
     "Problem": "metabench.algorithms.problem",
+    "ProtoNet": "metabench.algorithms.protonet",
     "Results": "metabench.api",
     "Spec": "metabench.registry",
     "Support": "metabench.episodes",
     "TaskBatch": "metabench.episodes",
+    "TaskByTask": "metabench.algorithms.task_by_task",
     "TaskFamily": "metabench.datasets.base",
     "TaskStream": "metabench.episodes",
     "hookimpl": "metabench.hookspecs",
@@ -35,9 +40,14 @@ _HOME = {
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604, RUF100
 
 if TYPE_CHECKING:
+    from metabench.algorithms.anil import ANIL as ANIL
     from metabench.algorithms.base import Algorithm as Algorithm
     from metabench.algorithms.base import Predictor as Predictor
+    from metabench.algorithms.maml import MAML as MAML
+    from metabench.algorithms.meta_sgd import MetaSGD as MetaSGD
     from metabench.algorithms.problem import Problem as Problem
+    from metabench.algorithms.protonet import ProtoNet as ProtoNet
+    from metabench.algorithms.task_by_task import TaskByTask as TaskByTask
     from metabench.api import Results as Results
     from metabench.api import load_results as load_results
     from metabench.api import run as run

@@ -16,7 +16,7 @@ from metabench.results import Record
 from metabench.suites.model import Benchmark
 
 SEEDS = range(3)
-OPTIONS = {"maml": {"backbone": "mlp"}, "protonet": {}}
+OPTIONS = {"maml": {"backbone": "mlp", "inner_lr": 0.5}, "protonet": {}}
 BUDGETS = {"maml": 20_000, "protonet": 60_000}
 
 

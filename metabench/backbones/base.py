@@ -12,7 +12,7 @@ Params = Mapping[str, Tensor]
 """Parameters by name; with a leading task dimension where that is said."""
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(ABC, nn.Module):  # in this order, a library can put an abstract class of its own beside it
     """A network that turns inputs into feature vectors.
 
     Attributes:

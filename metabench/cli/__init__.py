@@ -15,7 +15,18 @@ from metabench import __version__
 from metabench.errors import EXIT_INTERRUPTED, EXIT_USAGE, MetabenchError
 from metabench.quiet import close_stdout
 
-COMMANDS = ("run", "list", "plugins", "check", "leaderboard", "compare", "data", "env", "new-plugin")
+COMMANDS = (
+    "run",
+    "list",
+    "plugins",
+    "check",
+    "leaderboard",
+    "backends",
+    "compare",
+    "data",
+    "env",
+    "new-plugin",
+)
 
 
 class LazyGroup(click.Group):

@@ -23,8 +23,8 @@ class Cost(Metric):
     the quartiles, while every other cell on the machine waits; ``timed_alone`` says whether they did. Peak
     memory of the process counts all of the cell's life so far, training included. ``gradient_order`` is what
     the algorithm says of itself. FLOPs are those of matrix products, convolutions and attention, forward and
-    backward, by the formulas of :mod:`torch.utils.flop_counter`; n/a where there are none. Energy is the whole
-    card's, where NVIDIA's driver tells it, and otherwise nothing.
+    backward, by the formulas of :mod:`torch.utils.flop_counter`; n/a where there are none. Energy is that of
+    the whole card, where NVIDIA's driver tells it, and otherwise nothing.
     """
 
     name: ClassVar[str] = "cost"

@@ -1,0 +1,108 @@
+"""Gradient-based methods whose inner loop takes one task at a time, as those of most libraries do."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from metabench.algorithms.base import Predictor
+from metabench.algorithms.inner_loop import GradientBased, Params, after, cosine
+from metabench.backbones.network import Network
+from metabench.episodes import Support, TaskStream
+
+
+class TaskByTask(GradientBased):
+    """A method that says what its inner loop does with one support set; the rest follows.
+
+    Put before a native algorithm, as in ``class LibraryMAML(TaskByTask, MAML)``, it takes that algorithm's
+    hyper-parameters, recipe and learner, and leaves the inner loop to somebody else's code. From one seed
+    the two then start from the same parameters and see the same tasks.
+
+    The outer loop is that of the native algorithms, but for the gradient being gathered task by task, so that
+    no more than one task's graph is in memory.
+
+    Buffers: a task works on buffers of its own, which is for :meth:`inner_loop` to see to. In meta-training
+    they are what the next task starts with, so that running statistics run; in evaluation they are forgotten.
+
+    Attributes:
+        learner: the network that is adapted.
+        inner_steps: inner steps in meta-training.
+        tasks: tasks in an outer step.
+        train_shots: support examples for each class in meta-training.
+        train_queries: queries for each class in meta-training.
+        outer_lr: Adam's learning rate in the outer loop.
+        anneal: let the outer learning rate fall to 0 along half a cosine.
+    """
+
+    learner: Network
+    inner_steps: int
+    tasks: int
+    train_shots: int
+    train_queries: int
+    outer_lr: float
+    anneal: bool
+
+    @abstractmethod
+    def inner_loop(self, support: Support) -> Iterator[nn.Module]:
+        """The learner of one task after 0, 1, 2, ... inner steps, without end.
+
+        It has the learner's parameters and buffers by name, those that are not adapted among them, and maps
+        ``[B, *input]`` to ``[B, outputs]``. The same object may come back after each step. In training mode
+        it is differentiable in the method's own parameters, through all steps.
+
+        Args:
+            support: ``x`` ``[S, *input]`` and ``y`` ``[S]``.
+        """
+
+    def meta_train(self, tasks: TaskStream) -> None:
+        """See :class:`Algorithm`."""
+        optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
+        for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
+            optimizer.zero_grad()
+            losses = []
+            for task in batch:
+                learner = after(self.inner_steps, self.inner_loop(task.support))
+                loss = self.problem.loss(learner(task.query_x), task.query_y) / len(batch)
+                loss.backward()
+                losses.append(loss.detach())
+                self._carry_over(learner)
+            for group in optimizer.param_groups:
+                group["lr"] = self.outer_lr * (cosine(tasks.progress) if self.anneal else 1)
+            optimizer.step()
+            tasks.log(torch.stack(losses).sum())
+
+    def path(self, support: Support) -> Iterator[Predictor]:
+        """See :class:`GradientBased`."""
+        each = [Support(x, y, support.ways) for x, y in zip(support.x, support.y, strict=True)]
+        for learners in zip(*map(self.inner_loop, each), strict=True):
+            yield self._predictor([_state(learner) for learner in learners])
+
+    def _predictor(self, states: list[Params]) -> Predictor:
+        def predict(query: Tensor) -> Tensor:
+            return torch.stack([self._forward(s, x) for s, x in zip(states, query, strict=True)])
+
+        return predict
+
+    def _forward(self, state: Params, x: Tensor) -> Tensor:
+        """One task's predictions; whatever the forward pass does to buffers is forgotten."""
+        buffers = {name for name, _ in self.learner.named_buffers()}
+        own = {name: t.clone() if name in buffers else t for name, t in state.items()}
+        out: Tensor = functional_call(self.learner, own, (x,))
+        return out
+
+    def _carry_over(self, learner: nn.Module) -> None:
+        """Let the next task start with the buffers that this one leaves."""
+        state = _state(learner)
+        with torch.no_grad():
+            for name, buffer in self.learner.named_buffers():
+                buffer.copy_(state[name])
+
+
+def _state(learner: nn.Module) -> Params:
+    """Parameters and buffers by name, as they are now: a forward pass may write to buffers."""
+    buffers = {name: t.clone() for name, t in learner.named_buffers(remove_duplicate=False)}
+    return dict(learner.named_parameters(remove_duplicate=False)) | buffers

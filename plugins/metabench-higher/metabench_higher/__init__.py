@@ -1,0 +1,31 @@
+"""MAML and its relatives by higher, run by metabench; nothing is imported until it is used."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from metabench import Spec, hookimpl
+
+
+def _library() -> str:
+    try:
+        return f"higher {importlib.metadata.version('higher')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "higher (not installed)"
+
+
+LIBRARY = _library()
+"""The library that does the work, with the version that is installed."""
+
+
+@hookimpl
+def metabench_algorithms() -> list[Spec]:
+    """The algorithms, each named as its native namesake where it has one."""
+    at = "metabench_higher"
+    found = [
+        ("higher-adam", "adam:HigherAdam", "MAML through a differentiable Adam, by higher"),
+        ("higher-fomaml", "maml:HigherFOMAML", "First-order MAML by higher"),
+        ("higher-learned-lr", "learned_lr:HigherLearnedLR", "MAML with learned inner rates, by higher"),
+        ("higher-maml", "maml:HigherMAML", "MAML by higher"),
+    ]
+    return [Spec(name, f"{at}.{place}", "1", summary, LIBRARY) for name, place, summary in found]

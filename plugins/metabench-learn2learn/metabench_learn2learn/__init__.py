@@ -1,0 +1,47 @@
+"""learn2learn's algorithms and vision models, run by metabench; nothing is imported until it is used."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from metabench import Spec, hookimpl
+
+
+def _library() -> str:
+    try:
+        return f"learn2learn {importlib.metadata.version('learn2learn')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "learn2learn (not installed)"
+
+
+LIBRARY = _library()
+"""The library that does the work, with the version that is installed."""
+
+
+@hookimpl
+def metabench_algorithms() -> list[Spec]:
+    """The algorithms, each named as its native namesake."""
+    at = "metabench_learn2learn"
+    found = [
+        ("l2l-anil", "anil:L2LANIL", "ANIL by learn2learn's MAML around the head"),
+        ("l2l-fomaml", "maml:L2LFOMAML", "First-order MAML by learn2learn"),
+        ("l2l-maml", "maml:L2LMAML", "MAML by learn2learn"),
+        ("l2l-meta-curvature", "meta_curvature:L2LMetaCurvature", "Meta-Curvature by learn2learn's GBML"),
+        ("l2l-meta-sgd", "meta_sgd:L2LMetaSGD", "Meta-SGD by learn2learn"),
+        ("l2l-protonet", "protonet:L2LProtoNet", "ProtoNet by learn2learn's PrototypicalClassifier"),
+    ]
+    return [Spec(name, f"{at}.{place}", "1", summary, LIBRARY) for name, place, summary in found]
+
+
+@hookimpl
+def metabench_backbones() -> list[Spec]:
+    """The vision models, as backbones that any algorithm may stand on."""
+    at = "metabench_learn2learn.backbones"
+    found = [
+        ("l2l-cnn4", "CNN4", "learn2learn's CNN4: four blocks with max pools, 64 channels"),
+        ("l2l-omniglot-cnn", "OmniglotCNN", "learn2learn's OmniglotCNN: four blocks with stride 2"),
+        ("l2l-omniglot-fc", "OmniglotFC", "learn2learn's OmniglotFC: 256-128-64-64 with batch norm"),
+        ("l2l-resnet12", "ResNet12", "learn2learn's ResNet12 without its average pool"),
+        ("l2l-wrn28", "WRN28", "learn2learn's WRN-28-10"),
+    ]
+    return [Spec(name, f"{at}:{place}", "1", summary, LIBRARY) for name, place, summary in found]
