@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from metabench.algorithms.augment import moved
 from metabench.algorithms.base import Algorithm, Predictor
 from metabench.algorithms.inner_loop import as_batch, single
 from metabench.algorithms.problem import Problem
@@ -29,6 +30,7 @@ class Episodic(Algorithm):
         lr: Adam's learning rate.
         hold: the share of the budget after which the learning rate falls linearly to 0.
         turns: whether every example takes its turn in the support set (:func:`take_turns`).
+        shift: how many pixels training images are moved at most.
         backbone: the embedding network; by default the benchmark's own.
 
     Raises:
@@ -45,6 +47,7 @@ class Episodic(Algorithm):
         lr: float,
         hold: float,
         turns: bool,
+        shift: int,
         backbone: str,
     ) -> None:
         super().__init__(problem)
@@ -56,6 +59,7 @@ class Episodic(Algorithm):
         self.lr = lr
         self.hold = hold
         self.turns = turns
+        self.shift = shift if len(problem.input_shape) == 3 else 0
         self.embed = problem.backbone(backbone)
 
     @abstractmethod
@@ -77,7 +81,8 @@ class Episodic(Algorithm):
         for batch in tasks.batches(self.tasks, ways=self.train_ways, queries=self.train_queries):
             anneal(optimizer, self.lr, self.hold, tasks.progress)
             # One pass for support and query: batch norm then sees the whole episode, as in the papers' code.
-            features = self.embed_tasks(torch.cat([batch.support_x, batch.query_x], dim=1))
+            images = torch.cat([batch.support_x, batch.query_x], dim=1)
+            features = self.embed_tasks(moved(images, self.shift))
             support, query = features.split([batch.support_x.shape[1], batch.query_x.shape[1]], dim=1)
             labelled, targets = Support(support, batch.support_y, batch.ways), batch.query_y
             if self.turns:

@@ -52,6 +52,7 @@ class MatchingNet(Episodic):
         lr: Adam's learning rate.
         hold: the share of the budget after which the learning rate falls linearly to 0.
         turns: whether every example takes its turn in the support set.
+        shift: how many pixels training images are moved at most.
         backbone: the embedding network; by default the benchmark's own.
     """
 
@@ -72,6 +73,7 @@ class MatchingNet(Episodic):
         lr: float = 1e-3,
         hold: float = 0.5,
         turns: bool = True,
+        shift: int = 1,
         backbone: str = "",
     ) -> None:
         super().__init__(
@@ -82,6 +84,7 @@ class MatchingNet(Episodic):
             lr=lr,
             hold=hold,
             turns=turns,
+            shift=shift,
             backbone=backbone,
         )
         self.distance = distance

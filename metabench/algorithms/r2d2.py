@@ -61,6 +61,7 @@ class R2D2(Episodic):
         lr: Adam's learning rate.
         hold: the share of the budget after which the learning rate falls linearly to 0.
         turns: whether every example takes its turn in the support set.
+        shift: how many pixels training images are moved at most.
         backbone: the embedding network; by default the benchmark's own.
     """
 
@@ -78,6 +79,7 @@ class R2D2(Episodic):
         lr: float = 1e-3,
         hold: float = 0.5,
         turns: bool = True,
+        shift: int = 1,
         backbone: str = "",
     ) -> None:
         super().__init__(
@@ -88,6 +90,7 @@ class R2D2(Episodic):
             lr=lr,
             hold=hold,
             turns=turns,
+            shift=shift,
             backbone=backbone,
         )
         self.log_penalty = nn.Parameter(torch.tensor(penalty).log())

@@ -47,6 +47,7 @@ class RelationNet(Episodic):
         lr: Adam's learning rate.
         hold: the share of the budget after which the learning rate falls linearly to 0.
         turns: whether every example takes its turn in the support set; each turn then costs like the first.
+        shift: how many pixels training images are moved at most.
         backbone: the embedding network; it must say the shape of its ``maps``.
 
     Raises:
@@ -67,6 +68,7 @@ class RelationNet(Episodic):
         lr: float = 3e-3,
         hold: float = 0.5,
         turns: bool = False,
+        shift: int = 1,
         backbone: str = "conv4-maps",
     ) -> None:
         if not problem.regression and len(problem.input_shape) != 3:
@@ -79,6 +81,7 @@ class RelationNet(Episodic):
             lr=lr,
             hold=hold,
             turns=turns,
+            shift=shift,
             backbone=backbone,
         )
         maps = getattr(self.embed, "maps", None)

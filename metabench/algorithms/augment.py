@@ -1,0 +1,30 @@
+"""Changes to training images that leave their class as it is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def moved(x: Tensor, pixels: int) -> Tensor:
+    """Images moved at random, each by up to some pixels along each axis; what comes in at the border is 0.
+
+    Args:
+        x: images ``[..., channels, height, width]``.
+        pixels: how far at most; 0 leaves them as they are.
+
+    Returns:
+        The same shape.
+    """
+    if pixels == 0:
+        return x
+    height, width = x.shape[-2:]
+    images = F.pad(x.flatten(0, -4), [pixels] * 4)
+    offsets = torch.randint(0, 2 * pixels + 1, (2, len(images), 1), device=x.device)
+    rows = offsets[0] + torch.arange(height, device=x.device)
+    columns = offsets[1] + torch.arange(width, device=x.device)
+    # Advanced indices on both sides of the channels put the channels last.
+    which = torch.arange(len(images), device=x.device)[:, None, None]
+    found = images[which, :, rows[:, :, None], columns[:, None, :]]
+    return found.movedim(-1, 1).reshape(x.shape)
