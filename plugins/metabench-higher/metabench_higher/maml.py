@@ -51,7 +51,7 @@ class HigherMAML(TaskByTask, MAML):
                 track_higher_grads=tracked,
             )
             task, optimizer = context.__enter__()  # higher does nothing on leaving it
-        callback = None if self.second_order or not self.training else _as_constants
+        callback = None if self.gradient_order == 2 or not self.training else _as_constants
         while True:
             yield task
             with torch.enable_grad():

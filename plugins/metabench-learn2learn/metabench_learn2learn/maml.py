@@ -29,7 +29,7 @@ class L2LMAML(TaskByTask, MAML):
         """See :class:`TaskByTask`."""
         # In evaluation nobody differentiates through the steps, unless someone attacks the support set.
         attacked = support.x.requires_grad
-        first_order = not (self.second_order if self.training else attacked)
+        first_order = not (self.gradient_order == 2 if self.training else attacked)
         maml = l2l.algorithms.MAML(self.learner, lr=self.inner_lr, first_order=first_order)
         with torch.set_grad_enabled(True):
             task = maml.clone()

@@ -9,7 +9,7 @@ import torch
 import torchopt
 from torch import nn
 
-from metabench import MAML, Support, TaskByTask
+from metabench import MAML, NotApplicable, Support, TaskByTask
 from metabench_torchopt import LIBRARY
 
 
@@ -28,6 +28,8 @@ class TorchOptMAML(TaskByTask, MAML):
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
+        if self.gradient_order == 1:
+            raise NotApplicable("TorchOpt's MetaSGD keeps second-order gradients: leave out first_order.")
         with torch.enable_grad():
             task = torchopt.module_clone(self.learner, by="clone")  # its buffers are clones too
         self._hold(task)
