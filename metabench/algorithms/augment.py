@@ -1,4 +1,4 @@
-"""Changes to training images that leave their class as it is."""
+"""Changes to training images that leave the episode a good one."""
 
 from __future__ import annotations
 
@@ -28,3 +28,19 @@ def moved(x: Tensor, pixels: int) -> Tensor:
     which = torch.arange(len(images), device=x.device)[:, None, None]
     found = images[which, :, rows[:, :, None], columns[:, None, :]]
     return found.movedim(-1, 1).reshape(x.shape)
+
+
+def mirrored(x: Tensor, y: Tensor, ways: int) -> Tensor:
+    """Episodes in which half of the classes, chosen at random, are mirrored: classes that were not there.
+
+    Args:
+        x: images ``[T, B, channels, height, width]``.
+        y: their labels, ``[T, B]``.
+        ways: classes in each episode.
+
+    Returns:
+        The same shape; all images of a class are mirrored, or none.
+    """
+    chosen = torch.rand(len(x), ways, device=x.device) < 0.5
+    turned = chosen.gather(1, y)[:, :, None, None, None]
+    return torch.where(turned, x.flip(-1), x)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from metabench.algorithms.augment import moved
+from metabench.algorithms.augment import mirrored, moved
 from metabench.algorithms.base import Algorithm, Predictor
 from metabench.algorithms.inner_loop import as_batch, single
 from metabench.algorithms.problem import Problem
@@ -31,6 +31,7 @@ class Episodic(Algorithm):
         hold: the share of the budget after which the learning rate falls linearly to 0.
         turns: whether every example takes its turn in the support set (:func:`take_turns`).
         shift: how many pixels training images are moved at most.
+        mirror: whether half of the classes of a training episode are mirrored.
         backbone: the embedding network; by default the benchmark's own.
 
     Raises:
@@ -48,6 +49,7 @@ class Episodic(Algorithm):
         hold: float,
         turns: bool,
         shift: int,
+        mirror: bool,
         backbone: str,
     ) -> None:
         super().__init__(problem)
@@ -59,7 +61,9 @@ class Episodic(Algorithm):
         self.lr = lr
         self.hold = hold
         self.turns = turns
-        self.shift = shift if len(problem.input_shape) == 3 else 0
+        images = len(problem.input_shape) == 3
+        self.shift = shift if images else 0
+        self.mirror = mirror and images
         self.embed = problem.backbone(backbone)
 
     @abstractmethod
@@ -81,8 +85,10 @@ class Episodic(Algorithm):
         for batch in tasks.batches(self.tasks, ways=self.train_ways, queries=self.train_queries):
             anneal(optimizer, self.lr, self.hold, tasks.progress)
             # One pass for support and query: batch norm then sees the whole episode, as in the papers' code.
-            images = torch.cat([batch.support_x, batch.query_x], dim=1)
-            features = self.embed_tasks(moved(images, self.shift))
+            x = moved(torch.cat([batch.support_x, batch.query_x], dim=1), self.shift)
+            if self.mirror:
+                x = mirrored(x, torch.cat([batch.support_y, batch.query_y], dim=1), batch.ways)
+            features = self.embed_tasks(x)
             support, query = features.split([batch.support_x.shape[1], batch.query_x.shape[1]], dim=1)
             labelled, targets = Support(support, batch.support_y, batch.ways), batch.query_y
             if self.turns:

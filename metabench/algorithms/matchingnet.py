@@ -53,6 +53,7 @@ class MatchingNet(Episodic):
         hold: the share of the budget after which the learning rate falls linearly to 0.
         turns: whether every example takes its turn in the support set.
         shift: how many pixels training images are moved at most.
+        mirror: whether half of the classes of a training episode are mirrored.
         backbone: the embedding network; by default the benchmark's own.
     """
 
@@ -74,6 +75,7 @@ class MatchingNet(Episodic):
         hold: float = 0.5,
         turns: bool = True,
         shift: int = 1,
+        mirror: bool = True,
         backbone: str = "",
     ) -> None:
         super().__init__(
@@ -85,6 +87,7 @@ class MatchingNet(Episodic):
             hold=hold,
             turns=turns,
             shift=shift,
+            mirror=mirror,
             backbone=backbone,
         )
         self.distance = distance

@@ -62,6 +62,7 @@ class R2D2(Episodic):
         hold: the share of the budget after which the learning rate falls linearly to 0.
         turns: whether every example takes its turn in the support set.
         shift: how many pixels training images are moved at most.
+        mirror: whether half of the classes of a training episode are mirrored.
         backbone: the embedding network; by default the benchmark's own.
     """
 
@@ -80,6 +81,7 @@ class R2D2(Episodic):
         hold: float = 0.5,
         turns: bool = True,
         shift: int = 1,
+        mirror: bool = True,
         backbone: str = "",
     ) -> None:
         super().__init__(
@@ -91,6 +93,7 @@ class R2D2(Episodic):
             hold=hold,
             turns=turns,
             shift=shift,
+            mirror=mirror,
             backbone=backbone,
         )
         self.log_penalty = nn.Parameter(torch.tensor(penalty).log())

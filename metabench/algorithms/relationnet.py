@@ -48,6 +48,7 @@ class RelationNet(Episodic):
         hold: the share of the budget after which the learning rate falls linearly to 0.
         turns: whether every example takes its turn in the support set; each turn then costs like the first.
         shift: how many pixels training images are moved at most.
+        mirror: whether half of the classes of a training episode are mirrored.
         backbone: the embedding network; it must say the shape of its ``maps``.
 
     Raises:
@@ -69,6 +70,7 @@ class RelationNet(Episodic):
         hold: float = 0.5,
         turns: bool = False,
         shift: int = 1,
+        mirror: bool = True,
         backbone: str = "conv4-maps",
     ) -> None:
         if not problem.regression and len(problem.input_shape) != 3:
@@ -82,6 +84,7 @@ class RelationNet(Episodic):
             hold=hold,
             turns=turns,
             shift=shift,
+            mirror=mirror,
             backbone=backbone,
         )
         maps = getattr(self.embed, "maps", None)

@@ -2,7 +2,7 @@
 
 import torch
 
-from metabench.algorithms.augment import moved
+from metabench.algorithms.augment import mirrored, moved
 
 
 def dots(count: int) -> torch.Tensor:
@@ -38,3 +38,17 @@ def test_nothing_is_drawn_where_nothing_is_moved() -> None:
     x, before = dots(2), torch.get_rng_state()
     assert moved(x, 0) is x
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_all_images_of_a_class_are_mirrored_or_none() -> None:
+    torch.manual_seed(0)
+    y = torch.randint(0, 3, (500, 8))
+    x = torch.arange(4.0).expand(500, 8, 1, 2, 4)
+    found = mirrored(x, y, 3)
+    turned = (found == x.flip(-1)).all((-1, -2, -3))
+    assert torch.equal(turned, ~(found == x).all((-1, -2, -3)))
+    for way in range(3):
+        of_class = y == way
+        some, every = (turned & of_class).any(1), (turned | ~of_class).all(1)
+        assert torch.equal(some, every & of_class.any(1))
+        assert 200 < (every & of_class.any(1)).sum() < 300
