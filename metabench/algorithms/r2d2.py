@@ -77,7 +77,7 @@ class R2D2(Episodic):
         train_ways: int = 60,
         train_queries: int = 5,
         tasks: int = 1,
-        lr: float = 1e-3,
+        lr: float = 2e-3,
         hold: float = 0.5,
         turns: bool = True,
         shift: int = 1,
