@@ -133,7 +133,7 @@ def build(records: Iterable[Record], *, quick: bool = False) -> Leaderboard:
     kept = [r for r in records if r.benchmark.quick == quick]
     if len(kept) < len(records) and not quick:
         left_out.append(f"{len(records) - len(kept)} --quick record(s), which never enter a leaderboard")
-    latest = _latest(kept)
+    latest = current(kept)
     if len(latest) < len(kept):
         left_out.append(f"{len(kept) - len(latest)} record(s) that later ones of the same algorithm replace")
     _check_same(latest)
@@ -144,7 +144,7 @@ def build(records: Iterable[Record], *, quick: bool = False) -> Leaderboard:
     return Leaderboard(_ranked(rows), left_out)
 
 
-def _latest(records: Sequence[Record]) -> list[Record]:
+def current(records: Sequence[Record]) -> list[Record]:
     """The newest record of each cell; one that went well before one that did not.
 
     The seeds of a row must be seeds of one thing: those that ran with another version, other hyper-parameters

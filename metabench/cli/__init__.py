@@ -15,7 +15,7 @@ from metabench import __version__
 from metabench.errors import EXIT_INTERRUPTED, EXIT_USAGE, MetabenchError
 from metabench.quiet import close_stdout
 
-COMMANDS = ("run", "list", "plugins", "leaderboard", "compare", "data", "env", "new-plugin")
+COMMANDS = ("run", "list", "plugins", "leaderboard", "compare", "report", "plot", "data", "env", "new-plugin")
 
 
 class LazyGroup(click.Group):
