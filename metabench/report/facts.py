@@ -127,7 +127,7 @@ def file_names(labels: Iterable[str]) -> dict[str, str]:
     """A file name for each label, unique on every file system; a label never names another folder.
 
     >>> file_names(["maml", "../../etc/passwd"])
-    {'maml': 'maml.html', '../../etc/passwd': 'etc-passwd-81e4ad63.html'}
+    {'maml': 'maml.html', '../../etc/passwd': 'etc-passwd-3754d6cb.html'}
     """
     names: dict[str, str] = {}
     for label in labels:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 LARGEST = 1e100
@@ -11,6 +12,9 @@ LARGEST = 1e100
 
 MOST_POINTS = 200
 """Points of a curve that are drawn and tabulated; a longer one is thinned evenly."""
+
+MOST_LEAVES = 200
+DEEPEST = 5
 
 _T = TypeVar("_T")
 
@@ -62,6 +66,25 @@ def thinned(items: Sequence[_T], most: int = MOST_POINTS) -> list[_T]:
     if len(items) <= most:
         return list(items)
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def flat(values: object) -> list[tuple[str, str]]:
+    """The numbers and texts of an object, each with the keys that lead to it; no lists, and not too many.
+
+    >>> flat({"ece": 0.03456789, "attacks": {"pgd": {"score": 0.5}}, "classes": [1]})
+    [('ece', '0.034568'), ('attacks, pgd, score', '0.5')]
+    """
+    return list(itertools.islice(_leaves(values, ()), MOST_LEAVES))
+
+
+def _leaves(values: object, keys: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if isinstance(values, dict) and len(keys) < DEEPEST:
+        for key, value in values.items():
+            yield from _leaves(value, (*keys, str(key)))
+    elif isinstance(values, bool | str):
+        yield ", ".join(keys), str(values)
+    elif (found := number(values)) is not None:
+        yield ", ".join(keys), f"{found:.5g}"
 
 
 def shorten(text: str, most: int) -> str:

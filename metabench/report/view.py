@@ -14,6 +14,7 @@ from metabench.report.facts import Facts, Section
 from metabench.report.figure import show
 from metabench.report.pictures import Picture
 from metabench.report.plotting import draw
+from metabench.report.values import flat
 from metabench.results import MetricResult, Record, Value
 
 
@@ -62,7 +63,8 @@ class Run:
         records: by seed.
         settings: the hyper-parameters.
         overridden: those that were chosen by hand.
-        metrics: of the first record that ended well: the name, and what was found.
+        metrics: of the first record that ended well: the name, what was found, its mean as text.
+        found: the further numbers of each metric, by name.
         environments: the different ones, each with the seeds that ran in it.
     """
 
@@ -73,6 +75,7 @@ class Run:
     settings: list[tuple[str, str]]
     overridden: set[str]
     metrics: list[tuple[str, MetricResult, str]]
+    found: list[tuple[str, list[tuple[str, str]]]]
     environments: list[tuple[str, list[tuple[str, str]]]]
 
 
@@ -131,6 +134,7 @@ def _run(section: Section, label: str) -> Run:
         _pairs(first.algorithm.hyperparameters),
         set(first.algorithm.overrides),
         [(name, metric, _interval(metric)) for name, metric in first.metrics.items()],
+        [(name, pairs) for name, metric in first.metrics.items() if (pairs := flat(metric.values))],
         [(", ".join(seeds), list(pairs)) for pairs, seeds in environments.items()],
     )
 
