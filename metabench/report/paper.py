@@ -11,7 +11,7 @@ from metabench.errors import NothingSelected, ResultsError, UsageError
 from metabench.report.charts import CHARTS, figures_of
 from metabench.report.facts import Section
 from metabench.report.figure import Axis, Figure, Series
-from metabench.report.scales import tick_text
+from metabench.report.scales import scale_of, tick_text
 from metabench.report.values import shorten
 from metabench.results import atomic_path
 
@@ -58,7 +58,8 @@ def plot(sections: Sequence[Section], kind: str) -> Paper:
     found: dict[str, Any] = {}
     for index, (section, figure) in enumerate(panels):
         axes = paper.add_subplot(down, across, index + 1)
-        axes.set_title(_plain(f"{section.title}: {figure.name}"), fontsize=10)
+        what = f": {figure.name}" if len(panels) > len(sections) else ""
+        axes.set_title(_plain(f"{section.title}{what}"), fontsize=10)
         for series in reversed(figure.series):
             found[series.label] = _draw(axes, series, figure)
         if len(figure.front) > 1:
@@ -145,17 +146,21 @@ def _lay_out(axes: Axes, figure: Figure) -> None:
     axes.set_ylabel(_plain(figure.y.label))
     axes.grid(visible=True, lw=0.4, color="0.85")
     axes.set_axisbelow(True)
-    _scale(axes, figure.x)
+    _scale(axes, figure)
     _format(axes.xaxis, figure.x)
     _format(axes.yaxis, figure.y)
 
 
-def _scale(axes: Axes, axis: Axis) -> None:
+def _scale(axes: Axes, figure: Figure) -> None:
     import numpy as np
 
-    if axis.scale == "log":
+    if figure.x.scale == "log":
+        laid = scale_of(figure.x, [p.x for s in figure.series for p in s.points], 0, 1)
         axes.set_xscale("log")
-    elif axis.scale == "log1p":
+        axes.set_xlim(laid.low, laid.high)
+        axes.xaxis.set_ticks(laid.ticks)
+        axes.xaxis.set_ticks([], minor=True)
+    elif figure.x.scale == "log1p":
         axes.set_xscale("function", functions=(np.log1p, np.expm1))
 
 
@@ -163,8 +168,7 @@ def _format(of: Any, axis: Axis) -> None:
     if axis.ticks:
         of.set_ticks(list(axis.ticks))
         of.set_ticks([], minor=True)
-    if axis.ticks or axis.percent or axis.scale == "linear":
-        of.set_major_formatter(lambda value, at: tick_text(value, percent=axis.percent))
+    of.set_major_formatter(lambda value, at: tick_text(value, percent=axis.percent))
 
 
 def _plain(text: str) -> str:

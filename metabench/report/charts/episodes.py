@@ -15,7 +15,7 @@ from metabench.report.values import shorten
 WIDTH = 440.0
 LEFT, RIGHT, TOP, BOTTOM, ROW = 112.0, 12.0, 6.0, 46.0, 34.0
 _BINS = 40
-_NAME = 16
+_NAME = 13
 
 
 def distributions(section: Section) -> Drawing | None:

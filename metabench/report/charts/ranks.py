@@ -9,8 +9,8 @@ from metabench.report.facts import Section
 from metabench.report.values import shorten
 from metabench.stats import FEWEST_BENCHMARKS, Friedman, friedman, tied_groups
 
-WIDTH, SIDE, AXIS, ROW = 560.0, 150.0, 46.0, 20.0
-_NAME = 20
+WIDTH, SIDE, AXIS, ROW = 440.0, 128.0, 46.0, 20.0
+_NAME = 12
 _LEAST_ALGORITHMS = 3
 
 
