@@ -14,11 +14,13 @@ from metabench.errors import PluginError, ResultsError, UsageError
 from metabench.leaderboard import Leaderboard
 from metabench.planning import Selection, plan
 from metabench.plugins import installed_plugins
-from metabench.registry import Registry, Spec
+from metabench.registry import Registry, Spec, match_names
 from metabench.results import Record, ResultsFolder, Unreadable, Value
 from metabench.runner import Resources, Watcher, run_planned
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
+
     from metabench.algorithms.base import Algorithm
 
 DEFAULT_RESULTS = Path("results")
@@ -62,6 +64,27 @@ class Results:
         """
         quick = bool(self.records) and all(r.benchmark.quick for r in self.records)
         return leaderboard.build(self.records, quick=quick)
+
+    def plot(self, kind: str, benchmarks: Iterable[str] | str = ()) -> MatplotlibFigure:
+        """A figure for a paper: ``results.plot("pareto").savefig("pareto.pdf")``.
+
+        Args:
+            kind: ``pareto``, ``adaptation``, ``learning`` or ``robustness``.
+            benchmarks: names or globs; by default all of the records.
+
+        Raises:
+            UsageError: there is no such kind, or matplotlib is not installed.
+            NothingSelected: no record holds what the plot shows.
+        """
+        from metabench.report import gather
+        from metabench.report.paper import plot
+
+        names = sorted({r.benchmark.name for r in self.records})
+        globs = (benchmarks,) if isinstance(benchmarks, str) else tuple(benchmarks)
+        chosen = match_names("benchmark", names, globs) if globs else names
+        quick = bool(self.records) and all(r.benchmark.quick for r in self.records)
+        records = [r for r in self.records if r.benchmark.name in chosen]
+        return plot(gather(records, quick=quick).sections, kind)
 
     def _repr_html_(self) -> str:
         return self.leaderboard().render("html")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "pandas", "scipy", "numpy", "pydantic", "rich", "PIL", "tabulate"}
+HEAVY = {"torch", "pandas", "scipy", "numpy", "pydantic", "rich", "PIL", "tabulate", "jinja2", "matplotlib"}
 
 LOADED = """
 import json, sys
@@ -35,7 +35,8 @@ def test_importing_metabench_imports_nothing() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("--version",), ("run", "--help"), ("leaderboard", "--help"), ("check", "--help")],
+    [(name, "--help") for name in ("run", "leaderboard", "report", "plot", "check")]
+    + [("--help",), ("--version",)],
 )
 def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert not HEAVY & loaded_by(*arguments)

@@ -23,6 +23,8 @@ COMMANDS = (
     "leaderboard",
     "backends",
     "compare",
+    "report",
+    "plot",
     "data",
     "env",
     "new-plugin",

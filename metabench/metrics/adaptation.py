@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -17,6 +18,7 @@ from metabench.metrics.base import Measurement, Metric, part
 from metabench.metrics.curves import area, nearly_best, steps_to
 from metabench.metrics.labels import fewer_shots
 from metabench.metrics.scoring import score_changed, score_episodes
+from metabench.stats import t_interval
 from metabench.trial import Trial
 
 LEAST_QUERIES = 5
@@ -84,7 +86,12 @@ class Adaptation(Metric):
         regression = trial.algorithm.problem.regression
         threshold = self.threshold if self.threshold is not None else (-1.0 if regression else 0.9)
         values |= {
-            "curve": {"steps": steps, "score": curve, "ms": times.median(0).values[finite].tolist()},
+            "curve": {
+                "steps": steps,
+                "score": curve,
+                "ci95": [_half_width(column) for column in scores[:, finite].T],
+                "ms": times.median(0).values[finite].tolist(),
+            },
             "best": max(curve),
             "steps_to_95": steps_to(steps, curve, nearly_best(curve, regression=regression)),
             "threshold": threshold,
@@ -159,6 +166,12 @@ def _with_most_shots(sampler: Sampler, shots: tuple[int, ...]) -> tuple[Sampler,
     queries = min(protocol.queries, sampler.pool.examples - max(possible))
     wide = protocol.with_(shots=max(possible), queries=queries)
     return ClassSampler(sampler.pool, wide, sampler.key, sampler.device), possible
+
+
+def _half_width(scores: Tensor) -> float | None:
+    """Half the 95 % interval of some scores; ``None`` where there is but one."""
+    half_width = t_interval(scores.tolist()).half_width
+    return None if math.isnan(half_width) else half_width
 
 
 def _keep(batch: TaskBatch, indices: Tensor, *, shots: int) -> TaskBatch:

@@ -9,6 +9,7 @@ from small_world import Means, Sharpening, TargetMean, picture_trial, sine_trial
 from metabench.metrics.adaptation import Adaptation
 from metabench.metrics.base import measured
 from metabench.metrics.curves import area, nearly_best, steps_to
+from metabench.stats import t_interval
 
 METRIC = Adaptation(episodes=6)
 LOG = {k: math.log1p(k) for k in (0, 1, 2, 3, 5, 10, 20, 50)}
@@ -44,8 +45,11 @@ def test_the_curve_of_a_method_whose_every_step_is_known() -> None:
     predictions = trial.predictions()
     right = (predictions.outputs.argmax(-1) == predictions.targets).double()
     first = (predictions.targets == 0).double()
-    wanted = [float(torch.cat([right[:, :k], first[:, k:]], dim=1).mean()) for k in LOG]
+    of_episodes = [torch.cat([right[:, :k], first[:, k:]], dim=1).mean(1) for k in LOG]
+    wanted = [float(scores.mean()) for scores in of_episodes]
     assert found.values["curve"]["score"] == pytest.approx(wanted)
+    half_widths = [t_interval(scores.tolist()).half_width for scores in of_episodes]
+    assert found.values["curve"]["ci95"] == pytest.approx(half_widths)
     assert found.values["curve"]["steps"] == list(LOG)
     assert found.values["area"] == pytest.approx(float(area(list(LOG), torch.tensor(wanted))))
     assert sum(found.episodes) / 6 == pytest.approx(found.values["area"])

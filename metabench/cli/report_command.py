@@ -1,0 +1,67 @@
+"""``metabench report``: the page that people look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, ResultsError
+
+if TYPE_CHECKING:
+    from metabench.report import Section
+    from metabench.report.pictures import Picture
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("report")
+@click.argument("results", type=_PATH, default=Path("results"))
+@click.option("--out", type=_PATH, default=Path("site"), show_default=True, help="The folder of the site.")
+@click.option("--data", type=_PATH, help="The folder that holds one folder per data set, for the pictures.")
+@click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
+def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict: bool) -> int:
+    """Make a static site from the records in RESULTS; it opens from disk, without a network.
+
+    The leaderboard of each benchmark, to sort and to filter; accuracy against milliseconds; adaptation,
+    learning and robustness curves; the spread over the episodes; and a page for each algorithm.
+    """
+    from metabench.plugins import installed_plugins
+    from metabench.quiet import stdout_to_stderr
+    from metabench.report import gather, pages_of, write_site
+    from metabench.report.pictures import pictures_of
+    from metabench.report.site import check_replaceable
+    from metabench.results import ResultsFolder
+
+    if not results.exists():
+        raise ResultsError(
+            f"there is no results folder '{results}'.", hint="`metabench run --all` makes one."
+        )
+    check_replaceable(out)
+    records, unreadable = ResultsFolder(results).load()
+    facts = gather(records, unreadable, quick=quick)
+    for text in facts.left_out:
+        click.echo(f"left out: {text}", err=True)
+    for file in unreadable:
+        click.echo(f"left out: {file.path} {file.reason}", err=True)
+    if unreadable:
+        click.echo(f"{len(unreadable)} file(s) among the records are none.", err=True)
+    if not facts.sections:
+        if unreadable and strict:
+            return EXIT_CELL_FAILED
+        raise NothingSelected(
+            f"'{results}' holds no record to show.", hint="`metabench run --all` makes some."
+        )
+    registry = installed_plugins().registry
+
+    def pictures(section: Section) -> list[Picture] | str:
+        shown = [record for records in section.records.values() for record in records]
+        return pictures_of(section.benchmark, shown, registry, data)
+
+    with stdout_to_stderr():  # opening a data set calls code of plugins
+        pages = pages_of(facts, pictures)
+    write_site(pages, out)
+    click.echo(f"wrote {len(pages)} page(s); open {out / 'index.html'}")
+    return EXIT_CELL_FAILED if strict and (unreadable or facts.unsound) else EXIT_OK

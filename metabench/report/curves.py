@@ -1,0 +1,133 @@
+"""The curves that a record holds, and one curve of several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from statistics import fmean
+from typing import Any
+
+from metabench.report.figure import Point
+from metabench.report.values import at, float_of, number, numbers, thinned
+from metabench.results import Record
+
+Curve = list[Point]
+CurveOf = Callable[[Record], Curve]
+
+
+def adaptation_curve(record: Record) -> Curve:
+    """The score against inner steps, with its 95 % interval over the episodes where the record has it."""
+    found = at(_values(record, "adaptation"), "curve")
+    steps = numbers(at(found, "steps")) or [0.0]  # a method in one pass is one point
+    half_widths = numbers(at(found, "ci95"))
+    scores = numbers(at(found, "score"))
+    if len(half_widths) != len(scores):
+        half_widths = [None] * len(scores)
+    triples = zip(steps, scores, half_widths, strict=False)
+    return _curve(
+        Point(x, y, None if half is None else y - half, None if half is None else y + half)
+        for x, y, half in triples
+        if x is not None and x >= 0 and y is not None
+    )
+
+
+def shots_curve(record: Record) -> Curve:
+    """The score against the number of shots."""
+    found = at(_values(record, "adaptation"), "shots")
+    pairs = zip(numbers(at(found, "shots")), numbers(at(found, "score")), strict=False)
+    return _curve(Point(x, y) for x, y in pairs if x is not None and x >= 1 and y is not None)
+
+
+def learning_curve(record: Record) -> Curve:
+    """The meta-validation score against the examples that meta-training drew."""
+    return _curve(
+        Point(float(p.examples), p.score) for p in record.training.curve if number(p.score) is not None
+    )
+
+
+def severity_curve(record: Record) -> Curve:
+    """The score against the severity of corruptions of the query, the mean over the kinds; 0 is clean."""
+    values = _values(record, "noise")
+    kinds = at(values, "corruptions", "query")
+    scores: dict[float, list[float]] = {}
+    for rows in kinds.values() if isinstance(kinds, dict) else ():
+        for row in rows if isinstance(rows, list) else ():
+            severity, score = number(at(row, "severity")), number(at(row, "score"))
+            if severity is not None and score is not None:
+                scores.setdefault(severity, []).append(score)
+    return _from_clean(values, {x: fmean(ys) for x, ys in scores.items()})
+
+
+def flips_curve(record: Record) -> Curve:
+    """The score against the share of support labels that were flipped."""
+    values = _values(record, "noise")
+    return _from_clean(values, _scores_by_number(at(values, "label_noise")))
+
+
+def radius_curve(record: Record) -> Curve:
+    """The score against the radius of the L-inf ball of the attack.
+
+    PGD where gradients reach the input, the Square attack elsewhere.
+    """
+    values = _values(record, "adversarial")
+    attacks = at(values, "attacks")
+    for attack in ("pgd-linf-", "square-linf-"):
+        named = {
+            name.removeprefix(attack): found
+            for name, found in (attacks.items() if isinstance(attacks, dict) else ())
+            if name.startswith(attack)
+        }
+        if scores := _scores_by_number(named):
+            return _from_clean(values, scores)
+    return []
+
+
+def over_seeds(curves: Sequence[Curve]) -> tuple[Point, ...]:
+    """The mean of the seeds' curves at every x that all of them have.
+
+    The band is the mean of their intervals; where they have none, the range over the seeds.
+
+    >>> over_seeds([[Point(0, 1.0)], [Point(0, 3.0), Point(1, 3.0)]])
+    (Point(x=0, y=2.0, low=1.0, high=3.0),)
+    """
+    by_x = [{point.x: point for point in curve} for curve in curves if curve]
+    if not by_x:
+        return ()
+    shared = sorted(set.intersection(*map(set, by_x)))
+    return tuple(_pooled([points[x] for points in by_x]) for x in shared)
+
+
+def _pooled(points: list[Point]) -> Point:
+    ys = [p.y for p in points]
+    lows = [p.low for p in points if p.low is not None]
+    highs = [p.high for p in points if p.high is not None]
+    if len(lows) == len(highs) == len(points):
+        return Point(points[0].x, fmean(ys), fmean(lows), fmean(highs))
+    band = (min(ys), max(ys)) if len(ys) > 1 else (None, None)
+    return Point(points[0].x, fmean(ys), *band)
+
+
+def _values(record: Record, metric: str) -> dict[str, Any]:
+    found = record.metrics.get(metric)
+    return found.values if found is not None else {}
+
+
+def _scores_by_number(found: object) -> dict[float, float]:
+    """The scores of an object whose keys are numbers."""
+    scores = {}
+    for key, summary in found.items() if isinstance(found, dict) else ():
+        x, y = float_of(key), number(at(summary, "score"))
+        if x is not None and y is not None:
+            scores[x] = y
+    return scores
+
+
+def _from_clean(values: dict[str, Any], scores: dict[float, float]) -> Curve:
+    """A curve that begins with the clean score at 0; nothing where nothing was spoiled."""
+    clean = number(values.get("clean"))
+    if scores and clean is not None:
+        scores = {0.0: clean} | scores
+    return _curve(Point(x, y) for x, y in scores.items() if x >= 0)
+
+
+def _curve(points: Iterable[Point]) -> Curve:
+    return thinned(sorted(points, key=lambda p: p.x))

@@ -1,0 +1,40 @@
+"""``metabench plot``."""
+
+from pathlib import Path
+
+import pytest
+from many_records import full_records
+
+from metabench.results import ResultsFolder
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+RECORDS = [r for b in ("one", "two") for r in full_records(benchmark={"name": b})]
+
+
+@pytest.mark.parametrize("kind", ["pareto", "learning"])
+def test_the_command_writes_a_file(metabench, tmp_path: Path, kind: str) -> None:
+    for record in RECORDS:
+        ResultsFolder(tmp_path / "results").save(record)
+    file = tmp_path / "figures" / "one.svg"
+    ended = metabench("plot", kind, tmp_path / "results", "--out", file, "-b", "one")
+    assert (ended.code, ended.out, ended.err) == (0, f"wrote {file}\n", "")
+    assert file.read_bytes().startswith(b"<?xml")
+
+
+def test_a_wrong_ending_is_a_usage_error_before_anything_is_read(metabench, tmp_path: Path) -> None:
+    ended = metabench("plot", "pareto", tmp_path / "none", "--out", tmp_path / "plot.gif")
+    assert ended.code == 2
+    assert "ends in '.gif'" in ended.err
+    assert ".svg, .png, .pdf" in ended.err
+
+
+def test_strict_makes_a_file_that_is_no_record_an_error(metabench, tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    for record in full_records():
+        folder.save(record)
+    (folder.records / "truncated.json").write_text("{")
+    arguments = ("plot", "pareto", folder.path, "--out", tmp_path / "plot.png")
+    ended = metabench(*arguments)
+    assert ended.code == 0
+    assert "truncated.json is not a record" in ended.err
+    assert metabench(*arguments, "--strict").code == 1

@@ -1,0 +1,298 @@
+"""The page in a real browser: sorting, filtering, dark mode, a phone, and a name that would be a script."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import made_record
+from many_records import HOSTILE, full_records, hostile_record
+
+from metabench.plugins import installed_plugins
+from metabench.report import gather, pages_of, write_site
+from metabench.report.pictures import pictures_of
+from metabench.results import Record
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None:
+    pytest.skip("chromium is not installed", allow_module_level=True)
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+GLYPHS = {"dataset": "glyphs", "ways": 5, "shots": 1, "queries": 15, "test_episodes": 60}
+SLOWEST_MS = 120_000  # CI may be busy with other things
+pytestmark = pytest.mark.timeout(600)
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of five benchmarks: one with every chart, and one with a failed row and a hostile one."""
+    records = full_records(benchmark=GLYPHS | {"name": "glyphs-0"})
+    busy = GLYPHS | {"name": "busy"}
+    records += [bare_record(f"method-{k}", k, busy) for k in range(12)]
+    records += [
+        made_record("broken", None, reason="it broke", benchmark=busy),
+        hostile_record(benchmark=busy),
+    ]
+    for name in ("busy", "bare-0", "bare-1", "bare-2"):
+        records += [
+            bare_record(m, k, GLYPHS | {"name": name}) for k, m in enumerate(("maml", "protonet", "r2d2"))
+        ]
+    out = tmp_path_factory.mktemp("report") / "site"
+    registry = installed_plugins().registry
+    pages = pages_of(gather(records), lambda section: pictures_of(section.benchmark, [], registry, None))
+    write_site(pages, out)
+    return out
+
+
+def bare_record(name: str, k: int, benchmark: dict[str, Any]) -> Record:
+    """A record with scores and costs alone."""
+    scores = tuple(0.5 + (k + i % 7) / 100 for i in range(60))
+    return made_record(name, scores, cost={"adapt_ms": 1.0 + k, "predict_ms": 1.0}, benchmark=benchmark)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page of which every message, error, dialog and request is kept."""
+
+    def __init__(self, browser: Any, **options: Any) -> None:
+        self.context = browser.new_context(**{"viewport": DESKTOP} | options)
+        self.context.set_default_timeout(SLOWEST_MS)
+        self.page = self.context.new_page()
+        self.troubles: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.troubles.append(message.text))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.troubles.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def column(self, board: Any, title: str) -> list[str]:
+        """The shown cells of a column, from the top."""
+        return board.evaluate(
+            """(table, title) => {
+                const at = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent.trim() === title);
+                const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+                return rows.map((row) => row.cells[at].innerText.trim());
+            }""",
+            title,
+        )
+
+
+@pytest.fixture
+def watched(browser: Any, site: Path, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """The index in a fresh context; at the end nothing may have gone wrong, and nothing been asked for."""
+    watched = Watched(browser, **getattr(request, "param", {}))
+    watched.page.goto((site / "index.html").as_uri())
+    yield watched
+    assert watched.troubles == []
+    assert [url for url in watched.requests if not url.startswith(("file:", "data:"))] == []
+    watched.context.close()
+
+
+def board_of(watched: Watched, benchmark: str) -> Any:
+    return watched.page.locator(f"section[id='{benchmark}'] table.sortable")
+
+
+def test_a_heading_sorts_by_number_and_again_the_other_way_round(watched: Watched) -> None:
+    board = board_of(watched, "glyphs-0@1")
+    assert watched.column(board, "rank") == ["1", "2", "3", "4"]
+    heading = board.locator("th", has_text="adapt ms")
+    heading.locator("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert watched.column(board, "adapt ms") == ["0.2", "1.3", "4", "24.5"]
+    heading.locator("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert watched.column(board, "adapt ms") == ["24.5", "4", "1.3", "0.2"]
+    assert board.locator("th[aria-sort]").count() == 1
+
+
+def test_a_heading_sorts_from_the_keyboard(watched: Watched) -> None:
+    board = board_of(watched, "glyphs-0@1")
+    board.locator("th", has_text="algorithm").locator("button").focus()
+    watched.page.keyboard.press("Enter")
+    assert watched.column(board, "algorithm") == ["maml @1", "nearest-mean @1", "protonet @1", "r2d2 @1"]
+    watched.page.keyboard.press("Space")
+    assert watched.column(board, "algorithm")[0] == "r2d2 @1"
+
+
+def test_what_has_no_number_stays_at_the_bottom(watched: Watched) -> None:
+    board = board_of(watched, "busy@1")
+    button = board.locator("th", has_text="rank").locator("button")
+    for _ in range(2):
+        button.click()
+        assert watched.column(board, "algorithm")[-1] == "broken @1"
+
+
+def test_names_with_numbers_sort_as_people_count(watched: Watched) -> None:
+    board = board_of(watched, "busy@1")
+    board.locator("th", has_text="algorithm").locator("button").click()
+    names = [n.split()[0] for n in watched.column(board, "algorithm") if n.startswith("method")]
+    assert names == [f"method-{k}" for k in range(12)]
+
+
+def test_filtering_hides_rows_and_their_curves_and_counts(watched: Watched) -> None:
+    section = watched.page.locator("section[id='glyphs-0@1']")
+    section.locator(".filter").fill("mean")
+    board = board_of(watched, "glyphs-0@1")
+    assert watched.column(board, "algorithm") == ["nearest-mean @1"]
+    assert section.locator(".count").inner_text() == "1 of 4 shown"
+    attacks = section.locator("figure", has_text="radius of an attack")
+    assert attacks.locator(".series:visible").count() == 1
+    assert attacks.locator(".key:visible").count() == 1
+    section.locator(".filter").fill("")
+    assert len(watched.column(board, "algorithm")) == 4
+    assert attacks.locator(".series:visible").count() == 4
+
+
+def test_filtering_by_status(watched: Watched) -> None:
+    section = watched.page.locator("section[id='busy@1']")
+    section.locator(".status").select_option("unranked")
+    assert watched.column(board_of(watched, "busy@1"), "algorithm") == ["broken @1"]
+    section.locator(".status").select_option("ranked")
+    assert len(watched.column(board_of(watched, "busy@1"), "algorithm")) == 16
+
+
+def test_a_key_of_the_legend_hides_its_curve(watched: Watched) -> None:
+    chart = watched.page.locator("section[id='glyphs-0@1'] figure", has_text="Learning")
+    key = chart.locator(".key", has_text="maml")
+    before = chart.locator(".series:visible").count()
+    key.click()
+    assert key.get_attribute("aria-pressed") == "false"
+    assert chart.locator(".series:visible").count() == before - 1
+    key.click()
+    assert chart.locator(".series:visible").count() == before
+
+
+def test_every_chart_is_drawn(watched: Watched) -> None:
+    charts = watched.page.locator("section[id='glyphs-0@1'] figure.chart > svg")
+    assert charts.count() == 8
+    for chart in charts.all():
+        width, height, marks, inside = chart.evaluate(
+            """(svg) => {
+                const box = svg.getBoundingClientRect();
+                const marks = [...svg.querySelectorAll(".marker")].map((m) => m.getBoundingClientRect());
+                const inside = (m) => m.width > 0 && m.left >= box.left && m.right <= box.right
+                    && m.top >= box.top && m.bottom <= box.bottom;
+                return [box.width, box.height, marks.length, marks.filter(inside).length];
+            }"""
+        )
+        assert width > 250
+        assert height > 100
+        assert marks == inside >= 3
+
+
+def test_the_critical_difference_diagram_is_drawn(watched: Watched) -> None:
+    chart = watched.page.locator("#overview figure", has_text="Average ranks")
+    assert chart.locator("svg .series").count() == 3
+    names = chart.locator("svg .series .name").all_text_contents()
+    assert sorted(names) == ["3.00 maml", "protonet 1.80", "r2d2 1.20"]
+
+
+def test_the_pareto_front_is_drawn(watched: Watched) -> None:
+    chart = watched.page.locator("section[id='glyphs-0@1'] figure", has_text="Accuracy against milliseconds")
+    assert chart.locator("path.front").bounding_box()["width"] > 20
+
+
+def test_the_episodes_are_pictures(watched: Watched) -> None:
+    images = watched.page.locator("section[id='glyphs-0@1'] .episodes img")
+    assert images.count() == 3
+    for image in images.all():
+        assert image.evaluate("img => img.complete && img.naturalWidth > 50")
+        assert "5 classes" in image.get_attribute("alt")
+
+
+def test_a_hostile_name_is_shown_and_runs_nothing(watched: Watched) -> None:
+    link = board_of(watched, "busy@1").locator("a", has_text=HOSTILE)
+    assert link.inner_text() == HOSTILE
+    link.click()
+    watched.page.wait_for_load_state()
+    assert "/algorithms/" in watched.page.url
+    assert HOSTILE in watched.page.locator("h1").inner_text()
+    for summary in watched.page.locator("summary").all():
+        summary.click()
+    assert watched.page.locator("img").count() == 0
+
+
+def test_the_policy_stops_a_script_that_got_in(browser: Any, site: Path) -> None:
+    watched = Watched(browser)
+    watched.page.goto((site / "index.html").as_uri())
+    watched.page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "document.title = 'taken over'";
+            document.body.append(script);
+            document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='document.title = 1'>");
+            fetch("http://127.0.0.1:9/").catch(() => {});
+        }"""
+    )
+    watched.page.wait_for_timeout(200)
+    assert watched.page.title().startswith("metabench")
+    assert any("Content Security Policy" in text for text in watched.troubles)
+    watched.context.close()
+
+
+@pytest.mark.parametrize("watched", [{"color_scheme": "dark"}, {"color_scheme": "light"}], indirect=True)
+def test_the_ground_is_dark_in_dark_mode_and_text_stands_out(watched: Watched) -> None:
+    dark = watched.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    ground, ink = watched.page.evaluate(
+        """() => {
+            const light = (text) => { const c = text.match(/[\\d.]+/g).map(Number);
+                const part = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+                return 0.2126 * part(c[0]) + 0.7152 * part(c[1]) + 0.0722 * part(c[2]); };
+            const style = getComputedStyle(document.body);
+            const quiet = getComputedStyle(document.querySelector("figcaption"));
+            return [light(style.backgroundColor), light(quiet.color)];
+        }"""
+    )
+    assert (ground < 0.05) == dark
+    contrast = (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05)
+    assert contrast >= 4.5  # WCAG AA, of the quietest text
+
+
+@pytest.mark.parametrize(
+    "watched", [{"viewport": PHONE, "is_mobile": True, "has_touch": True}], indirect=True
+)
+def test_on_a_phone_no_page_scrolls_sideways_and_charts_can_be_read(watched: Watched, site: Path) -> None:
+    hostile, *_ = (site / "algorithms").glob("script-*.html")
+    for page in (site / "index.html", site / "algorithms" / "maml.html", hostile):
+        watched.page.goto(page.as_uri())
+        for summary in watched.page.locator("summary").all()[:3]:
+            summary.click()
+        assert watched.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], page.name
+    watched.page.goto((site / "index.html").as_uri())
+    chart = watched.page.locator("figure.chart > svg").first
+    assert chart.bounding_box()["width"] > 300
+    smallest = chart.evaluate(
+        """(svg) => {
+            const texts = [...svg.querySelectorAll("text")];
+            const sizes = texts.map((text) => parseFloat(getComputedStyle(text).fontSize));
+            return Math.min(...sizes) * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+        }"""
+    )
+    assert smallest >= 9  # pixels
+
+
+@pytest.mark.parametrize("watched", [{"java_script_enabled": False}], indirect=True)
+def test_without_scripts_everything_is_still_there(watched: Watched) -> None:
+    page = watched.page
+    assert page.locator("section[id='glyphs-0@1'] table.sortable tbody tr:visible").count() == 4
+    assert page.locator("section[id='glyphs-0@1'] figure.chart > svg:visible").count() == 8
+    assert page.locator(".controls:visible").count() == 0

@@ -1,0 +1,115 @@
+"""What is taken from the open part of a record."""
+
+import math
+
+from harness import made_record
+from many_records import STEPS, full_record
+
+from metabench.report.curves import (
+    adaptation_curve,
+    flips_curve,
+    learning_curve,
+    over_seeds,
+    radius_curve,
+    severity_curve,
+    shots_curve,
+)
+from metabench.report.figure import Point
+from metabench.report.values import MOST_POINTS
+from metabench.results import MetricResult, Record
+
+RECORD = full_record("maml", 0.9, 10.0)
+CURVES = (adaptation_curve, shots_curve, learning_curve, severity_curve, flips_curve, radius_curve)
+
+
+def with_values(metric: str, values: object) -> Record:
+    record = made_record()
+    record.metrics[metric] = MetricResult.model_construct(
+        version="1", direction="higher", unit="", mean=None, ci95=None, episodes=[], values=values
+    )
+    return record
+
+
+def test_a_curve_has_the_numbers_of_the_record() -> None:
+    adaptation = adaptation_curve(RECORD)
+    assert [p.x for p in adaptation] == list(STEPS)
+    assert adaptation[0].y == 0.2
+    assert (adaptation[0].low, adaptation[0].high) == (0.2 - 0.02, 0.2 + 0.02)
+    assert [(p.x, round(p.y, 3)) for p in severity_curve(RECORD)] == [
+        (0, 0.9), (1, 0.85), (2, 0.8), (3, 0.75), (4, 0.7), (5, 0.65)
+    ]  # fmt: skip
+    assert [(p.x, round(p.y, 3)) for p in flips_curve(RECORD)] == [
+        (0, 0.9),
+        (0.2, 0.8),
+        (0.4, 0.7),
+        (0.6, 0.6),
+    ]
+    assert [(p.x, round(p.y, 3)) for p in radius_curve(RECORD)] == [
+        (0, 0.9),
+        (0.1, 0.63),
+        (0.2, 0.36),
+        (0.3, 0.09),
+    ]
+    assert [p.x for p in learning_curve(RECORD)] == [8000 * k for k in range(1, 7)]
+    assert [p.x for p in shots_curve(RECORD)] == [1, 2, 5, 10]
+
+
+def test_a_method_in_one_pass_is_one_point() -> None:
+    assert [(p.x, p.y) for p in adaptation_curve(full_record("protonet", 0.95, 1.0))] == [(0.0, 0.95)]
+
+
+def test_a_record_without_a_metric_has_no_curve() -> None:
+    assert [curve(made_record()) for curve in CURVES] == [[]] * len(CURVES)
+
+
+def test_the_square_attack_stands_in_where_there_is_no_gradient() -> None:
+    attacks = {"square-linf-0.1": {"score": 0.5}, "fgsm-linf-0.1": {"score": 0.7}}
+    curve = radius_curve(with_values("adversarial", {"clean": 0.9, "attacks": attacks}))
+    assert [(p.x, p.y) for p in curve] == [(0.0, 0.9), (0.1, 0.5)]
+
+
+NONSENSE = (
+    None, 3, "text", [], {}, [None, "x", {}], {"n/a": "why"}, math.nan, math.inf, -1e308, 10**400, True, [[]],
+)  # fmt: skip
+
+
+def test_values_that_are_no_numbers_are_left_out_and_break_nothing() -> None:
+    for bad in NONSENSE:
+        for record in (
+            with_values("adaptation", bad),
+            with_values("adaptation", {"curve": bad, "shots": bad}),
+            with_values(
+                "adaptation", {"curve": {"steps": bad, "score": bad, "ci95": bad}, "shots": {"shots": bad}}
+            ),
+            with_values(
+                "adaptation", {"curve": {"steps": [bad, 1], "score": [0.5, bad]}, "shots": {"score": bad}}
+            ),
+            with_values("noise", {"clean": bad, "corruptions": bad, "label_noise": bad}),
+            with_values(
+                "noise", {"clean": bad, "corruptions": {"query": {"blur": bad}}, "label_noise": {"x": bad}}
+            ),
+            with_values("noise", {"corruptions": {"query": {"blur": [{"severity": bad, "score": bad}]}}}),
+            with_values("adversarial", {"clean": bad, "attacks": bad}),
+            with_values(
+                "adversarial", {"clean": bad, "attacks": {"pgd-linf-nan": {"score": bad}, "pgd-linf-": bad}}
+            ),
+        ):
+            for curve in CURVES:
+                assert all(math.isfinite(p.x) and abs(p.y) <= 1e100 for p in curve(record))
+
+
+def test_a_huge_curve_is_thinned_and_keeps_its_ends() -> None:
+    many = 100_000
+    curve = adaptation_curve(
+        with_values("adaptation", {"curve": {"steps": list(range(many)), "score": [0.5] * many}})
+    )
+    assert len(curve) == MOST_POINTS
+    assert (curve[0].x, curve[-1].x) == (0, many - 1)
+
+
+def test_seeds_are_pooled_where_all_have_a_point() -> None:
+    pooled = over_seeds([[Point(0, 1.0, 0.5, 1.5), Point(1, 2.0)], [Point(0, 2.0, 1.5, 2.5)]])
+    assert pooled == (Point(0, 1.5, 1.0, 2.0),)
+    assert over_seeds([[Point(0, 1.0)], [Point(0, 3.0)]]) == (Point(0, 2.0, 1.0, 3.0),)
+    assert over_seeds([[], [Point(0, 3.0)]]) == (Point(0, 3.0),)
+    assert over_seeds([]) == ()

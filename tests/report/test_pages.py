@@ -1,0 +1,174 @@
+"""The pages as HTML: everything of the records is there, and nothing of it is markup."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from harness import made_record
+from many_records import HOSTILE, full_records, hostile_record
+
+from metabench.report import gather, pages_of
+from metabench.report.pictures import Picture
+from metabench.results import Record
+
+PICTURE = Picture("data:image/png;base64,AAAA", 10, 20, "Test episode 0")
+VOID = {"meta", "link", "img", "input", "br", "path"}
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID or (tag == "path" and not self.get_starttag_text().endswith("/>")):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def made_of(*records: Record, pictures: list[Picture] | str = "no pictures") -> dict[str, str]:
+    return pages_of(gather(records), lambda section: pictures)
+
+
+def test_there_is_a_page_for_each_algorithm() -> None:
+    pages = made_of(*full_records(), made_record("broken", None, benchmark={"test_episodes": 60}))
+    names = ["broken", "maml", "nearest-mean", "protonet", "r2d2"]
+    assert list(pages) == ["index.html", *(f"algorithms/{name}.html" for name in names)]
+    maml = Page(pages["algorithms/maml.html"]).text
+    for fact in ("inner_lr", "0.4", "2.13.0+cpu", "A CPU", "48,000", "adversarial"):
+        assert fact in maml
+
+
+def test_the_pages_are_the_same_from_the_same_records_in_any_order() -> None:
+    assert made_of(*full_records()) == made_of(*reversed(full_records()))
+
+
+def test_every_chart_has_a_text_alternative_and_its_numbers() -> None:
+    page = made_of(*full_records())["index.html"]
+    charts = re.findall(r'<figure class="chart".*?</figure>', page, re.DOTALL)
+    assert len(charts) == 8
+    for chart in charts:
+        found = Page(chart)
+        (svg,) = [a for a in found.named("svg") if a.get("role") == "img"]
+        labels = svg["aria-labelledby"].split()
+        assert len(labels) == 2
+        for label in labels:
+            assert len(re.search(rf'id="{label}">([^<]+)<', chart).group(1)) > 10
+        assert found.named("table")
+        assert found.text.count("protonet") >= 2
+
+
+def test_the_ids_of_a_page_are_unique_and_links_into_it_lead_somewhere() -> None:
+    records = [r for b in ("one", "two") for r in full_records(benchmark={"name": b})]
+    pages = made_of(*records)
+    for text in pages.values():
+        page = Page(text)
+        ids = [a["id"] for _, a in page.elements if "id" in a]
+        assert len(ids) == len(set(ids))
+        for link in page.named("a"):
+            place, _, anchor = link["href"].partition("#")
+            assert place in ("", "../index.html") or place in pages
+            assert not anchor or place or anchor in ids
+
+
+def test_failed_rows_stand_at_the_bottom_with_their_reason() -> None:
+    page = made_of(made_record("protonet"), made_record("broken", None, reason="it broke"))["index.html"]
+    assert page.index("protonet</a>") < page.index("broken</a>")
+    assert "failed: it broke" in page
+
+
+def test_a_hostile_record_is_shown_as_text_everywhere() -> None:
+    pages = made_of(*full_records(), hostile_record())
+    for name, text in pages.items():
+        page = Page(text)
+        assert page.named("script") == [{}]
+        assert text.count("<script") == 1
+        assert page.named("img") == []
+        for _, attributes in page.elements:
+            assert not [a for a in attributes if a.startswith("on") or a == "style"], name
+            for place in ("href", "src"):
+                assert not (attributes.get(place) or "").startswith(("javascript", "http", "//"))
+    assert HOSTILE in Page(pages["index.html"]).text
+    (own,) = [name for name in pages if "script" in name]
+    assert re.fullmatch(r"algorithms/[a-z0-9-]+\.html", own)
+    text = Page(pages[own]).text
+    assert text.count(HOSTILE) > 5
+    assert "{{ 7 * 7 }}" in text
+
+
+def test_the_policy_permits_the_one_script_and_style_and_no_address() -> None:
+    for text in made_of(*full_records()).values():
+        (policy,) = [a["content"] for a in Page(text).named("meta") if a.get("http-equiv")]
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert "unsafe" not in policy
+        assert "http" not in policy
+        addresses = re.findall(
+            r"""(?:https?:)?//[^\s"'<]+""", re.sub(r"<script>.*?</script>", "", text, flags=re.S)
+        )
+        assert addresses == []
+
+
+def test_pictures_are_embedded_or_a_sentence_says_why_not() -> None:
+    page = Page(made_of(*full_records(), pictures=[PICTURE])["index.html"])
+    assert page.named("img") == [
+        {"src": PICTURE.source, "width": "10", "height": "20", "alt": "Test episode 0"}
+    ]
+    assert "the data are <not> here" in Page(
+        made_of(*full_records(), pictures="the data are <not> here")["index.html"]
+    ).text  # fmt: skip
+
+
+def test_what_was_left_out_is_named_on_the_page() -> None:
+    odd = made_record("odd", (0.5, 9.0))
+    page = Page(made_of(made_record("maml"), odd, made_record("x", benchmark={"quick": True}))["index.html"])
+    assert f"{odd.file_name}: its accuracy of an episode is 9" in page.text
+    assert "1 record(s) of a --quick run" in page.text
+
+
+def test_a_benchmark_that_cannot_be_ranked_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    from metabench import leaderboard
+    from metabench.errors import ResultsError
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise ResultsError("they cannot be compared")
+
+    monkeypatch.setattr(leaderboard, "build", refuse)
+    assert "It is not ranked: they cannot be compared" in Page(made_of(made_record())["index.html"]).text
+
+
+def test_very_long_names_do_not_make_very_long_pages() -> None:
+    long = made_record("x" * 100_000, tuple([0.5, 0.6] * 30), reason="y" * 100_000, traceback="z" * 100_000)
+    pages = made_of(*full_records(), long)
+    assert max(map(len, pages.values())) < 400_000
+    assert max(map(len, pages)) < 120
+
+
+def test_regression_is_shown_by_its_error_and_the_least_is_best() -> None:
+    cost = {"adapt_ms": 1.0, "predict_ms": 2.0}
+    records = [
+        made_record(name, (error, error + 0.1), metric="mse", direction="lower", cost=cost)
+        for name, error in (("maml", 0.1), ("anil", 0.5))
+    ]
+    page = made_of(*records)["index.html"]
+    assert page.index("maml</a>") < page.index("anil</a>")
+    assert "mse against milliseconds of one episode" in page
+    assert "accuracy" not in Page(page).text.lower()

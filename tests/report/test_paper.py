@@ -1,0 +1,80 @@
+"""Figures for papers."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from harness import made_record
+from many_records import full_records
+
+from metabench.api import Results
+from metabench.errors import NothingSelected, UsageError
+from metabench.report.charts import CHARTS
+from metabench.report.paper import plot, save
+from metabench.report.values import shorten
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+RESULTS = Results([r for b in ("one", "two") for r in full_records(benchmark={"name": b})])
+PANELS = {"pareto": 2, "adaptation": 4, "learning": 2, "robustness": 6}
+
+
+@pytest.mark.parametrize("kind", CHARTS)
+def test_there_is_a_panel_for_each_benchmark_and_chart(kind: str) -> None:
+    paper = RESULTS.plot(kind)
+    assert len(paper.axes) == PANELS[kind]
+    assert len(RESULTS.plot(kind, "one").axes) == PANELS[kind] // 2
+    (legend,) = paper.legends
+    names = {text.get_text() for text in legend.get_texts()}
+    assert names >= {"maml", "protonet", "r2d2"}
+
+
+def test_a_line_has_the_numbers_of_the_records() -> None:
+    corruptions = RESULTS.plot("robustness", "one").axes[0]
+    lines = {tuple(round(y, 3) for y in line.get_ydata()) for line in corruptions.lines}
+    assert (0.95, 0.9, 0.85, 0.8, 0.75, 0.7) in lines  # protonet
+
+
+def test_lines_differ_in_more_than_colour() -> None:
+    lines = RESULTS.plot("learning", "one").axes[0].lines
+    for look in ("get_color", "get_marker"):
+        assert len({getattr(line, look)() for line in lines}) == len(lines)
+
+
+@pytest.mark.parametrize(("ending", "begins"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")])
+def test_a_figure_is_written_the_same_every_time(tmp_path: Path, ending: str, begins: bytes) -> None:
+    files = [tmp_path / f"{name}{ending}" for name in "ab"]
+    for file in files:
+        save(RESULTS.plot("pareto", "one"), file)
+    assert files[0].read_bytes().startswith(begins)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert sorted(tmp_path.iterdir()) == files
+
+
+def test_a_name_that_looks_like_mathematics_is_text() -> None:
+    records = [made_record("$\\frac", (0.5, 0.6), cost={"adapt_ms": 1.0, "predict_ms": 1.0})]
+    (legend,) = Results(records).plot("pareto").legends
+    assert legend.get_texts()[0].get_text() == r"\$\frac"
+
+
+def test_what_no_record_holds_is_said() -> None:
+    bare = Results([made_record()])
+    with pytest.raises(NothingSelected, match="no record holds what the plot 'robustness' shows") as caught:
+        bare.plot("robustness")
+    assert "`noise`" in caught.value.hint
+    with pytest.raises(UsageError, match="there is no plot 'pie'"):
+        bare.plot("pie")
+    with pytest.raises(UsageError, match="unknown benchmark 'x'"):
+        bare.plot("pareto", "x")
+
+
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(UsageError, match="plots need matplotlib") as caught:
+        plot([], "pareto")
+    assert caught.value.hint == "pip install 'metabench[plot]'"
+
+
+def test_long_names_are_shortened() -> None:
+    assert shorten("x" * 50, 40) == "x" * 39 + "…"
