@@ -76,8 +76,9 @@ def pictures_of(
         if any(r.data_digest and r.data_digest != tasks.data_digest for r in records):
             return "The data set that is installed here is not the one that the records were made with."
         batch = sampler.range(0, min(EPISODES, benchmark.test_episodes))
-    except (MetabenchError, OSError, ValueError, RuntimeError, MemoryError) as error:
-        return f"The pictures cannot be drawn: {str(error).splitlines()[0]}"
+    except (MetabenchError, OSError, ValueError, RuntimeError, MemoryError):
+        # The reason names folders of this machine, and the page is for everybody.
+        return f"The data set '{benchmark.dataset}' could not be opened where this page was made."
     if batch.support_x.ndim != 5 or batch.support_x.shape[2] not in (1, 3):
         return "The examples of this benchmark are no pictures."
     return [_picture(task, ways=batch.ways, index=index) for index, task in enumerate(batch)]

@@ -88,7 +88,7 @@ def log_ticks(low: float, high: float) -> list[float]:
         if len(ticks) <= _MOST_LOG_TICKS:
             break
     step = math.ceil(len(ticks) / _MOST_LOG_TICKS)
-    return ticks[::step] if ticks else [low, high]
+    return ticks[::step] if len(ticks) > 1 else round_ticks(low, high)
 
 
 def tick_text(value: float, *, percent: bool = False) -> str:

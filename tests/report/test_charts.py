@@ -152,7 +152,7 @@ def test_ticks_are_round_numbers() -> None:
     assert round_ticks(0.55, 0.95) == [0.6, 0.7, 0.8, 0.9]
     assert round_ticks(0, 48_000) == [0, 10_000, 20_000, 30_000, 40_000]
     assert log_ticks(0.5, 2000) == [1, 10, 100, 1000]
-    assert log_ticks(3.0, 4.0) == [3.0, 4.0]
+    assert log_ticks(13.0, 16.9) == [13.0, 14.0, 15.0, 16.0]
 
 
 @pytest.mark.parametrize(
