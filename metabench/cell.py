@@ -27,7 +27,7 @@ from metabench.registry import Registry, Spec, describe_error
 from metabench.results import AlgorithmId, MetricResult, Record, Status, key_of, now
 from metabench.seeding import make_key
 from metabench.stats import t_interval
-from metabench.suites.model import Benchmark
+from metabench.suites.model import QUICK_SHRINK, Benchmark
 from metabench.tasks import BenchmarkTasks, open_tasks
 from metabench.training import Trainer
 from metabench.trial import Predictions, Trial
@@ -113,7 +113,10 @@ def hyperparameters_of(
     problem = tasks.problem(registry)
     chosen = {k: v for k, v in overrides.items() if k != BUDGET}
     values = resolve_hyperparameters(cls, problem, chosen)
-    budget = _budget(cls.name, overrides.get(BUDGET, values.pop(BUDGET, 0)))
+    recipe = _budget(cls.name, values.pop(BUDGET, 0))
+    if tasks.benchmark.quick:
+        recipe = -(-recipe // QUICK_SHRINK)  # rounded up: 0 would be the whole budget
+    budget = _budget(cls.name, overrides[BUDGET]) if BUDGET in overrides else recipe
     values[BUDGET] = min(budget or tasks.benchmark.budget, tasks.benchmark.budget)
     given: dict[str, object] = dict(values)
     for name, value in given.items():

@@ -71,6 +71,15 @@ class TestScores:
         assert high.training.examples == 480
         assert high.algorithm.hyperparameters["budget"] == 480
 
+    @pytest.mark.parametrize(("quick", "budget"), [(False, 240), (True, 20)])
+    def test_a_quick_cell_shrinks_the_budget_of_a_recipe_too(
+        self, planted, monkeypatch, quick: bool, budget: int
+    ) -> None:
+        learner = planted.registry.get("algorithm", "learner").load()
+        monkeypatch.setattr(learner, "recipe", classmethod(lambda cls, problem: {"budget": 240}))
+        record = run_here(planted, cell("learner", blobs(quick=quick)))
+        assert record.algorithm.hyperparameters["budget"] == budget
+
     def test_the_record_knows_where_it_was_made(self, planted) -> None:
         record = run_here(planted, cell("learner", lr="0.020"))
         facts = record.environment

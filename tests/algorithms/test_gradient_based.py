@@ -44,8 +44,8 @@ EVERY = pytest.mark.parametrize("cls", METHODS, ids=[m.name for m in METHODS])
 
 # Rates for networks of a few dozen units and budgets of a second; outer steps; the score to reach.
 BLOBS: dict[Any, tuple[dict[str, Any], int, float]] = {
-    MAML: ({"outer_lr": 1e-2, "tasks": 8}, 150, 0.75),
-    FOMAML: ({"outer_lr": 1e-2, "tasks": 8}, 150, 0.75),
+    MAML: ({"inner_lr": 0.5, "outer_lr": 1e-2, "tasks": 8}, 150, 0.75),
+    FOMAML: ({"inner_lr": 0.5, "outer_lr": 1e-2, "tasks": 8}, 150, 0.75),
     ANIL: ({"outer_lr": 1e-2, "tasks": 8}, 150, 0.75),
     Reptile: ({"inner_lr": 1e-2, "test_steps": 20}, 150, 0.75),
     MetaSGD: ({"outer_lr": 2e-2, "tasks": 8}, 150, 0.7),
