@@ -121,9 +121,12 @@ class _Cast(Sampler):
 def build(
     cls: type[Algorithm], problem: Problem, *, seed: int = 0, double: bool = True, **options: Any
 ) -> Any:
-    """An algorithm with its recipe, but for what is given; never with a backbone that is not at hand."""
+    """An algorithm with its recipe, but for what is given; never with a backbone that is not at hand.
+
+    The budget of a recipe is the harness's.
+    """
     torch.manual_seed(seed)
-    recipe = {k: v for k, v in cls.recipe(problem).items() if k != "backbone"}
+    recipe = {k: v for k, v in cls.recipe(problem).items() if k not in ("backbone", "budget")}
     algorithm = cls(problem, **recipe | options)
     return algorithm.double() if double else algorithm
 
