@@ -1,5 +1,6 @@
 """What the comparisons share: peers that import, and the way to time two sides against each other."""
 
+import os
 import sys
 import time
 import types
@@ -16,9 +17,10 @@ Draw = Callable[[], int]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _memory_as_in_a_cell() -> None:
-    """As in every cell that metabench runs; the peers have the advantage too."""
+def _as_in_a_cell() -> None:
+    """Memory as in every cell that metabench runs, and the machine's threads; the peers have both too."""
     keep_freed_memory()
+    torch.set_num_threads(os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")
