@@ -390,6 +390,8 @@ def is_alive(pid: int) -> bool:
 def running(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """``metabench`` as a process of its own, ended at the latest with the test."""
     command = [sys.executable, "-m", "metabench", *map(str, arguments)]
+    # Where the tests run in the background of a shell, an interrupt is ignored, and would be here.
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, env=child_environment(), text=True, **options) as process:
         try:
             yield process
