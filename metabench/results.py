@@ -224,7 +224,9 @@ class Unreadable:
 
 
 class ResultsFolder:
-    """A folder of results: ``records/`` for the cells, ``checkpoints/`` for those that are not done.
+    """A folder of results: ``records/`` for the cells and ``checkpoints/`` for their states.
+
+    The checkpoint of a cell that is done is its trained state: a metric asked for later is measured on that.
 
     Args:
         path: the folder; made when something is written.

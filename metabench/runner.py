@@ -124,7 +124,7 @@ def run_planned(
 
     def store(record: Record) -> None:
         folder.save(record)
-        if record.status in FINAL:
+        if record.status in FINAL and record.status != "ok":
             folder.checkpoint(record.key).unlink(missing_ok=True)
         records[record.algorithm.name, record.benchmark.title, record.seed] = record
         for watcher in watching:

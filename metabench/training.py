@@ -63,7 +63,8 @@ class _Draws:
 class Trainer:
     """Meta-trains an algorithm; goes on from a checkpoint to the same bits as if never interrupted.
 
-    The checkpoint is left where it is: whoever has stored the result removes it.
+    The checkpoint of a training that ended holds the chosen state: what is measured later needs no second
+    training. Whoever has stored a failure removes it.
 
     Args:
         algorithm: what is trained.
@@ -116,7 +117,8 @@ class Trainer:
         """Train until the budget is spent, and load the state that validated best."""
         if not self.algorithm.offers("meta_train"):
             return self.training
-        self._resume()
+        if self._resume():
+            return self.training
         self._began = self._last_checkpoint = self._last_report = time.perf_counter()
         self.algorithm.train()
         self.algorithm.meta_train(self.stream)
@@ -126,6 +128,7 @@ class Trainer:
         self.algorithm.load_state_dict(self._best)
         self.training.examples = self.stream.spent
         self.training.steps = self.stream.steps
+        self._write({"trained": True, "algorithm": self._best})
         return self.training
 
     def _on_step(self, stream: TaskStream) -> None:
@@ -173,36 +176,49 @@ class Trainer:
             self.training.best_examples = self.stream.spent
 
     def _save(self) -> None:
+        self._write(
+            {
+                "trained": False,
+                "algorithm": self.algorithm.state_dict(),
+                "stream": self.stream.state_dict(),
+                "loss": float(self.stream.last_loss),
+                "best": self._best,
+                "best_score": self._best_score,
+            }
+        )
+
+    def _write(self, state: dict[str, Any]) -> None:
         if self._checkpoint is None:
             return
-        state = {
+        state |= {
             "key": self._key,
+            "benchmark": self.tasks.benchmark.scored.model_dump_json(),
             "code": _code_digest(type(self.algorithm)),
-            "algorithm": self.algorithm.state_dict(),
-            "stream": self.stream.state_dict(),
             "audit": self.tasks.audit.state_dict(),
-            "loss": float(self.stream.last_loss),
             "random": random_state(),
             "training": self.training.model_dump(),
-            "best": self._best,
-            "best_score": self._best_score,
         }
         with atomic_path(self._checkpoint) as path:
             torch.save(state, path)
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Load the checkpoint, where there is one; whether nothing is left to train."""
         state = self._read()
         if state is None:
-            return
+            return False
         self.algorithm.load_state_dict(state["algorithm"])
-        self.stream.load_state_dict(state["stream"])
         self.tasks.audit.load_state_dict(state["audit"])
         self.training = Training.model_validate(state["training"])
+        if state.get("trained"):
+            set_random_state(state["random"])
+            return True
+        self.stream.load_state_dict(state["stream"])
         self.training.sittings += 1
         self._best, self._best_score = state["best"], state["best_score"]
         self.stream.last_loss = state["loss"]
         set_random_state(state["random"])
         self._draws.resumed = state["random"]
+        return False
 
     def _read(self) -> dict[str, Any] | None:
         """The checkpoint of this cell; nothing where there is none or it is damaged, to start again."""
@@ -213,6 +229,8 @@ class Trainer:
         except Exception:  # torch raises many kinds for a truncated or foreign file
             return None
         if not isinstance(state, dict) or state.get("key") != self._key:
+            return None
+        if state.get("benchmark") != self.tasks.benchmark.scored.model_dump_json():
             return None
         return state if state.get("code") == _code_digest(type(self.algorithm)) else None
 

@@ -10,6 +10,7 @@ import torch
 from harness import BLOBS, made_record, suite_file
 
 import metabench
+from metabench.episodes import TaskStream
 from metabench.errors import ResultsError, UnknownName, UsageError
 from metabench.planning import Planned
 from metabench.results import Record
@@ -135,23 +136,36 @@ def test_a_failure_is_a_row_and_does_not_stop_the_others(options: dict[str, Any]
     assert frame.loc[frame["status"] == "failed", "reason"].eq("ValueError: planted").all()
 
 
-def test_a_checkpoint_is_removed_when_the_record_is_stored_and_kept_when_it_failed(
-    options, monkeypatch
-) -> None:
-    monkeypatch.setitem(Trainer.__init__.__kwdefaults__, "checkpoint_seconds", -1.0)
+def test_a_cell_that_fails_after_its_training_is_not_trained_again(options, monkeypatch) -> None:
     kept = options["results"] / "checkpoints"
-    metabench.run(["learner"], benchmarks="blobs-3w1s", **options)
-    assert list(kept.iterdir()) == []
-
     with monkeypatch.context() as patch:
         patch.setattr(BenchmarkTasks, "drawn_origins", lambda *_: 1 / 0)  # after training, before the test
-        (record,) = metabench.run(["learner"], benchmarks="blobs-3w1s", seeds=[1], **options).records
-    assert record.reason == "ZeroDivisionError: division by zero"
-    assert [path.name for path in kept.iterdir()] == [f"{record.key[:32]}.pt"]
+        (failed,) = metabench.run(["learner"], benchmarks="blobs-3w1s", **options).records
+    assert failed.reason == "ZeroDivisionError: division by zero"
+    assert [path.name for path in kept.iterdir()] == [f"{failed.key[:32]}.pt"]
 
-    (record,) = metabench.run(["learner"], benchmarks="blobs-3w1s", seeds=[1], **options).records
-    assert (record.status, record.training.sittings) == ("ok", 2)
-    assert list(kept.iterdir()) == []
+    (record,) = metabench.run(["learner"], benchmarks="blobs-3w1s", **options).records
+    assert record.status == "ok"
+    assert record.training == failed.training  # to the second: it is that training
+
+
+def test_a_metric_asked_for_later_is_measured_on_the_state_that_was_trained(options, monkeypatch) -> None:
+    (first,) = metabench.run(["learner"], benchmarks="blobs-3w1s", metrics="accuracy", **options).records
+    monkeypatch.setattr(TaskStream, "log", lambda *_: pytest.fail("it was trained again"))
+    (record,) = metabench.run(["learner"], benchmarks="blobs-3w1s", metrics="transduction", **options).records
+    assert record.metrics["transduction"].status == "ok"
+    assert record.training == first.training
+    assert record.metrics["accuracy"].episodes == first.metrics["accuracy"].episodes
+
+
+def test_a_benchmark_that_was_changed_does_not_take_the_trained_state_of_the_old(options, tmp_path) -> None:
+    records = []
+    for validations in (2, 3):
+        suite = suite_file(tmp_path / "mine.toml", BLOBS | {"validations": validations})
+        records += metabench.run(["learner"], **options | {"suite": str(suite)}).records
+    first, second = records
+    assert first.key == second.key
+    assert [len(r.training.curve) for r in (first, second)] == [2, 3]
 
 
 def test_fresh_does_not_go_on_from_a_checkpoint(
