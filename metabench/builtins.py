@@ -51,6 +51,7 @@ def metabench_backbones() -> list[Spec]:
     at = "metabench.backbones"
     return [
         Spec("conv4", f"{at}.conv4:Conv4", "1", "Four convolutional blocks with max pools"),
+        Spec("conv4-32", f"{at}.conv4:Conv4Narrow", "1", "The same with 32 channels"),
         Spec("conv4-maps", f"{at}.conv4_maps:Conv4Maps", "1", "Four convolutional blocks, two max pools"),
         Spec("conv4-strided", f"{at}.conv4:Conv4Strided", "1", "Four convolutional blocks with stride 2"),
         Spec("mlp", f"{at}.mlp:MLP", "1", "Fully connected, 40-40 by default"),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from metabench.algorithms.base import Algorithm, Predictor
 from metabench.algorithms.problem import Problem
 from metabench.backbones.network import LinearHead, Network
+from metabench.backbones.order import differentiated_twice
 from metabench.episodes import Support
 
 Item = TypeVar("Item")
@@ -105,16 +106,14 @@ def gradient_steps(
     moving = [name for name in params if adapted(name)]
     for part in itertools.repeat(support) if isinstance(support, Support) else support:
         attacked = part.x.requires_grad
+        twice = attacked or (second_order and keep_graph)
         if not (keep_graph or attacked):
             params = {k: p.detach().requires_grad_(k in moving) for k, p in params.items()}
         yield params
         with torch.enable_grad():
-            total = loss(forward(params, part.x), part.y).sum()
-            gradients = torch.autograd.grad(
-                total,
-                [params[name] for name in moving],
-                create_graph=attacked or (second_order and keep_graph),
-            )
+            with differentiated_twice(twice):
+                total = loss(forward(params, part.x), part.y).sum()
+            gradients = torch.autograd.grad(total, [params[name] for name in moving], create_graph=twice)
             steps = _steps(rate, dict(zip(moving, gradients, strict=True)))
             params = {k: p - steps[k] if k in steps else p for k, p in params.items()}
 

@@ -60,7 +60,7 @@ class State:
         theta: the learners' parameters, which are the second layer's cell state, ``[T, N]``.
         forget: the last forget gate, ``[T, N]``.
         input: the last input gate, ``[T, N]``.
-        lstm: hidden and cell state of the first layer, ``[T * N, hidden]`` each; zero at the start.
+        lstm: hidden and cell state of the first layer, ``[T, hidden, N]`` each; zero at the start.
     """
 
     theta: Tensor
@@ -96,19 +96,41 @@ class Optimizer(nn.Module):
             loss: the support loss, ``[T]``.
             state: the state before it.
         """
-        losses = preprocess(loss).unsqueeze(1).expand(*gradient.shape, 2)
-        inputs = torch.cat([preprocess(gradient), losses], -1)
-        lstm = self.lstm(inputs.flatten(0, 1), state.lstm)
-        hidden = lstm[0].view(*gradient.shape, -1)
+        hidden, cell = self._first_layer(gradient, loss, state.lstm)
         forget = _gate(self.forget_gate, hidden, state.theta, state.forget)
         input_ = _gate(self.input_gate, hidden, state.theta, state.input)
-        return State(forget * state.theta - input_ * gradient, forget, input_, lstm)
+        return State(forget * state.theta - input_ * gradient, forget, input_, (hidden, cell))
+
+    def _first_layer(
+        self, gradient: Tensor, loss: Tensor, last: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """As calling ``self.lstm``, with the coordinates last, where every gate is one block: twice as fast.
+
+        Returns:
+            Hidden and cell state, ``[T, hidden, N]`` each.
+        """
+        of_gradient, of_loss = self.lstm.weight_ih.split(2, 1)
+        bias = self.lstm.bias_ih + self.lstm.bias_hh + preprocess(loss) @ of_loss.T
+        gates = _linear(of_gradient, preprocess(gradient).transpose(1, 2), bias.unsqueeze(2))
+        if last is not None:
+            gates = _linear(self.lstm.weight_hh, last[0], gates)
+        input_, forget, candidate, output = gates.chunk(4, 1)
+        cell = input_.sigmoid() * candidate.tanh()
+        if last is not None:
+            cell = forget.sigmoid() * last[1] + cell
+        return output.sigmoid() * cell.tanh(), cell
 
 
 def _gate(layer: nn.Linear, hidden: Tensor, theta: Tensor, last: Tensor) -> Tensor:
-    inputs = torch.cat([hidden, theta.unsqueeze(-1), last.unsqueeze(-1)], -1)
-    opening: Tensor = layer(inputs).squeeze(-1).sigmoid()
-    return opening
+    """A layer on ``[hidden, theta, last]`` of each coordinate: ``[T, N]``, between 0 and 1."""
+    of_hidden, of_theta, of_last = layer.weight.split([hidden.shape[1], 1, 1], 1)
+    rest = theta * of_theta + last * of_last + layer.bias
+    return _linear(of_hidden, hidden, rest.unsqueeze(1)).squeeze(1).sigmoid()
+
+
+def _linear(weight: Tensor, x: Tensor, bias: Tensor) -> Tensor:
+    """``[outputs, inputs]`` on ``[T, inputs, N]``, plus a bias: ``[T, outputs, N]``."""
+    return torch.baddbmm(bias, weight.expand(len(x), *weight.shape), x)
 
 
 class MetaLSTM(GradientBased):

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from metabench.backbones import conv4
 from metabench.backbones.conv4 import Conv4, Conv4Strided
+from metabench.backbones.order import differentiated_twice
 from metabench.errors import UsageError
 
 Forward = Callable[[Mapping[str, Tensor], Tensor], Tensor]
@@ -62,13 +63,16 @@ def meta_gradient(
 
 @NETS
 @pytest.mark.parametrize("scale", [False, True])
-@pytest.mark.parametrize("rows", [0, 10**9])  # one task after another; all as one product
+@pytest.mark.parametrize(  # one task after another; all as one product; all as one grouped convolution
+    ("hint", "rows"), [(True, 0), (True, 10**9), (False, 0)]
+)
 @pytest.mark.parametrize(
     ("batch", "steps", "second_order"), [(1, 1, True), (3, 2, True), (3, 3, True), (3, 2, False)]
 )
 def test_every_engine_gives_the_textbook_s_gradients(
     kind: type[Conv4],
     scale: bool,
+    hint: bool,
     rows: int,
     batch: int,
     steps: int,
@@ -78,7 +82,8 @@ def test_every_engine_gives_the_textbook_s_gradients(
     monkeypatch.setattr(conv4, "UNFOLDED_ROWS", rows)
     net, params, x = make(kind, scale, batch)
     expected = meta_gradient(textbook(net), params, x, steps, second_order)
-    got = meta_gradient(net.forward_tasks, params, x, steps, second_order)
+    with differentiated_twice(hint):
+        got = meta_gradient(net.forward_tasks, params, x, steps, second_order)
     for a, b in zip(got, expected, strict=True):
         assert b.abs().max() > 1e-8, "a dead network agrees with anything"
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10 * float(b.abs().max()))
@@ -96,12 +101,15 @@ def test_running_statistics_take_the_plain_loop(kind: type[Conv4], training: boo
 
 
 @NETS
-def test_a_task_is_scored_alike_alone_and_among_others(kind: type[Conv4]) -> None:
+@pytest.mark.parametrize("hint", [False, True])
+def test_a_task_is_scored_alike_alone_and_among_others(kind: type[Conv4], hint: bool) -> None:
     net, params, x = make(kind, True, 3)
-    together = net.forward_tasks(params, x)
-    alone = [
-        net.forward_tasks({n: p[t : t + 1] for n, p in params.items()}, x[t : t + 1]) for t in range(TASKS)
-    ]
+    with differentiated_twice(hint):
+        together = net.forward_tasks(params, x)
+        alone = [
+            net.forward_tasks({n: p[t : t + 1] for n, p in params.items()}, x[t : t + 1])
+            for t in range(TASKS)
+        ]
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-12)
 
 
