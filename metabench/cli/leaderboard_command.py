@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, ResultsError, UnknownName, UsageError
+from metabench.cli.records import comma_list, load_records, of_benchmarks, tell_left_out
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, UsageError
 
 if TYPE_CHECKING:
     from metabench.results import Record, Unreadable
@@ -41,42 +42,18 @@ def command(
         raise UsageError("--write and --verify are for all records: leave out --benchmark and --quick.")
     from metabench import leaderboard
     from metabench.pages import pages_of, write_pages
-    from metabench.registry import match_names
-    from metabench.results import ResultsFolder
 
-    if not results.exists():
-        raise ResultsError(
-            f"there is no results folder '{results}'.", hint="`metabench run --all` makes one."
-        )
-    records, unreadable = ResultsFolder(results).load()
+    records, unreadable = load_records(results)
     if verify:
         return _verify(results, records, unreadable)
-    if benchmarks:
-        names = sorted({r.benchmark.name for r in records})
-        try:
-            chosen = match_names("benchmark", names, benchmarks)
-        except UnknownName as error:
-            held = (
-                f"'{results}' holds records of {', '.join(names)}."
-                if names
-                else f"'{results}' holds no record."
-            )
-            raise UnknownName("benchmark", error.name, names, hint=held) from None
-        records = [r for r in records if r.benchmark.name in chosen]
-    board = leaderboard.build(records, quick=quick)
-    for text in board.left_out:
-        click.echo(f"left out: {text}", err=True)
-    for file in unreadable:
-        click.echo(f"left out: {file.path} {file.reason}", err=True)
-    if unreadable:
-        click.echo(f"{len(unreadable)} file(s) among the records are none.", err=True)
+    board = leaderboard.build(of_benchmarks(records, benchmarks, results), quick=quick)
+    tell_left_out(board.left_out, unreadable)
     if write and board.rows:
         for path in write_pages(pages_of(board, results.as_posix()), results):
             click.echo(f"wrote {path}", err=True)
         return EXIT_CELL_FAILED if unreadable and strict else EXIT_OK
     if board.rows or form == "json":
-        more = [name for name in map(str.strip, (columns or "").split(",")) if name]
-        click.echo(board.render(form, more))  # type: ignore[arg-type]
+        click.echo(board.render(form, comma_list(columns or "")))  # type: ignore[arg-type]
     if unreadable and strict:
         return EXIT_CELL_FAILED
     if not board.rows:

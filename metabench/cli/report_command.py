@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, ResultsError
+from metabench.cli.records import load_records, tell_left_out
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected
 
 if TYPE_CHECKING:
     from metabench.report import Section
@@ -33,21 +34,11 @@ def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict:
     from metabench.report import gather, pages_of, write_site
     from metabench.report.pictures import pictures_of
     from metabench.report.site import check_replaceable
-    from metabench.results import ResultsFolder
 
-    if not results.exists():
-        raise ResultsError(
-            f"there is no results folder '{results}'.", hint="`metabench run --all` makes one."
-        )
+    records, unreadable = load_records(results)
     check_replaceable(out)
-    records, unreadable = ResultsFolder(results).load()
     facts = gather(records, unreadable, quick=quick)
-    for text in facts.left_out:
-        click.echo(f"left out: {text}", err=True)
-    for file in unreadable:
-        click.echo(f"left out: {file.path} {file.reason}", err=True)
-    if unreadable:
-        click.echo(f"{len(unreadable)} file(s) among the records are none.", err=True)
+    tell_left_out(facts.left_out, unreadable)
     if not facts.sections:
         if unreadable and strict:
             return EXIT_CELL_FAILED
