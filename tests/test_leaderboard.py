@@ -6,6 +6,7 @@ import json
 import random
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from harness import made_record
@@ -35,29 +36,40 @@ def rows_of(*records: Record) -> dict[str, Row]:
     return {row.algorithm: row for row in build(records).rows}
 
 
+EPISODES = 12
+
+
+def constant(algorithm: str, score: float, **more: Any) -> Record:
+    """A record of the same score in every episode, so that any two scores are told apart."""
+    return made_record(algorithm, (score,) * EPISODES, **more)
+
+
 class TestRanks:
     def test_the_best_is_first_and_equals_share_a_rank(self) -> None:
-        rows = build(
-            [
-                made_record("a", (0.5, 0.5)),
-                made_record("b", (0.9, 0.9)),
-                made_record("c", (0.5, 0.5)),
-                made_record("d", (0.1, 0.1)),
-            ]
-        ).rows
+        rows = build([constant("a", 0.5), constant("b", 0.9), constant("c", 0.5), constant("d", 0.1)]).rows
         assert [(r.algorithm, r.rank) for r in rows] == [("b", 1), ("a", 2), ("c", 2), ("d", 4)]
 
+    def test_what_the_episodes_cannot_tell_apart_shares_a_rank_in_the_order_of_its_scores(self) -> None:
+        close = [0.5 + 0.01 * (-1) ** i for i in range(EPISODES)]
+        rows = build(
+            [
+                constant("a", 0.5),
+                made_record("b", (*close[:-1], 0.6)),
+                constant("c", 0.1),
+            ]
+        ).rows
+        assert rows[0].score > rows[1].score
+        assert [(r.algorithm, r.rank) for r in rows] == [("b", 1), ("a", 1), ("c", 3)]
+
     def test_of_errors_the_lowest_is_first(self) -> None:
-        low, high = (
-            made_record(n, s, metric="mse", direction="lower") for n, s in (("x", (1, 2)), ("y", (3, 4)))
-        )
+        low, high = (constant(n, s, metric="mse", direction="lower") for n, s in (("x", 1.5), ("y", 3.5)))
         assert [(r.algorithm, r.rank) for r in build([high, low]).rows] == [("x", 1), ("y", 2)]
 
     @given(st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=1, max_size=8), st.randoms())
     def test_ranks_follow_the_scores_in_whatever_order_the_records_come(
         self, scores: list[float], mixer
     ) -> None:
-        records = [made_record(f"a{i}", (s, s)) for i, s in enumerate(scores)]
+        records = [constant(f"a{i}", s) for i, s in enumerate(scores)]
         mixer.shuffle(records)
         rows = build(records).rows
         for row in rows:

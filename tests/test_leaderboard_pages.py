@@ -82,6 +82,23 @@ def test_another_hyper_parameter_than_the_key_was_made_of_is_found(board: Path) 
     assert "its key begins with" in output
 
 
+def test_classes_that_the_episodes_do_not_follow_from_are_found(board: Path) -> None:
+    path = next(board.glob("records/*/a-*.json"))
+    record = json.loads(path.read_text())
+    record["metrics"]["accuracy"]["values"] = {"classes": [[0, 1, 2]] * 2, "class_hits": [[0, 0, 0]] * 2}
+    path.write_text(json.dumps(record))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "is not that of the classes that they showed" in output
+
+
+def test_a_score_that_cannot_be_is_found(board: Path) -> None:
+    ResultsFolder(board).save(with_key(made_record("z", (7.0, 0.5))))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "its accuracy of an episode is 7" in output
+
+
 def test_other_episodes_are_found(board: Path) -> None:
     change(board, episode_digest="f" * 64)
     code, output = metabench("leaderboard", "board", "--verify")

@@ -68,6 +68,30 @@ def of_benchmarks(records: list[Record], patterns: Sequence[str], folder: Path) 
     return [r for r in records if r.benchmark.name in chosen]
 
 
+def of_suite(records: list[Record], suite: str) -> tuple[list[Record], list[str]]:
+    """The records of a suite's benchmarks as it defines them now, and in words which others of it there are.
+
+    Args:
+        records: those of the folder.
+        suite: its name, or the path of a ``.toml`` file that is one.
+
+    Raises:
+        UnknownName: there is no such suite.
+        ConfigError: its file cannot be read.
+    """
+    from metabench.planning import Selection, select_benchmarks
+    from metabench.plugins import installed_plugins
+
+    versions = {
+        benchmark.name: benchmark.version
+        for benchmark in select_benchmarks(installed_plugins().registry, Selection(suite=suite))
+    }
+    named = [r for r in records if r.benchmark.name in versions]
+    kept = [r for r in named if r.benchmark.version == versions[r.benchmark.name]]
+    others = len(named) - len(kept)
+    return kept, [f"{others} record(s) of other versions of the suite's benchmarks"] if others else []
+
+
 def comma_list(text: str) -> list[str]:
     """The names in a list with commas; spaces and empty places are nothing."""
     return [name for name in map(str.strip, text.split(",")) if name]
