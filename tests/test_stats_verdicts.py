@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.linalg import hadamard
+from simulations import class_episodes
 
 from metabench.stats import (
     average_ranks,
@@ -27,23 +28,6 @@ from metabench.stats import permutation as permutation_module
 
 DIFFERENCES = st.lists(st.integers(-75, 75).map(lambda n: n / 75), min_size=1, max_size=40)
 P_VALUES = st.lists(st.floats(0, 1), max_size=20)
-
-
-def episode_scores(rng, accuracy: float, shape: tuple[int, ...], *, queries: int = 75) -> np.ndarray:
-    """Shares of right queries in episodes of which some are harder than others."""
-    difficulty = rng.beta(30 * accuracy, 30 * (1 - accuracy), size=shape)
-    return rng.binomial(queries, difficulty) / queries
-
-
-# The interval over episodes.
-
-
-@pytest.mark.parametrize("accuracy", [0.6, 0.7, 0.8, 0.9, 0.95, 0.98])
-def test_95_percent_intervals_hold_the_true_accuracy_in_93_5_to_96_5_percent(accuracy: float) -> None:
-    scores = episode_scores(np.random.default_rng(1), accuracy, (2500, 600))
-    intervals = [t_interval(row) for row in scores]
-    covered = np.mean([abs(mean - accuracy) <= half_width for mean, half_width in intervals])
-    assert 0.935 <= covered <= 0.965
 
 
 # The paired permutation test.
@@ -154,27 +138,6 @@ def test_holm_refuses_what_is_no_p_value(p: float) -> None:
 
 
 # The interval for new classes.
-
-
-def class_episodes(rng, *, classes: int, episodes: int, spread: float, ways: int = 5, queries: int = 15):
-    """Episodes of classes that are unlike each other, in the eyes of their own queries and of others'."""
-    easy, unlike = rng.normal(0, spread, classes), rng.normal(0, spread, classes)
-    shown = np.argsort(rng.random((episodes, classes)), axis=1)[:, :ways]
-    others = (unlike[shown].sum(1, keepdims=True) - unlike[shown]) / (ways - 1)
-    return shown, rng.binomial(queries, np.clip(0.75 + easy[shown] + others, 0, 1))
-
-
-def test_the_class_interval_holds_the_accuracy_on_new_classes_and_the_one_over_episodes_does_not() -> None:
-    rng = np.random.default_rng(2)
-    by_class, by_episode = [], []
-    for _ in range(300):
-        shown, hits = class_episodes(rng, classes=40, episodes=400, spread=0.06)
-        interval = class_interval(shown, hits, queries=15, resamples=400)
-        by_class.append(interval.low <= 0.75 <= interval.high)
-        mean, half_width = t_interval(hits.mean(1) / 15)
-        by_episode.append(abs(mean - 0.75) <= half_width)
-    assert 0.92 <= np.mean(by_class) <= 0.98
-    assert np.mean(by_episode) < 0.5
 
 
 def test_where_classes_do_not_differ_the_class_interval_is_the_one_over_episodes() -> None:
