@@ -28,8 +28,8 @@ class Column:
         key: its name in JSON and CSV, and for ``--columns``.
         title: its heading for people, in as few letters as can be.
         metric: the metric that it is read from.
-        path: the keys of the value among the metric's values, a list standing for its length; without any
-            it is the metric's mean.
+        path: the keys of the value among the metric's values, a list of texts standing for its length;
+            without any it is the metric's mean.
         form: how it is shown.
         narrow: whether a terminal shows it without being asked.
         relative: whether it is held against the same value of :data:`BASELINE`.
@@ -222,7 +222,7 @@ def _value(metric: MetricResult, path: Sequence[str]) -> Found | str:
             for state in ("n/a", "failed"):
                 if state in value:
                     return f"{state}: {str(value[state]).partition(chr(10))[0]}"
-    if isinstance(value, list):
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return float(len(value))
     return value if isinstance(value, bool) else number(value)
 

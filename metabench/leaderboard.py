@@ -87,8 +87,8 @@ def build(records: Iterable[Record], *, quick: bool = False, metric: str = "") -
             one of :data:`metabench.columns.KEYS` or :data:`metabench.scores.COSTS`.
 
     Raises:
-        ResultsError: one benchmark is there in two definitions, or with two sets of episodes of which neither
-            is that of most records.
+        ResultsError: a benchmark is there in two versions; or in two definitions or with two sets of episodes
+            of which neither is that of most records.
         UnknownName: nothing of the name ``metric`` was measured.
     """
     records = list(records)
@@ -100,7 +100,7 @@ def build(records: Iterable[Record], *, quick: bool = False, metric: str = "") -
     latest = newest(kept)
     if len(latest) < len(kept):
         left_out.append(f"{len(kept) - len(latest)} record(s) that later ones of the same algorithm replace")
-    _check_same(latest)
+    _check_versions(latest)
     latest, others = of_most(latest)
     unsound += others
     if metric and latest:
@@ -142,14 +142,14 @@ def _made_of(record: Record) -> tuple[object, ...]:
     return algorithm.distribution, algorithm.version, algorithm.hyperparameters, record.data_digest
 
 
-def _check_same(records: Iterable[Record]) -> None:
-    definitions: dict[str, Record] = {}
+def _check_versions(records: Iterable[Record]) -> None:
+    """Raise ResultsError where a benchmark is there in two versions."""
+    titles: dict[str, str] = {}
     for record in records:
-        first = definitions.setdefault(record.benchmark.name, record)
-        if first.benchmark.scored != record.benchmark.scored:
+        first = titles.setdefault(record.benchmark.name, record.benchmark.title)
+        if first != record.benchmark.title:
             raise ResultsError(
-                f"benchmark '{record.benchmark.name}' is there as {first.benchmark.title} and as "
-                f"{record.benchmark.title}, with other definitions.",
+                f"benchmark '{record.benchmark.name}' is there as {first} and as {record.benchmark.title}.",
                 hint="Their scores cannot be compared: keep the results of one of them in another folder.",
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from metabench.errors import ResultsError
@@ -35,28 +35,37 @@ def possible(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
 def of_most(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """The records that most others of their benchmark agree with, and each other one with the reason.
 
-    One record of other episodes, or of a metric that counts otherwise, must not keep the others from being
-    ranked, and must not be ranked among them.
+    One record of another definition of the benchmark, of other episodes, or of a metric that counts
+    otherwise, must not keep the others from being ranked, and must not be ranked among them.
 
     Args:
-        records: of any benchmarks; those without a score agree with all.
+        records: of any benchmarks.
 
     Raises:
         ResultsError: no more than half of a benchmark's records agree, so that nobody knows which are right.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
-        if record.status == "ok":
-            groups.setdefault(record.benchmark.title, []).append(record)
+        groups.setdefault(record.benchmark.title, []).append(record)
     wrong: dict[int, str] = {}
     for group in groups.values():
-        counts = Counter(map(_measured_by, group))
-        usual, times = counts.most_common(1)[0]
-        others = [record for record in group if _measured_by(record) != usual]
-        if others and 2 * times <= len(group):
-            raise _undecided(group)
-        wrong |= {id(record): _odd(record, usual[0]) for record in others}
+        _, others = _majority(group, _definition)
+        wrong |= {id(record): _defined_otherwise(record) for record in others}
+        well = [r for r in group if r.status == "ok" and id(r) not in wrong]
+        usual, others = _majority(well, _measured_by)
+        wrong |= {id(record): _odd(record, usual) for record in others}
     return [record for record in records if id(record) not in wrong], list(wrong.values())
+
+
+def _majority(group: Sequence[Record], say: Callable[[Record], _T]) -> tuple[_T | None, list[Record]]:
+    """What more than half of some records say, and those that say something else."""
+    if not group:
+        return None, []
+    usual, times = Counter(map(say, group)).most_common(1)[0]
+    others = [record for record in group if say(record) != usual]
+    if others and 2 * times <= len(group):
+        raise _undecided(group[0], next(r for r in group if say(r) != say(group[0])))
+    return usual, others
 
 
 def sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
@@ -79,11 +88,9 @@ def sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
         measured = _most_common(_measured_by(r) for r in same if r.status == "ok")
         for record in group:
             if _definition(record) != usual:
-                left_out.append(
-                    f"{record.file_name}: its benchmark is defined otherwise than in most records"
-                )
+                left_out.append(_defined_otherwise(record))
             elif record.status == "ok" and _measured_by(record) != measured:
-                left_out.append(_odd(record, measured[0] if measured else ""))
+                left_out.append(_odd(record, measured))
             else:
                 kept.append(record)
     return kept, left_out
@@ -105,33 +112,33 @@ def _measured_by(record: Record) -> tuple[str, ...]:
     return record.episode_digest, metric.version, metric.direction, metric.unit
 
 
-def _odd(record: Record, digest: str) -> str:
-    """How a record was tested otherwise than most, whose episodes have this digest."""
-    what = (
-        "on other episodes"
-        if record.episode_digest != digest
-        else f"by another {record.benchmark.metrics[0]}"
-    )
+def _defined_otherwise(record: Record) -> str:
+    return f"{record.file_name}: its benchmark is defined otherwise than in most records"
+
+
+def _odd(record: Record, usual: tuple[str, ...] | None) -> str:
+    """How a record was tested otherwise than most."""
+    same_episodes = usual is not None and record.episode_digest == usual[0]
+    what = f"by another {record.benchmark.metrics[0]}" if same_episodes else "on other episodes"
     return f"{record.file_name}: it was tested {what} than most"
 
 
-def _undecided(group: Sequence[Record]) -> ResultsError:
-    """The error for records of which no majority agrees."""
-    first = group[0]
-    other = next(r for r in group if _measured_by(r) != _measured_by(first))
-    name = first.benchmark.name
-    both = f"'{first.algorithm.label}' and '{other.algorithm.label}'"
-    if first.episode_digest != other.episode_digest:
-        digests = f"{first.episode_digest[:12]} and {other.episode_digest[:12]}"
+def _undecided(one: Record, other: Record) -> ResultsError:
+    """The error for two records that disagree where no majority says which is right."""
+    name = one.benchmark.name
+    both = f"'{one.algorithm.label}' and '{other.algorithm.label}'"
+    apart = "Their scores cannot be compared: keep the results of one of them in another folder."
+    if _definition(one) != _definition(other):
+        return ResultsError(f"{both} ran {one.benchmark.title} with other definitions.", hint=apart)
+    if one.episode_digest != other.episode_digest:
+        digests = f"{one.episode_digest[:12]} and {other.episode_digest[:12]}"
         return ResultsError(
             f"{both} were tested on other episodes of '{name}': {digests}.",
             hint="The data differ: `metabench data verify` looks at them.",
         )
-    metric = first.benchmark.metrics[0]
-    counts = " and ".join(" ".join(_measured_by(r)[1:]) for r in (first, other))
+    counts = " and ".join(" ".join(_measured_by(r)[1:]) for r in (one, other))
     return ResultsError(
-        f"{both} were scored by another {metric} on '{name}': {counts}.",
-        hint="Their scores cannot be compared: keep the results of one of them in another folder.",
+        f"{both} were scored by another {one.benchmark.metrics[0]} on '{name}': {counts}.", hint=apart
     )
 
 

@@ -63,7 +63,7 @@ def command(
     if suite:
         records, of_others = of_suite(records, suite)
     board = leaderboard.build(of_benchmarks(records, benchmarks, results), quick=quick, metric=metric or "")
-    tell_left_out([*of_others, *board.left_out], unreadable)
+    tell_left_out([*of_others, *board.left_out], unreadable, board.unsound)
     code = EXIT_CELL_FAILED if strict and (unreadable or board.unsound) else EXIT_OK
     if write and board.rows:
         for path in write_pages(pages_of(board, results.as_posix()), results):

@@ -18,7 +18,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--out", type=_PATH, required=True, metavar="FILE", help="An .svg, .png or .pdf file.")
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
-@click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound.")
 def command(
     kind: str, results: Path, *, out: Path, benchmarks: tuple[str, ...], quick: bool, strict: bool
 ) -> int:
@@ -32,7 +32,7 @@ def command(
     check_file(out)
     records, unreadable = load_records(results)
     facts = gather(of_benchmarks(records, benchmarks, results), unreadable, quick=quick)
-    tell_left_out(facts.left_out, unreadable)
+    tell_left_out(facts.left_out, unreadable, facts.unsound)
     if not facts.sections:
         raise NothingSelected(
             f"'{results}' holds no record to plot.", hint="`metabench run --all` makes some."

@@ -34,14 +34,24 @@ def load_records(folder: Path, *, hint: str = RUN_ALL) -> tuple[list[Record], li
     return ResultsFolder(folder).load()
 
 
-def tell_left_out(left_out: Iterable[str], unreadable: Sequence[Unreadable]) -> None:
-    """Say on stderr what a command leaves out, then each file that is no record, and how many these are."""
+def tell_left_out(
+    left_out: Iterable[str], unreadable: Sequence[Unreadable], unsound: Sequence[str] = ()
+) -> None:
+    """Say on stderr what a command leaves out, and count what is damaged.
+
+    Args:
+        left_out: what is left out, in words.
+        unreadable: files among the records that are none.
+        unsound: those of ``left_out`` that are records which cannot be, or not with the others.
+    """
     for text in left_out:
         click.echo(f"left out: {text}", err=True)
     for file in unreadable:
         click.echo(f"left out: {file.path} {file.reason}", err=True)
     if unreadable:
         click.echo(f"{len(unreadable)} file(s) among the records are none.", err=True)
+    if unsound:
+        click.echo(f"{len(unsound)} record(s) cannot stand beside the others.", err=True)
 
 
 def of_benchmarks(records: list[Record], patterns: Sequence[str], folder: Path) -> list[Record]:

@@ -22,7 +22,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--out", type=_PATH, default=Path("site"), show_default=True, help="The folder of the site.")
 @click.option("--data", type=_PATH, help="The folder that holds one folder per data set, for the pictures.")
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
-@click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound.")
 def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict: bool) -> int:
     """Make a static site from the records in RESULTS; it opens from disk, without a network.
 
@@ -38,7 +38,7 @@ def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict:
     records, unreadable = load_records(results)
     check_replaceable(out)
     facts = gather(records, unreadable, quick=quick)
-    tell_left_out(facts.left_out, unreadable)
+    tell_left_out(facts.left_out, unreadable, facts.unsound)
     if not facts.sections:
         if unreadable and strict:
             return EXIT_CELL_FAILED
