@@ -113,7 +113,7 @@ def board_of(watched: Watched, benchmark: str) -> Any:
 
 def test_a_heading_sorts_by_number_and_again_the_other_way_round(watched: Watched) -> None:
     board = board_of(watched, "glyphs-0@1")
-    assert watched.column(board, "rank") == ["1", "2", "3", "4"]
+    assert watched.column(board, "rank") == ["1", "2", "2", "4"]  # the second and third cannot be told apart
     heading = board.locator("th", has_text="adapt ms")
     heading.locator("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
