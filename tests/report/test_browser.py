@@ -211,6 +211,15 @@ def test_the_pareto_front_is_drawn(watched: Watched) -> None:
     assert chart.locator("path.front").bounding_box()["width"] > 20
 
 
+def test_every_column_is_explained_where_there_is_no_pointer_to_hover_with(watched: Watched) -> None:
+    section = watched.page.locator("section[id='glyphs-0@1']")
+    section.get_by_text("How to read the columns").click()
+    explained = section.locator("dl.long dt").all_inner_texts()
+    headings = [text.strip() for text in section.locator("table.sortable thead th").all_inner_texts()]
+    assert explained == headings[1:-1]
+    assert section.locator("dl.long dd", has_text="does not tell from the best").is_visible()
+
+
 def test_the_episodes_are_pictures(watched: Watched) -> None:
     images = watched.page.locator("section[id='glyphs-0@1'] .episodes img")
     assert images.count() == 3
