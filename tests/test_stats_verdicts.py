@@ -16,6 +16,7 @@ from metabench.stats import (
     class_interval,
     friedman,
     holm,
+    pairwise_permutation_tests,
     permutation_test,
     permutation_tests,
     seed_sd,
@@ -86,6 +87,22 @@ def test_a_row_does_not_depend_on_its_neighbours_nor_on_the_memory_that_is_used(
     monkeypatch.setattr(permutation_module, "_CHUNK", 7000)
     assert together.tolist() == alone == permutation_tests(table, resamples=999, seed=3).tolist()
     assert permutation_tests(table, resamples=999, seed=4).tolist() != alone
+
+
+def test_all_pairs_at_once_are_tested_as_each_pair_is_alone(monkeypatch) -> None:
+    rng = np.random.default_rng(6)
+    table = rng.binomial(75, rng.uniform(0.7, 0.75, size=(5, 1)), size=(5, 200)) / 75
+    table[4] = table[0]
+    table[4, :10] += 0.02  # ten differences: gone through exactly
+    alone = {
+        (i, j): permutation_test(table[i] - table[j], resamples=999, seed=2)
+        for i, j in itertools.combinations(range(5), 2)
+    }
+    assert pairwise_permutation_tests(table, resamples=999, seed=2) == pytest.approx(alone, abs=1e-12)
+    monkeypatch.setattr(permutation_module, "_CHUNK", 7000)
+    assert pairwise_permutation_tests(1e6 + table, resamples=999, seed=2) == pytest.approx(alone, abs=0.01)
+    with pytest.raises(ValueError, match="finite"):
+        pairwise_permutation_tests([[0.1, 0.2], [0.1, math.nan]])
 
 
 def test_no_change_is_called_one_in_5_percent() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metabench.stats.permutation import holm, permutation_tests
+from metabench.stats.permutation import holm, pairwise_permutation_tests
 
 FEWEST_BENCHMARKS = 5
 """With fewer benchmarks ranks over them are no evidence, and :func:`friedman` refuses."""
@@ -47,7 +46,7 @@ def shared_ranks(
     Args:
         scores: one row for each algorithm, on the same episodes: ``[K, E]``.
         higher_is_better: false for errors.
-        alpha: the chance of any false "beats" in the table.
+        alpha: the chance that any two which are equally good are told apart.
         resamples: see :func:`~metabench.stats.permutation_test`; more where the correction over many pairs
             would leave no p-value below ``alpha``.
         seed: see there.
@@ -63,13 +62,11 @@ def shared_ranks(
         raise ValueError(f"scores are [algorithms, episodes], and these are {table.shape}")
     if not higher_is_better:
         table = -table
-    pairs = list(combinations(range(len(table)), 2))
-    if not pairs:
-        return [1]
-    differences = np.stack([table[i] - table[j] for i, j in pairs])
-    resamples = max(resamples, math.ceil(_SPARE * len(pairs) / alpha))
-    corrected = holm(permutation_tests(differences, resamples=resamples, seed=seed).tolist())
-    told_apart = {pair for pair, p in zip(pairs, corrected, strict=True) if p < alpha}
+    pairs = len(table) * (len(table) - 1) // 2
+    resamples = max(resamples, math.ceil(_SPARE * pairs / alpha))
+    p_values = pairwise_permutation_tests(table, resamples=resamples, seed=seed)
+    corrected = holm(list(p_values.values()))
+    told_apart = {pair for pair, p in zip(p_values, corrected, strict=True) if p < alpha}
     means = table.mean(1)
     ranks = [1] * len(table)
     best: list[int] = []
