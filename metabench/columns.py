@@ -180,8 +180,8 @@ def shown(rows: Sequence[Beside], columns: Iterable[Column], emphasis: Emphasis)
     for column in kept:
         best = _best(rows, column)
         for row, cells in zip(rows, texts, strict=True):
-            text = _text(row, column)
-            cells[column.title] = emphasis.on(text) if text and row.values.get(column.key) == best else text
+            stands_out = best is not None and row.values.get(column.key) == best
+            cells[column.title] = emphasis.on(_text(row, column)) if stands_out else _text(row, column)
     return texts
 
 
@@ -194,7 +194,7 @@ def _best(rows: Sequence[Beside], column: Column) -> Found:
 
 
 def beyond(rows: Sequence[Beside]) -> bool:
-    """Whether anything was measured but the score and the cost, which alone are not worth a second table."""
+    """Whether anything was measured but the score and the cost, for which alone a terminal has no room."""
     return any(c.metric not in ("accuracy", "cost") and _says_something(rows, c) for c in COLUMNS)
 
 

@@ -70,7 +70,7 @@ class Leaderboard:
             heading = _heading(form, benchmark, rows[0])
             parts.append(f"{heading}\n{emphasis.drawn(tabulate(body, headers='keys', tablefmt=style))}")
             of_rows = [Beside(row.more, row.why) for row in rows]
-            if (more or beyond(of_rows)) and (beside := shown(of_rows, chosen, emphasis)):
+            if (more or form != "table" or beyond(of_rows)) and (beside := shown(of_rows, chosen, emphasis)):
                 body = [{"algorithm": cells["algorithm"], **b} for cells, b in zip(body, beside, strict=True)]
                 table = tabulate(body, headers="keys", tablefmt=style, disable_numparse=True)
                 parts.append(emphasis.drawn(table))

@@ -232,10 +232,17 @@ class TestFormats:
         assert [row["algorithm"] for row in rows] == [HOSTILE, "maml", "worst"]
         assert float(rows[1]["score"]) == 0.5
 
-    def test_markdown_has_as_many_columns_in_every_line(self, board: Leaderboard) -> None:
-        lines = [line for line in board.render("markdown").splitlines() if line.startswith("|")]
-        assert len(lines) == 5
-        assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+    def test_markdown_has_as_many_columns_in_every_line_of_a_table(self, board: Leaderboard) -> None:
+        blocks = [block.splitlines() for block in board.render("markdown").split("\n\n")]
+        tables = [lines for lines in blocks if lines[0].startswith("|")]
+        assert [len(lines) for lines in tables] == [5, 5]
+        for lines in tables:
+            assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+
+    def test_costs_alone_have_a_table_of_their_own_except_in_a_terminal(self, board: Leaderboard) -> None:
+        for form in ("markdown", "html", "latex"):
+            assert "parameters" in board.render(form)
+        assert "parameters" not in board.render("table")
 
     def test_html_lets_no_name_become_a_tag(self, board: Leaderboard) -> None:
         tags = Tags()

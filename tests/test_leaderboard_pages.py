@@ -48,6 +48,12 @@ def test_what_was_written_is_verified(board: Path) -> None:
     )
 
 
+def test_a_page_can_be_written_elsewhere(board: Path) -> None:
+    code, output = metabench("leaderboard", "board", "--write", "public/pages")
+    assert (code, output) == (0, f"wrote public/pages/{README}\nwrote public/pages/leaderboard.csv\n")
+    assert (Path("public/pages") / README).read_text() == (board / README).read_text()
+
+
 @pytest.mark.parametrize("name", [README, "leaderboard.csv"])
 def test_a_table_edited_by_hand_is_found(board: Path, name: str) -> None:
     page = board / name

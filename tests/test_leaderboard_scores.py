@@ -206,6 +206,18 @@ class TestBold:
     def test_no_mark_of_our_own_is_left_over(self, rows, form: str) -> None:
         assert not {"\ue000", "\ue001"} & set(build(rows).render(form))
 
+    def test_a_reason_in_place_of_a_number_never_stands_out(self) -> None:
+        records = [made_record("a"), made_record("b")]
+        records[0].metrics["shift"] = MetricResult(
+            version="1", direction="lower", unit="", status="n/a", reason="no images"
+        )
+        records[1].metrics["shift"] = MetricResult(
+            version="1", direction="lower", unit="", values={"query": {"mean_drop": 0.25}}
+        )
+        text = build(records).render("markdown")
+        assert "| n/a " in text
+        assert "**" not in text
+
     def test_a_failed_row_never_stands_out(self) -> None:
         assert "**" not in build([made_record("a"), made_record("b", None, reason="it broke")]).render(
             "markdown"

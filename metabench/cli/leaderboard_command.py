@@ -13,6 +13,9 @@ from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, UsageEr
 if TYPE_CHECKING:
     from metabench.results import Record, Unreadable
 
+BESIDE = ":beside:"
+"""What ``--write`` without a folder stands for."""
+
 FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 
 
@@ -28,7 +31,14 @@ FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
     metavar="NAME",
     help="Rank by another measured metric or column: adaptation, pgd_0.1, adapt_ms, ...",
 )
-@click.option("--write", is_flag=True, help="Write the page beside the records.")
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path),
+    is_flag=False,
+    flag_value=Path(BESIDE),
+    metavar="[DIR]",
+    help="Write the page and its CSV file beside the records, or into DIR.",
+)
 @click.option("--verify", is_flag=True, help="Check the records, and that the page follows from them.")
 @click.option("--columns", metavar="NAMES", help="Columns beside the score: pgd_0.1,shift_drop, or all.")
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
@@ -41,7 +51,7 @@ def command(
     benchmarks: tuple[str, ...],
     suite: str | None,
     metric: str | None,
-    write: bool,
+    write: Path | None,
     verify: bool,
     columns: str | None,
     quick: bool,
@@ -66,7 +76,8 @@ def command(
     tell_left_out([*of_others, *board.left_out], unreadable, board.unsound)
     code = EXIT_CELL_FAILED if strict and (unreadable or board.unsound) else EXIT_OK
     if write and board.rows:
-        for path in write_pages(pages_of(board, results.as_posix()), results):
+        folder = results if write == Path(BESIDE) else write
+        for path in write_pages(pages_of(board, results.as_posix()), folder):
             click.echo(f"wrote {path}", err=True)
         return code
     if board.rows or form == "json":
