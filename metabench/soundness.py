@@ -97,9 +97,12 @@ def sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
 
 
 def _impossible(record: Record) -> str:
-    """Why the scores of a record cannot be; empty where they can."""
+    """Why the scores of a record cannot be; empty where they can.
+
+    What another metric than the one that ranks calls a share may be one lost, and below 0.
+    """
     for name, metric in record.metrics.items():
-        share = metric.unit == SHARE or name == "accuracy"
+        share = name == record.benchmark.metrics[0] and (metric.unit == SHARE or name == "accuracy")
         for score in metric.episodes:
             if (share and not 0 <= score <= 1) or number(score) is None:
                 return f"its {name} of an episode is {score:g}"

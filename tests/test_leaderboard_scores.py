@@ -179,6 +179,17 @@ class TestWhatDisagrees:
         assert [row.algorithm for row in board.rows] == ["a"]
         assert board.unsound == [f"{odd.file_name}: its accuracy of an episode is {score:g}"]
 
+    def test_a_share_that_is_lost_may_be_below_0(self) -> None:
+        board = build([with_metric(made_record("a"), "loss", [-0.1, 0.2]), made_record("b")])
+        assert [row.algorithm for row in board.rows] == ["a", "b"]
+        assert board.unsound == []
+
+    def test_a_number_of_no_sensible_size_is_left_out_whatever_the_metric(self) -> None:
+        odd = with_metric(made_record("odd"), "loss", [1e120, 0.2])
+        assert build([odd, made_record("b")]).unsound == [
+            f"{odd.file_name}: its loss of an episode is 1e+120"
+        ]
+
 
 class TestBold:
     @pytest.fixture
