@@ -8,8 +8,9 @@ import numpy as np
 from tabulate import tabulate
 
 from metabench.errors import NothingSelected
-from metabench.leaderboard import Row, build, newest
+from metabench.leaderboard import build, newest
 from metabench.results import Record
+from metabench.rows import Row
 
 BACKENDS = ("maml", "l2l-maml", "higher-maml", "torchopt-maml")
 """MAML four times; the first is what the others are held against."""

@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metabench.emphasis import Emphasis
 from metabench.errors import UnknownName
+from metabench.finite import number
 from metabench.results import MetricResult, Record
 
 Form = Literal["share", "number", "count", "flag"]
@@ -26,11 +28,12 @@ class Column:
         key: its name in JSON and CSV, and for ``--columns``.
         title: its heading for people, in as few letters as can be.
         metric: the metric that it is read from.
-        path: the keys of the value among the metric's values, a list standing for its length; without any
-            it is the metric's mean.
+        path: the keys of the value among the metric's values, a list of texts standing for its length;
+            without any it is the metric's mean.
         form: how it is shown.
         narrow: whether a terminal shows it without being asked.
         relative: whether it is held against the same value of :data:`BASELINE`.
+        better: whether a higher or a lower value is better; empty where neither is.
     """
 
     key: str
@@ -40,6 +43,7 @@ class Column:
     form: Form = "share"
     narrow: bool = False
     relative: bool = False
+    better: Literal["higher", "lower", ""] = "lower"
 
 
 _PGD = ("attacks", "pgd-linf-0.1", "score")
@@ -47,7 +51,7 @@ _FLIPS = ("label_noise", "0.4", "drop")
 _CORRUPTION = ("corruptions", "query", "mean_drop")
 
 COLUMNS: tuple[Column, ...] = (
-    Column("adaptation_area", "area", "adaptation", ("area",), narrow=True),
+    Column("adaptation_area", "area", "adaptation", ("area",), narrow=True, better="higher"),
     Column("steps_to_95", "steps to 95 %", "adaptation", ("steps_to_95",), "count"),
     Column("steps_to_threshold", "steps to threshold", "adaptation", ("steps_to_threshold",), "count"),
     Column("label_noise_drop", "- flips 0.4", "noise", _FLIPS, narrow=True),
@@ -55,30 +59,32 @@ COLUMNS: tuple[Column, ...] = (
     Column("corruption_drop", "- corrupt", "noise", _CORRUPTION, narrow=True),
     Column("corruption_relative", "corrupt / nm", "noise", _CORRUPTION, "number", relative=True),
     Column("noise_drop", "- noise", "noise", ("mean_drop",)),
-    Column("pgd_0.1", "PGD 0.1", "adversarial", _PGD, narrow=True),
-    Column("pgd_0.3", "PGD 0.3", "adversarial", ("attacks", "pgd-linf-0.3", "score")),
-    Column("square_0.1", "Square 0.1", "adversarial", ("attacks", "square-linf-0.1", "score")),
+    Column("pgd_0.1", "PGD 0.1", "adversarial", _PGD, narrow=True, better="higher"),
+    Column("pgd_0.3", "PGD 0.3", "adversarial", ("attacks", "pgd-linf-0.3", "score"), better="higher"),
+    Column(
+        "square_0.1", "Square 0.1", "adversarial", ("attacks", "square-linf-0.1", "score"), better="higher"
+    ),
     Column("poisoning_drop", "- poison", "adversarial", ("poisoning", "drop"), narrow=True),
     Column("doubts", "doubts", "adversarial", ("reliability", "doubts"), "count", narrow=True),
     Column("shift_drop", "- shift", "shift", ("query", "mean_drop"), narrow=True),
-    Column("transductive", "transd.", "transduction", ("transductive",), "flag", narrow=True),
-    Column("transduction_gain", "+ together", "transduction", ()),
+    Column("transductive", "transd.", "transduction", ("transductive",), "flag", narrow=True, better=""),
+    Column("transduction_gain", "+ together", "transduction", (), better=""),
     Column("adapt_ms_iqr", "adapt IQR ms", "cost", ("adapt_ms_iqr",), "number"),
     Column("adapt_flops", "adapt FLOPs", "cost", ("adapt_flops",), "count"),
     Column("predict_flops", "predict FLOPs", "cost", ("predict_flops",), "count"),
     Column("adapt_joules", "adapt J", "cost", ("adapt_joules",), "number"),
-    Column("gradient_order", "order", "cost", ("gradient_order",), "count"),
+    Column("gradient_order", "order", "cost", ("gradient_order",), "count", better=""),
     Column("parameters", "parameters", "cost", ("parameters",), "count"),
-    Column("macro_f1", "macro-F1", "accuracy", ("macro_f1",)),
+    Column("macro_f1", "macro-F1", "accuracy", ("macro_f1",), better="higher"),
     Column("ece", "ECE", "accuracy", ("ece",), "number"),
     Column("nll", "NLL", "accuracy", ("nll",), "number"),
-    Column("worst_decile", "worst tenth", "accuracy", ("worst_decile",)),
+    Column("worst_decile", "worst tenth", "accuracy", ("worst_decile",), better="higher"),
 )
 """In the order of the table. A drop is score lost: positive where the method got worse."""
 
 TRAINING: tuple[Column, ...] = (
     Column("seconds_to_threshold", "s to threshold", "", (), "number"),
-    Column("examples_per_second", "examples/s", "", (), "count"),
+    Column("examples_per_second", "examples/s", "", (), "count", better="higher"),
 )
 """Columns that are worked out of more than one value."""
 
@@ -167,14 +173,28 @@ def choose(names: Iterable[str]) -> list[Column]:
     return [c for c in every if c.key in wanted or "all" in wanted or ("narrow" in wanted and c.narrow)]
 
 
-def shown(rows: Sequence[Beside], columns: Iterable[Column]) -> list[dict[str, str]]:
-    """The rows as people read them, without the columns that say nothing of any row."""
+def shown(rows: Sequence[Beside], columns: Iterable[Column], emphasis: Emphasis) -> list[dict[str, str]]:
+    """The rows as people read them, without the columns that say nothing of any row; the best stand out."""
     kept = [c for c in columns if _says_something(rows, c)]
-    return [{c.title: _text(row, c) for c in kept} for row in rows] if kept else []
+    texts: list[dict[str, str]] = [{} for _ in rows] if kept else []
+    for column in kept:
+        best = _best(rows, column)
+        for row, cells in zip(rows, texts, strict=True):
+            stands_out = best is not None and row.values.get(column.key) == best
+            cells[column.title] = emphasis.on(_text(row, column)) if stands_out else _text(row, column)
+    return texts
+
+
+def _best(rows: Sequence[Beside], column: Column) -> Found:
+    """The best value of a column; nothing where no value is better than another."""
+    values = [value for row in rows if (value := row.values.get(column.key)) is not None]
+    if not column.better or len(set(values)) < 2:
+        return None
+    return min(values) if column.better == "lower" else max(values)
 
 
 def beyond(rows: Sequence[Beside]) -> bool:
-    """Whether anything was measured but the score and the cost, which alone are not worth a second table."""
+    """Whether anything was measured but the score and the cost, for which alone a terminal has no room."""
     return any(c.metric not in ("accuracy", "cost") and _says_something(rows, c) for c in COLUMNS)
 
 
@@ -202,9 +222,9 @@ def _value(metric: MetricResult, path: Sequence[str]) -> Found | str:
             for state in ("n/a", "failed"):
                 if state in value:
                     return f"{state}: {str(value[state]).partition(chr(10))[0]}"
-    if isinstance(value, list):
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return float(len(value))
-    return value if isinstance(value, bool) else float(value) if isinstance(value, (int, float)) else None
+    return value if isinstance(value, bool) else number(value)
 
 
 def _middle(values: Sequence[Found], form: Form) -> Found:
@@ -220,8 +240,8 @@ def _seconds(record: Record) -> float | None:
     adaptation = record.metrics.get("adaptation")
     main = record.metrics[record.benchmark.metrics[0]]
     lower = main.direction == "lower"
-    found = adaptation.values.get("threshold") if adaptation is not None else None
-    threshold = float(found) if found is not None else (-1.0 if lower else 0.9)
+    found = number(adaptation.values.get("threshold")) if adaptation is not None else None
+    threshold = found if found is not None else (-1.0 if lower else 0.9)
     for point in record.training.curve:
         if (-point.score if lower else point.score) >= threshold:
             return point.seconds

@@ -4,94 +4,25 @@ from __future__ import annotations
 
 import html
 import json
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
-import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from metabench.columns import Beside, Found, beside_all, beyond, choose, shown
+from metabench.columns import Beside, beside_all, beyond, choose, shown
+from metabench.emphasis import Emphasis
 from metabench.errors import ResultsError
-from metabench.published import published
-from metabench.registry import natural_order
-from metabench.results import Record, Value
-from metabench.stats import t_interval
+from metabench.ranking import ranked
+from metabench.results import Record
+from metabench.rows import Row, row_of
+from metabench.scores import check_name, form_of, ruler
+from metabench.soundness import of_most, possible
 
 Format = Literal["table", "markdown", "csv", "json", "html", "latex"]
-_OF_PAPERS = ("paper", "difference")
+_SPARING = ("new classes", "seed sd", "paper", "difference")  # columns that are left out where all are empty
 FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json", "html", "latex")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One algorithm on one benchmark, over all its seeds.
-
-    Attributes:
-        benchmark: ``name@version``.
-        algorithm: its name, with what was chosen by hand.
-        version: its own version.
-        library: the library that did the work, or the distribution.
-        backbone: the network below the head.
-        status: ``ok``, or the status of the seeds that are not.
-        rank: its place in the benchmark; equal scores share one. Nothing for a row without a score.
-        score: mean over the episodes of the mean over the seeds.
-        ci95: half the 95 % t-interval over the episodes.
-        seed_sd: standard deviation of the seeds' means: another quantity than the interval.
-        episodes: test episodes.
-        seeds: the seeds that ended well.
-        paper: the published figure, where there is one.
-        paper_difference: the score minus that figure.
-        paper_source: where it stands.
-        metric: what the score is.
-        direction: whether a higher or a lower score is better.
-        adapt_ms: median milliseconds to adapt to one task.
-        predict_ms: median milliseconds to predict the queries of one task.
-        peak_mb: most memory of the process, or of the device where it is a GPU.
-        parameters: how many.
-        train_seconds: mean seconds of meta-training.
-        train_examples: mean examples that meta-training drew.
-        episode_digest: the sha256 of the test episodes.
-        reason: why it is not ok.
-        more: the columns beside the score, by key (:data:`metabench.columns.KEYS`).
-        why: why one of them has no number, by key.
-    """
-
-    benchmark: str
-    algorithm: str
-    version: str
-    library: str
-    backbone: str
-    status: str
-    rank: int | None
-    score: float | None
-    ci95: float | None
-    seed_sd: float | None
-    episodes: int
-    seeds: int
-    paper: float | None
-    paper_difference: float | None
-    paper_source: str
-    metric: str
-    direction: str
-    adapt_ms: float | None
-    predict_ms: float | None
-    peak_mb: float | None
-    parameters: int | None
-    train_seconds: float | None
-    train_examples: int | None
-    episode_digest: str
-    reason: str
-    more: dict[str, Found]
-    why: dict[str, str]
-
-    def flat(self) -> dict[str, Any]:
-        """All of it as one mapping, each of the further columns under its own key."""
-        row = asdict(self)
-        more = row.pop("more")
-        return row | {key: value for key, value in more.items() if key not in row}
 
 
 @dataclass(frozen=True)
@@ -101,10 +32,12 @@ class Leaderboard:
     Attributes:
         rows: by benchmark, the best first, those without a score at the bottom.
         left_out: what was left out, in words.
+        unsound: those of them that are records which cannot be, or not with the others.
     """
 
     rows: list[Row]
     left_out: list[str]
+    unsound: list[str] = field(default_factory=list)
 
     def to_frame(self) -> pd.DataFrame:
         """The rows as a frame."""
@@ -128,45 +61,63 @@ class Leaderboard:
         style = {"table": "simple", "markdown": "pipe", "html": "html", "latex": "latex_booktabs"}[form]
         parts = []
         for benchmark, rows in _by_benchmark(self.rows):
-            body = [_cells(row) for row in rows]
-            if all(row.paper is None for row in rows):
-                body = [{k: v for k, v in cells.items() if k not in _OF_PAPERS} for cells in body]
+            emphasis = Emphasis(form)
+            body = [_cells(row, emphasis if _beats_others(row, rows) else None) for row in rows]
+            empty = [name for name in _SPARING if not any(cells[name] for cells in body)]
+            body = [{k: v for k, v in cells.items() if k not in empty} for cells in body]
             if form == "markdown":
                 body = [{name: text.replace("|", "\\|") for name, text in cells.items()} for cells in body]
             heading = _heading(form, benchmark, rows[0])
-            parts.append(f"{heading}\n{tabulate(body, headers='keys', tablefmt=style)}")
+            parts.append(f"{heading}\n{emphasis.drawn(tabulate(body, headers='keys', tablefmt=style))}")
             of_rows = [Beside(row.more, row.why) for row in rows]
-            if (more or beyond(of_rows)) and (beside := shown(of_rows, chosen)):
+            if (more or form != "table" or beyond(of_rows)) and (beside := shown(of_rows, chosen, emphasis)):
                 body = [{"algorithm": cells["algorithm"], **b} for cells, b in zip(body, beside, strict=True)]
-                parts.append(tabulate(body, headers="keys", tablefmt=style, disable_numparse=True))
+                table = tabulate(body, headers="keys", tablefmt=style, disable_numparse=True)
+                parts.append(emphasis.drawn(table))
         return "\n\n".join(parts)
 
 
-def build(records: Iterable[Record], *, quick: bool = False) -> Leaderboard:
+def build(records: Iterable[Record], *, quick: bool = False, metric: str = "") -> Leaderboard:
     """Rank the algorithms of each benchmark.
 
     Args:
         records: the records.
         quick: show ``--quick`` records and nothing else; by default they are left out.
+        metric: what to rank by instead of each benchmark's own metric: another one that scores episodes, or
+            one of :data:`metabench.columns.KEYS` or :data:`metabench.scores.COSTS`.
 
     Raises:
-        ResultsError: one benchmark is there in two definitions, or with two sets of episodes.
+        ResultsError: a benchmark is there in two versions; or in two definitions or with two sets of episodes
+            of which neither is that of most records.
+        UnknownName: nothing of the name ``metric`` was measured.
     """
     records = list(records)
     left_out: list[str] = []
     kept = [r for r in records if r.benchmark.quick == quick]
     if len(kept) < len(records) and not quick:
         left_out.append(f"{len(records) - len(kept)} --quick record(s), which never enter a leaderboard")
+    kept, unsound = possible(kept)
     latest = newest(kept)
     if len(latest) < len(kept):
         left_out.append(f"{len(kept) - len(latest)} record(s) that later ones of the same algorithm replace")
-    _check_same(latest)
+    _check_versions(latest)
+    latest, others = of_most(latest)
+    unsound += others
+    if metric and latest:
+        check_name(metric, latest)
     groups: dict[tuple[str, str], list[Record]] = {}
+    of_benchmark: dict[str, list[Record]] = {}
     for record in latest:
         groups.setdefault((record.benchmark.title, record.algorithm.label), []).append(record)
+        of_benchmark.setdefault(record.benchmark.title, []).append(record)
+    rules = {
+        title: ruler(group, metric or group[0].benchmark.metrics[0]) for title, group in of_benchmark.items()
+    }
     beside = beside_all(groups)
-    rows = [_row(*place, group, beside[place]) for place, group in groups.items()]
-    return Leaderboard(_ranked(rows), left_out)
+    rows = [
+        row_of(place[0], group, beside[place], metric, rules[place[0]]) for place, group in groups.items()
+    ]
+    return Leaderboard(ranked(rows), [*left_out, *unsound], unsound)
 
 
 def newest(records: Sequence[Record]) -> list[Record]:
@@ -191,110 +142,16 @@ def _made_of(record: Record) -> tuple[object, ...]:
     return algorithm.distribution, algorithm.version, algorithm.hyperparameters, record.data_digest
 
 
-def _check_same(records: Iterable[Record]) -> None:
-    definitions: dict[str, Record] = {}
-    digests: dict[str, Record] = {}
+def _check_versions(records: Iterable[Record]) -> None:
+    """Raise ResultsError where a benchmark is there in two versions."""
+    titles: dict[str, str] = {}
     for record in records:
-        first = definitions.setdefault(record.benchmark.name, record)
-        if first.benchmark.scored != record.benchmark.scored:
+        first = titles.setdefault(record.benchmark.name, record.benchmark.title)
+        if first != record.benchmark.title:
             raise ResultsError(
-                f"benchmark '{record.benchmark.name}' is there as {first.benchmark.title} and as "
-                f"{record.benchmark.title}, with other definitions.",
+                f"benchmark '{record.benchmark.name}' is there as {first} and as {record.benchmark.title}.",
                 hint="Their scores cannot be compared: keep the results of one of them in another folder.",
             )
-        if record.status == "ok":
-            first = digests.setdefault(record.benchmark.name, record)
-            if first.episode_digest != record.episode_digest:
-                raise ResultsError(
-                    f"'{first.algorithm.label}' and '{record.algorithm.label}' were tested on other episodes "
-                    f"of '{record.benchmark.name}': {first.episode_digest[:12]} and "
-                    f"{record.episode_digest[:12]}.",
-                    hint="The data differ: `metabench data verify` looks at them.",
-                )
-
-
-def _row(benchmark: str, label: str, records: list[Record], beside: Beside) -> Row:
-    well = [r for r in records if r.status == "ok"]
-    first = (well or records)[0]
-    metric = first.benchmark.metrics[0]
-    bad = [r for r in records if r.status != "ok"]
-    score = ci95 = seed_sd = None
-    episodes = 0
-    if well:
-        scores = np.mean([r.metrics[metric].episodes for r in well], axis=0)
-        episodes = len(scores)
-        score, half_width = t_interval(scores)
-        ci95 = None if math.isnan(half_width) else half_width
-        if len(well) > 1:
-            seed_sd = float(np.std([r.score or 0.0 for r in well], ddof=1))
-    algorithm = first.algorithm
-    paper = published(first.benchmark, metric, algorithm.name, algorithm.hyperparameters)
-    device_mb = _cost(well, "peak_device_mb")
-    return Row(
-        benchmark=benchmark,
-        algorithm=label,
-        version=first.algorithm.version,
-        library=first.algorithm.library or first.algorithm.distribution,
-        backbone=str(first.algorithm.hyperparameters.get("backbone") or first.benchmark.backbone),
-        status=_status(bad, len(records)),
-        rank=None,
-        score=score,
-        ci95=ci95,
-        seed_sd=seed_sd,
-        episodes=episodes,
-        seeds=len(well),
-        paper=paper.value if paper else None,
-        paper_difference=None if paper is None or score is None else score - paper.value,
-        paper_source=paper.source if paper else "",
-        metric=metric,
-        direction=first.metrics[metric].direction if well else "",
-        adapt_ms=_cost(well, "adapt_ms"),
-        predict_ms=_cost(well, "predict_ms"),
-        peak_mb=device_mb if device_mb is not None else _cost(well, "peak_process_mb"),
-        parameters=_whole(_cost(well, "parameters")),
-        train_seconds=float(np.mean([r.training.seconds for r in well])) if well else None,
-        train_examples=int(np.mean([r.training.examples for r in well])) if well else None,
-        episode_digest=first.episode_digest,
-        reason="; ".join(sorted({r.reason.partition("\n")[0] for r in bad})),
-        more=beside.values,
-        why=beside.why,
-    )
-
-
-def _status(bad: list[Record], seeds: int) -> str:
-    if not bad:
-        return "ok"
-    worst = bad[0].status
-    return worst if len(bad) == seeds else f"{worst} ({len(bad)} of {seeds} seeds)"
-
-
-def _cost(records: list[Record], name: str) -> float | None:
-    """The median over the seeds of a cost that all of them have."""
-    values: list[Value | None] = [r.metrics["cost"].values.get(name) for r in records if "cost" in r.metrics]
-    numbers = [float(v) for v in values if v is not None]
-    return float(np.median(numbers)) if numbers else None
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)
-
-
-def _ranked(rows: list[Row]) -> list[Row]:
-    """The rows in order, each with its rank in its benchmark."""
-    ranked: list[Row] = []
-    for _, group in _by_benchmark(sorted(rows, key=lambda r: natural_order(r.benchmark))):
-        scored = sorted((r for r in group if r.score is not None), key=_goodness)
-        for row in scored:
-            better = sum(_goodness(other) < _goodness(row) for other in scored)
-            ranked.append(Row(**{**asdict(row), "rank": better + 1}))
-        ranked += sorted((r for r in group if r.score is None), key=lambda r: natural_order(r.algorithm))
-    return ranked
-
-
-def _goodness(row: Row) -> float:
-    """Smaller is better."""
-    assert row.score is not None
-    return row.score if row.direction == "lower" else -row.score
 
 
 def _by_benchmark(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -319,14 +176,22 @@ def _heading(form: Format, benchmark: str, row: Row) -> str:
             return text
 
 
-def _cells(row: Row) -> dict[str, str]:
-    """A row as people read it."""
+def _beats_others(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether a row has the first rank, and another has not."""
+    return row.rank == 1 and any(other.rank not in (None, 1) for other in rows)
+
+
+def _cells(row: Row, emphasis: Emphasis | None) -> dict[str, str]:
+    """A row as people read it; its score stands out where there is an emphasis."""
+    score = _score(row, row.score, _plus_minus(row, row.ci95))
     return {
         "rank": "" if row.rank is None else str(row.rank),
         "algorithm": f"{row.algorithm}@{row.version}" if row.version else row.algorithm,
         "library": row.library,
         "backbone": row.backbone,
-        row.metric: _score(row, row.score, _plus_minus(row, row.ci95)),
+        row.metric: emphasis.on(score) if emphasis else score,
+        "new classes": _from_to(row, row.class_low, row.class_high),
+        "seed sd": _score(row, row.seed_sd),
         "paper": _score(row, row.paper),
         "difference": _score(row, row.paper_difference, sign="+"),
         "seeds": str(row.seeds),
@@ -342,13 +207,26 @@ def _score(row: Row, value: float | None, after: str = "", sign: str = "-") -> s
     """A score of a row's metric as text: accuracy in percent."""
     if value is None:
         return ""
-    return f"{100 * value:{sign}.2f}{after} %" if row.metric == "accuracy" else f"{value:{sign}.3f}{after}"
+    if row.metric == "accuracy":
+        return f"{100 * value:{sign}.2f}{after} %"
+    if form_of(row.metric) == "share" and abs(value) < 1000:
+        return f"{value:{sign}.3f}{after}"
+    return f"{value:{sign},.2f}{after}" if abs(value) < 10 else f"{value:{sign},.0f}{after}"
 
 
 def _plus_minus(row: Row, half_width: float | None) -> str:
     if half_width is None:
         return ""
     return f" ± {100 * half_width:.2f}" if row.metric == "accuracy" else f" ± {half_width:.3f}"
+
+
+def _from_to(row: Row, low: float | None, high: float | None) -> str:
+    """An interval whose ends need not lie equally far from the score."""
+    if low is None or high is None:
+        return ""
+    return (
+        f"{100 * low:.2f} to {100 * high:.2f} %" if row.metric == "accuracy" else f"{low:.3f} to {high:.3f}"
+    )
 
 
 def _number(value: float | None) -> str:

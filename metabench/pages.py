@@ -10,12 +10,23 @@ from pathlib import Path
 from tabulate import tabulate
 
 from metabench.errors import ResultsError
-from metabench.leaderboard import Leaderboard, Row, build
+from metabench.leaderboard import Leaderboard, build
 from metabench.results import Record, Unreadable, atomic_path, key_of
+from metabench.rows import Row
+from metabench.scores import hits_of
 from metabench.stats import t_interval
 
 README = "README.md"
 _TOLERANCE = 1e-9
+
+LEGEND = (
+    "Algorithms share a rank where the paired permutation test on the same episodes, with Holm's correction "
+    "over the table, does not tell them from the best of that rank. Three spreads: ± is half the 95 % "
+    "interval over the test episodes, *new classes* the 95 % interval over the test classes (what to expect "
+    "on others), *seed sd* the standard deviation over the seeds. Bold: the first rank, and the best of a "
+    "column."
+)
+"""How a page is to be read."""
 
 
 def pages_of(board: Leaderboard, title: str) -> dict[str, str]:
@@ -30,6 +41,7 @@ def pages_of(board: Leaderboard, title: str) -> dict[str, str]:
         f"# {title}",
         "Made from the records beside it, and checked against them, by:",
         f"```sh\nmetabench leaderboard {title} --write\nmetabench leaderboard {title} --verify\n```",
+        LEGEND,
         board.render("markdown"),
     ]
     if sources:
@@ -83,9 +95,9 @@ def problems_of(
 ) -> list[str]:
     """What is wrong with a committed leaderboard, one sentence each; nothing where all is well.
 
-    Every file must be a record; each record's key must be that of what it says it ran, and its mean and
-    interval must follow from its episodes; the records of a benchmark must show the same episodes; and the
-    pages must be those that the records make.
+    Every file must be a record; each record's key must be that of what it says it ran, its mean and interval
+    must follow from its episodes, and these from the classes that they showed; the records of a benchmark
+    must show the same episodes, with scores that can be; and the pages must be those that the records make.
 
     Args:
         records: the records of the folder.
@@ -97,9 +109,11 @@ def problems_of(
     for record in records:
         problems += [f"{record.file_name}: {problem}" for problem in _problems_of_record(record)]
     try:
-        pages = pages_of(build(records), title)
+        board = build(records)
     except ResultsError as error:
         return [*problems, str(error)]
+    problems += board.unsound
+    pages = pages_of(board, title)
     for name, text in pages.items():
         problems += _problems_of_page(folder / name, text)
     return problems
@@ -117,6 +131,8 @@ def _problems_of_record(record: Record) -> list[str]:
     for name, metric in record.metrics.items():
         if not metric.episodes:
             continue
+        if "class_hits" in metric.values and hits_of(record, name) is None:
+            problems.append(f"its {name} of the episodes is not that of the classes that they showed")
         mean, half_width = t_interval(metric.episodes)
         if not _same(metric.mean, mean) or not _same(metric.ci95, half_width):
             given, found = f"{metric.mean} ± {metric.ci95}", f"{mean} ± {half_width}"

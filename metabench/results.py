@@ -29,6 +29,9 @@ FINAL: frozenset[str] = frozenset({"ok", "skipped"})
 
 Value = bool | int | float | str
 
+LARGEST_FILE = 64 * 2**20
+"""Bytes of the largest file that is read as a record; real ones have a hundredth of it."""
+
 _STALE_SECONDS = 3600.0
 
 
@@ -298,14 +301,16 @@ def read_record(path: Path) -> Record:
     """Read a record.
 
     Raises:
-        ResultsError: the file is truncated, foreign, or of another schema version.
+        ResultsError: the file is truncated, foreign, too large, or of another schema version.
     """
     try:
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise ResultsError(f"is no record: it has {size / 2**20:.0f} MiB, and a record at most 64")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ResultsError(f"cannot be read: {error}") from error
     try:
-        return Record.model_validate_json(text)
+        record = Record.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         if first["loc"] == ("schema_version",):
@@ -314,3 +319,9 @@ def read_record(path: Path) -> Record:
             ) from error
         where = ".".join(map(str, first["loc"]))
         raise ResultsError(f"is not a record: {where + ': ' if where else ''}{first['msg']}") from error
+    for name, metric in record.metrics.items():
+        try:
+            json.dumps(metric.values, allow_nan=False)
+        except ValueError as error:
+            raise ResultsError(f"is not a record: metrics.{name}.values: a number is not finite") from error
+    return record

@@ -8,12 +8,12 @@ import pytest
 from harness import made_record
 from hypothesis import given
 from hypothesis import strategies as st
+from simulations import accuracies
 
 from metabench.compare import benchmark_entries, compare, sentence, to_document, to_markdown, to_table
-from metabench.compare.verdicts import Row, settle
+from metabench.compare.verdicts import Row
 from metabench.errors import UsageError
 from metabench.results import Record
-from metabench.stats import permutation_tests, seeds_test
 
 MIRROR = {"worse": "better", "better": "worse", "new": "gone", "gone": "new"}
 
@@ -32,14 +32,6 @@ def only(base: list[Record], new: list[Record], **options: Any) -> Row:
     """The one row of a comparison."""
     (row,) = compare(base, new, **options).rows
     return row
-
-
-def accuracies(rng, mean: float, *, episodes: int = 600, drop: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Two models on the same episodes: the difficulty is shared, the taste of each model is its own."""
-    difficulty = rng.beta(20 * mean, 20 * (1 - mean), size=episodes)
-    tastes = rng.normal([[0.0], [-drop]], 0.03, size=(2, episodes))
-    base, new = rng.binomial(75, np.clip(difficulty + tastes, 0, 1)) / 75
-    return base, new
 
 
 # Verdicts.
@@ -219,7 +211,7 @@ def test_records_that_later_ones_replace_are_counted() -> None:
 def retrained(rng, *, sd: float, seeds: range, drop: float = 0.0) -> list[Record]:
     """One algorithm meta-trained with some seeds, each of which comes out a little different."""
     return [
-        record(scores=accuracies(rng, 0.8 - drop + rng.normal(0, sd), episodes=200)[0], seed=seed)
+        record(scores=accuracies(rng, 0.8 - drop + rng.normal(0, sd), shape=(200,))[0], seed=seed)
         for seed in seeds
     ]
 
@@ -239,55 +231,6 @@ def test_a_baseline_of_many_seeds_judges_a_single_one() -> None:
     assert row.verdict == "worse"
     assert row.notes == ("seeds 1, 2, 3, 4, 5, 6, 7, 8, 9 on one side only",)
     assert "one seed" not in row.reason
-
-
-# Measured: false alarms and power.
-
-
-def gate_rates(drops: float, *, accuracy: float, tables: int, cells: int) -> tuple[float, float]:
-    """How often a table of cells has a cell that is worse, and how often its first cell is."""
-    rng = np.random.default_rng(int(1000 * accuracy) + cells)
-    pairs = [accuracies(rng, accuracy, drop=drops if i % cells == 0 else 0.0) for i in range(tables * cells)]
-    differences = np.array([new - base for base, new in pairs])
-    p_values = permutation_tests(differences, resamples=1999).reshape(tables, cells)
-    effects = differences.mean(1).reshape(tables, cells)
-    worse = np.array(
-        [[is_worse(p, e) for p, e in zip(*row, strict=True)] for row in corrected(p_values, effects)]
-    )
-    return float(worse.any(1).mean()), float(worse[:, 0].mean())
-
-
-def corrected(p_values: np.ndarray, effects: np.ndarray) -> list[tuple[list[float], list[float]]]:
-    from metabench.stats import holm
-
-    return [(holm(p.tolist()), e.tolist()) for p, e in zip(p_values, effects, strict=True)]
-
-
-def is_worse(p_value: float, effect: float) -> bool:
-    row = Row("a", "b", "same", effect=effect, difference=effect)
-    return settle(row, p_episodes=p_value, p_value=p_value, min_effect=0.01, alpha=0.05).verdict == "worse"
-
-
-@pytest.mark.parametrize("accuracy", [0.6, 0.8, 0.95])
-def test_the_gate_raises_at_most_5_percent_false_alarms_in_a_table_of_ten(accuracy: float) -> None:
-    anywhere, _ = gate_rates(0.0, accuracy=accuracy, tables=150, cells=10)
-    assert anywhere <= 0.05
-
-
-@pytest.mark.parametrize("accuracy", [0.6, 0.8, 0.95])
-def test_the_gate_sees_a_drop_of_two_points_in_600_episodes_nine_times_in_ten(accuracy: float) -> None:
-    _, seen = gate_rates(0.02, accuracy=accuracy, tables=250, cells=4)
-    assert seen >= 0.9
-
-
-def test_with_three_seeds_the_gate_stays_silent_where_only_the_training_is_another() -> None:
-    rng = np.random.default_rng(12)
-    means = 0.8 + rng.normal(0, 0.02, size=(4000, 2, 3))
-    differences = means[:, 1].mean(1) - means[:, 0].mean(1)
-    p_values = [seeds_test(base, new, d, common=3) for (base, new), d in zip(means, differences, strict=True)]
-    assert np.mean([is_worse(p, d) for p, d in zip(p_values, differences, strict=True)]) <= 0.05
-    alone = means[:, 1, 0] - means[:, 0, 0]
-    assert np.mean(alone < -0.01) > 0.3, "a single seed tells nothing of this"
 
 
 # Properties.

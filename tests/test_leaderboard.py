@@ -6,6 +6,7 @@ import json
 import random
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from harness import made_record
@@ -35,29 +36,40 @@ def rows_of(*records: Record) -> dict[str, Row]:
     return {row.algorithm: row for row in build(records).rows}
 
 
+EPISODES = 12
+
+
+def constant(algorithm: str, score: float, **more: Any) -> Record:
+    """A record of the same score in every episode, so that any two scores are told apart."""
+    return made_record(algorithm, (score,) * EPISODES, **more)
+
+
 class TestRanks:
     def test_the_best_is_first_and_equals_share_a_rank(self) -> None:
-        rows = build(
-            [
-                made_record("a", (0.5, 0.5)),
-                made_record("b", (0.9, 0.9)),
-                made_record("c", (0.5, 0.5)),
-                made_record("d", (0.1, 0.1)),
-            ]
-        ).rows
+        rows = build([constant("a", 0.5), constant("b", 0.9), constant("c", 0.5), constant("d", 0.1)]).rows
         assert [(r.algorithm, r.rank) for r in rows] == [("b", 1), ("a", 2), ("c", 2), ("d", 4)]
 
+    def test_what_the_episodes_cannot_tell_apart_shares_a_rank_in_the_order_of_its_scores(self) -> None:
+        close = [0.5 + 0.01 * (-1) ** i for i in range(EPISODES)]
+        rows = build(
+            [
+                constant("a", 0.5),
+                made_record("b", (*close[:-1], 0.6)),
+                constant("c", 0.1),
+            ]
+        ).rows
+        assert rows[0].score > rows[1].score
+        assert [(r.algorithm, r.rank) for r in rows] == [("b", 1), ("a", 1), ("c", 3)]
+
     def test_of_errors_the_lowest_is_first(self) -> None:
-        low, high = (
-            made_record(n, s, metric="mse", direction="lower") for n, s in (("x", (1, 2)), ("y", (3, 4)))
-        )
+        low, high = (constant(n, s, metric="mse", direction="lower") for n, s in (("x", 1.5), ("y", 3.5)))
         assert [(r.algorithm, r.rank) for r in build([high, low]).rows] == [("x", 1), ("y", 2)]
 
     @given(st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=1, max_size=8), st.randoms())
     def test_ranks_follow_the_scores_in_whatever_order_the_records_come(
         self, scores: list[float], mixer
     ) -> None:
-        records = [made_record(f"a{i}", (s, s)) for i, s in enumerate(scores)]
+        records = [constant(f"a{i}", s) for i, s in enumerate(scores)]
         mixer.shuffle(records)
         rows = build(records).rows
         for row in rows:
@@ -220,10 +232,17 @@ class TestFormats:
         assert [row["algorithm"] for row in rows] == [HOSTILE, "maml", "worst"]
         assert float(rows[1]["score"]) == 0.5
 
-    def test_markdown_has_as_many_columns_in_every_line(self, board: Leaderboard) -> None:
-        lines = [line for line in board.render("markdown").splitlines() if line.startswith("|")]
-        assert len(lines) == 5
-        assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+    def test_markdown_has_as_many_columns_in_every_line_of_a_table(self, board: Leaderboard) -> None:
+        blocks = [block.splitlines() for block in board.render("markdown").split("\n\n")]
+        tables = [lines for lines in blocks if lines[0].startswith("|")]
+        assert [len(lines) for lines in tables] == [5, 5]
+        for lines in tables:
+            assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+
+    def test_costs_alone_have_a_table_of_their_own_except_in_a_terminal(self, board: Leaderboard) -> None:
+        for form in ("markdown", "html", "latex"):
+            assert "parameters" in board.render(form)
+        assert "parameters" not in board.render("table")
 
     def test_html_lets_no_name_become_a_tag(self, board: Leaderboard) -> None:
         tags = Tags()

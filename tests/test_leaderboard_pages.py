@@ -48,6 +48,12 @@ def test_what_was_written_is_verified(board: Path) -> None:
     )
 
 
+def test_a_page_can_be_written_elsewhere(board: Path) -> None:
+    code, output = metabench("leaderboard", "board", "--write", "public/pages")
+    assert (code, output) == (0, f"wrote public/pages/{README}\nwrote public/pages/leaderboard.csv\n")
+    assert (Path("public/pages") / README).read_text() == (board / README).read_text()
+
+
 @pytest.mark.parametrize("name", [README, "leaderboard.csv"])
 def test_a_table_edited_by_hand_is_found(board: Path, name: str) -> None:
     page = board / name
@@ -80,6 +86,23 @@ def test_another_hyper_parameter_than_the_key_was_made_of_is_found(board: Path) 
     code, output = metabench("leaderboard", "board", "--verify")
     assert code == 1
     assert "its key begins with" in output
+
+
+def test_classes_that_the_episodes_do_not_follow_from_are_found(board: Path) -> None:
+    path = next(board.glob("records/*/a-*.json"))
+    record = json.loads(path.read_text())
+    record["metrics"]["accuracy"]["values"] = {"classes": [[0, 1, 2]] * 2, "class_hits": [[0, 0, 0]] * 2}
+    path.write_text(json.dumps(record))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "is not that of the classes that they showed" in output
+
+
+def test_a_score_that_cannot_be_is_found(board: Path) -> None:
+    ResultsFolder(board).save(with_key(made_record("z", (7.0, 0.5))))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "its accuracy of an episode is 7" in output
 
 
 def test_other_episodes_are_found(board: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from metabench.errors import ResultsError
+from metabench.cli.records import RUN, load_records, tell_left_out
 
 
 @click.command("backends")
@@ -22,11 +22,7 @@ from metabench.errors import ResultsError
 def command(results: Path, names: tuple[str, ...]) -> None:
     """Accuracy, meta-training speed and memory of one method by several libraries, in markdown."""
     from metabench import backends
-    from metabench.results import ResultsFolder
 
-    if not results.exists():
-        raise ResultsError(f"there is no results folder '{results}'.", hint="`metabench run` makes one.")
-    records, unreadable = ResultsFolder(results).load()
-    for file in unreadable:
-        click.echo(f"left out: {file.path} {file.reason}", err=True)
+    records, unreadable = load_records(results, hint=RUN)
+    tell_left_out([], unreadable)
     click.echo(backends.render(records, names=names or backends.BACKENDS, folder=results.as_posix()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from metabench.cli.records import RUN, load_records, tell_left_out
 from metabench.errors import (
     EXIT_CELL_FAILED,
     EXIT_NOTHING,
@@ -69,16 +70,16 @@ def command(
     notices = [f"'{base}' holds no baseline yet: nothing was compared."] if not before else []
     unreadable += damaged
     result = compare(before, after, min_effect=min_effect, alpha=alpha)
+    left_out = result.left_out
     named = [f"{file.path} {file.reason}" for file in unreadable]
-    result = replace(result, left_out=[*result.left_out, *named])
+    result = replace(result, left_out=[*left_out, *named])
     if markdown is not None:
         _write(markdown, to_markdown(result, notices=notices))
     if benchmark_json is not None:
         _write(benchmark_json, json.dumps(benchmark_entries(result), indent=1, allow_nan=False) + "\n")
     for text in notices:
         click.echo(f"notice: {text}", err=True)
-    for text in result.left_out:
-        click.echo(f"left out: {text}", err=True)
+    tell_left_out(left_out, unreadable)
     code = _exit_code(result, baseline=bool(before), damaged=strict and bool(unreadable))
     if as_json:
         print_json(to_document(result) | {"notices": notices, "exit_code": code})
@@ -88,9 +89,7 @@ def command(
 
 
 def _load_base(path: Path, *, required: bool) -> tuple[list[Record], list[Unreadable]]:
-    from metabench.results import ResultsFolder
-
-    records, unreadable = ResultsFolder(path).load() if path.exists() else ([], [])
+    records, unreadable = load_records(path) if path.exists() else ([], [])
     if unreadable and not records:
         raise ResultsError(
             f"none of the {len(unreadable)} file(s) in the baseline '{path}' is a record: "
@@ -106,11 +105,7 @@ def _load_base(path: Path, *, required: bool) -> tuple[list[Record], list[Unread
 
 
 def _load_new(path: Path) -> tuple[list[Record], list[Unreadable]]:
-    from metabench.results import ResultsFolder
-
-    if not path.exists():
-        raise ResultsError(f"there is no results folder '{path}'.", hint="`metabench run` makes one.")
-    records, unreadable = ResultsFolder(path).load()
+    records, unreadable = load_records(path, hint=RUN)
     if not records:
         raise NothingSelected(
             f"'{path}' holds no record to compare, and {len(unreadable)} file(s) that are none.",

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, ResultsError, UnknownName, UsageError
+from metabench.cli.records import comma_list, load_records, of_benchmarks, of_suite, tell_left_out
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, UsageError
 
 if TYPE_CHECKING:
     from metabench.results import Record, Unreadable
+
+BESIDE = ":beside:"
+"""What ``--write`` without a folder stands for."""
 
 FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 
@@ -19,71 +23,70 @@ FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
-@click.option("--write", is_flag=True, help="Write the page beside the records.")
+@click.option(
+    "--suite", metavar="NAME", help="Only the benchmarks of a suite, or of a .toml file that is one."
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    help="Rank by another measured metric or column: adaptation, pgd_0.1, adapt_ms, ...",
+)
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path),
+    is_flag=False,
+    flag_value=Path(BESIDE),
+    metavar="[DIR]",
+    help="Write the page and its CSV file beside the records, or into DIR.",
+)
 @click.option("--verify", is_flag=True, help="Check the records, and that the page follows from them.")
 @click.option("--columns", metavar="NAMES", help="Columns beside the score: pgd_0.1,shift_drop, or all.")
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
-@click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound.")
 @click.pass_context
 def command(
     ctx: click.Context,
     results: Path,
     form: str,
     benchmarks: tuple[str, ...],
-    write: bool,
+    suite: str | None,
+    metric: str | None,
+    write: Path | None,
     verify: bool,
     columns: str | None,
     quick: bool,
     strict: bool,
 ) -> int:
     """Rank the algorithms of each benchmark, from the records in RESULTS."""
-    if (write or verify) and (benchmarks or quick):
-        raise UsageError("--write and --verify are for all records: leave out --benchmark and --quick.")
+    if (write or verify) and (benchmarks or suite or metric or quick):
+        raise UsageError(
+            "--write and --verify are for all records, ranked as the benchmarks say.",
+            hint="Leave out --benchmark, --suite, --metric and --quick.",
+        )
     from metabench import leaderboard
     from metabench.pages import pages_of, write_pages
-    from metabench.registry import match_names
-    from metabench.results import ResultsFolder
 
-    if not results.exists():
-        raise ResultsError(
-            f"there is no results folder '{results}'.", hint="`metabench run --all` makes one."
-        )
-    records, unreadable = ResultsFolder(results).load()
+    records, unreadable = load_records(results)
     if verify:
         return _verify(results, records, unreadable)
-    if benchmarks:
-        names = sorted({r.benchmark.name for r in records})
-        try:
-            chosen = match_names("benchmark", names, benchmarks)
-        except UnknownName as error:
-            held = (
-                f"'{results}' holds records of {', '.join(names)}."
-                if names
-                else f"'{results}' holds no record."
-            )
-            raise UnknownName("benchmark", error.name, names, hint=held) from None
-        records = [r for r in records if r.benchmark.name in chosen]
-    board = leaderboard.build(records, quick=quick)
-    for text in board.left_out:
-        click.echo(f"left out: {text}", err=True)
-    for file in unreadable:
-        click.echo(f"left out: {file.path} {file.reason}", err=True)
-    if unreadable:
-        click.echo(f"{len(unreadable)} file(s) among the records are none.", err=True)
+    of_others: list[str] = []
+    if suite:
+        records, of_others = of_suite(records, suite)
+    board = leaderboard.build(of_benchmarks(records, benchmarks, results), quick=quick, metric=metric or "")
+    tell_left_out([*of_others, *board.left_out], unreadable, board.unsound)
+    code = EXIT_CELL_FAILED if strict and (unreadable or board.unsound) else EXIT_OK
     if write and board.rows:
-        for path in write_pages(pages_of(board, results.as_posix()), results):
+        folder = results if write == Path(BESIDE) else write
+        for path in write_pages(pages_of(board, results.as_posix()), folder):
             click.echo(f"wrote {path}", err=True)
-        return EXIT_CELL_FAILED if unreadable and strict else EXIT_OK
+        return code
     if board.rows or form == "json":
-        more = [name for name in map(str.strip, (columns or "").split(",")) if name]
-        click.echo(board.render(form, more))  # type: ignore[arg-type]
-    if unreadable and strict:
-        return EXIT_CELL_FAILED
-    if not board.rows:
+        click.echo(board.render(form, comma_list(columns or "")))  # type: ignore[arg-type]
+    if code == EXIT_OK and not board.rows:
         raise NothingSelected(
             f"'{results}' holds no record to rank.", hint="`metabench run --all` makes some."
         )
-    return EXIT_OK
+    return code
 
 
 def _verify(results: Path, records: list[Record], unreadable: list[Unreadable]) -> int:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, ResultsError
+from metabench.cli.records import load_records, of_benchmarks, tell_left_out
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected
 
 _PATH = click.Path(path_type=Path)
 
@@ -17,7 +18,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--out", type=_PATH, required=True, metavar="FILE", help="An .svg, .png or .pdf file.")
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
-@click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound.")
 def command(
     kind: str, results: Path, *, out: Path, benchmarks: tuple[str, ...], quick: bool, strict: bool
 ) -> int:
@@ -25,25 +26,13 @@ def command(
 
     One panel for each benchmark; `pareto` is the score against milliseconds.
     """
-    from metabench.registry import match_names
     from metabench.report import gather
     from metabench.report.paper import check_file, plot, save
-    from metabench.results import ResultsFolder
 
     check_file(out)
-    if not results.exists():
-        raise ResultsError(
-            f"there is no results folder '{results}'.", hint="`metabench run --all` makes one."
-        )
-    records, unreadable = ResultsFolder(results).load()
-    if benchmarks:
-        chosen = match_names("benchmark", sorted({r.benchmark.name for r in records}), benchmarks)
-        records = [r for r in records if r.benchmark.name in chosen]
-    facts = gather(records, unreadable, quick=quick)
-    for text in facts.left_out:
-        click.echo(f"left out: {text}", err=True)
-    for file in unreadable:
-        click.echo(f"left out: {file.path} {file.reason}", err=True)
+    records, unreadable = load_records(results)
+    facts = gather(of_benchmarks(records, benchmarks, results), unreadable, quick=quick)
+    tell_left_out(facts.left_out, unreadable, facts.unsound)
     if not facts.sections:
         raise NothingSelected(
             f"'{results}' holds no record to plot.", hint="`metabench run --all` makes some."

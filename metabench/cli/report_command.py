@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, ResultsError
+from metabench.cli.records import load_records, tell_left_out
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected
 
 if TYPE_CHECKING:
     from metabench.report import Section
@@ -21,7 +22,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--out", type=_PATH, default=Path("site"), show_default=True, help="The folder of the site.")
 @click.option("--data", type=_PATH, help="The folder that holds one folder per data set, for the pictures.")
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
-@click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound.")
 def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict: bool) -> int:
     """Make a static site from the records in RESULTS; it opens from disk, without a network.
 
@@ -33,21 +34,11 @@ def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict:
     from metabench.report import gather, pages_of, write_site
     from metabench.report.pictures import pictures_of
     from metabench.report.site import check_replaceable
-    from metabench.results import ResultsFolder
 
-    if not results.exists():
-        raise ResultsError(
-            f"there is no results folder '{results}'.", hint="`metabench run --all` makes one."
-        )
+    records, unreadable = load_records(results)
     check_replaceable(out)
-    records, unreadable = ResultsFolder(results).load()
     facts = gather(records, unreadable, quick=quick)
-    for text in facts.left_out:
-        click.echo(f"left out: {text}", err=True)
-    for file in unreadable:
-        click.echo(f"left out: {file.path} {file.reason}", err=True)
-    if unreadable:
-        click.echo(f"{len(unreadable)} file(s) among the records are none.", err=True)
+    tell_left_out(facts.left_out, unreadable, facts.unsound)
     if not facts.sections:
         if unreadable and strict:
             return EXIT_CELL_FAILED

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metabench.cli.records import comma_list
 from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _run(
     if given["seeds"] is not None:
         given["seeds"] = parse_seeds(given["seeds"])
     if given["metrics"] is not None:
-        given["metrics"] = [name for name in map(str.strip, given["metrics"].split(",")) if name]
+        given["metrics"] = comma_list(given["metrics"])
     options: dict[str, Any] = {
         name: value if value is not None else getattr(file, name) for name, value in given.items()
     }

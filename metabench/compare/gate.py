@@ -78,9 +78,9 @@ def compare(
     is "no difference", not "a loss of at most ``min_effect``". Better is the mirror image of worse. A seed
     that was ok and is not any more is worse whatever the others say.
 
-    Measured by simulation (``tests/test_compare.py``; 600 episodes of 75 queries, accuracy 0.6 to 0.95): a
-    table of ten cells without a change has a false alarm in 0 to 2 % of cases, and a drop of two points in
-    one of ten cells is seen in 99 %. With three seeds a side, a training that merely comes out differently
+    Measured by simulation (``docs/statistics.md``; 600 episodes of 75 queries, accuracy 0.6 to 0.95): a table
+    of ten cells without a change has a false alarm in 0 to 3 % of cases, and a drop of two points in one of
+    four cells is seen in 99 % or more. With three seeds a side, a training that merely comes out differently
     raises an alarm in 0.5 to 2.6 % (standard deviation of the seeds 0.5 to 2 points), where one seed a side
     would in 7 to 35 %. A drop of two points is then seen in 95 % at 0.5 points and in 45 % at 1 point; seven
     seeds in the base, three of them also on the new side, make that 98 and 57 %.

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from metabench.leaderboard import Row
+from metabench.finite import number
 from metabench.report.facts import Section
 from metabench.report.figure import show
-from metabench.report.values import number
+from metabench.rows import Row
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,20 @@ def columns_of(section: Section) -> list[Column]:
         return Column(title, about, tuple(_number(value(row), percent=share) for row in rows))
 
     columns = [
-        numeric("rank", "Equal scores share a rank.", lambda row: row.rank),
+        numeric(
+            "rank",
+            "Shared by those that the test on the same episodes does not tell from the best of them.",
+            lambda row: row.rank,
+        ),
         Column(
             section.metric + unit,
             "The mean over the test episodes, with its 95 % interval over the episodes.",
             tuple(_score(row, percent=percent) for row in rows),
+        ),
+        Column(
+            "new classes" + unit,
+            "The 95 % interval over the test classes: what to expect on others.",
+            tuple(_new_classes(row, percent=percent) for row in rows),
         ),
         numeric("seeds", "Seeds that ended well.", lambda row: row.seeds),
         numeric(
@@ -126,6 +135,13 @@ def _compact(value: float | None, *, percent: bool) -> str:
     if value is None or percent or value == int(value):
         return show(value, percent=percent)
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _new_classes(row: Row, *, percent: bool) -> Cell:
+    low, high = number(row.class_low), number(row.class_high)
+    if low is None or high is None:
+        return Cell("")
+    return Cell(f"{show(low, percent=percent)} to {show(high, percent=percent)}", low)
 
 
 def _score(row: Row, *, percent: bool) -> Cell:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
+from metabench.finite import number
 from metabench.report.figure import Point
-from metabench.report.values import at, float_of, number, numbers, thinned
+from metabench.report.values import at, float_of, numbers, thinned
 from metabench.results import Record
 
 Curve = list[Point]

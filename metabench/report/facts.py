@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from metabench import leaderboard
 from metabench.errors import ResultsError
-from metabench.leaderboard import Row
 from metabench.registry import natural_order
-from metabench.report.soundness import sound
 from metabench.results import Record, Unreadable
+from metabench.rows import Row
+from metabench.soundness import sound
 from metabench.suites.model import Benchmark
 
 _LONGEST_NAME = 60

@@ -7,8 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-LARGEST = 1e100
-"""Beyond it a number is no measurement, and sums of squares overflow."""
+from metabench.finite import number
 
 MOST_POINTS = 200
 """Points of a curve that are drawn and tabulated; a longer one is thinned evenly."""
@@ -17,17 +16,6 @@ MOST_LEAVES = 200
 DEEPEST = 5
 
 _T = TypeVar("_T")
-
-
-def number(value: object) -> float | None:
-    """A finite number of a sensible size, or nothing.
-
-    >>> number(1), number(float("nan")), number("1"), number(True), number(10**400)
-    (1.0, None, None, None, None)
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -LARGEST < value < LARGEST:
-        return None
-    return float(value)
 
 
 def numbers(value: object) -> list[float | None]:

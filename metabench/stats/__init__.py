@@ -14,7 +14,12 @@ Three spreads, three names, never one ``±`` for all of them:
 
 from metabench.stats.classes import ClassInterval, class_interval
 from metabench.stats.intervals import Interval, t_interval
-from metabench.stats.permutation import holm, permutation_test, permutation_tests
+from metabench.stats.permutation import (
+    holm,
+    pairwise_permutation_tests,
+    permutation_test,
+    permutation_tests,
+)
 from metabench.stats.ranks import (
     FEWEST_BENCHMARKS,
     Friedman,
@@ -34,6 +39,7 @@ __all__ = [
     "class_interval",
     "friedman",
     "holm",
+    "pairwise_permutation_tests",
     "permutation_test",
     "permutation_tests",
     "seed_sd",

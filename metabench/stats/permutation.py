@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -108,18 +108,66 @@ def _exact(row: NDArray[np.float64], alternative: Alternative) -> float:
 def _monte_carlo(
     table: NDArray[np.float64], alternative: Alternative, resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    rng = np.random.default_rng(seed)
-    rows, n = table.shape
-    words = math.ceil(n / 64)  # whole words for each pattern: then the chunks do not change the stream
-    chunk = max(1, _CHUNK // max(n, rows))
-    count = np.zeros(rows)
-    for start in range(0, resamples, chunk):
-        size = min(chunk, resamples - start)
-        drawn = np.frombuffer(rng.bytes(size * words * 8), dtype=np.uint8).reshape(size, words * 8)
-        bits = np.unpackbits(drawn, axis=1, count=n)
+    count = np.zeros(len(table))
+    for bits in _patterns(table.shape[1], len(table), resamples, seed):
         count += _extreme(bits, table, alternative)
     found: NDArray[np.float64] = (1 + count) / (1 + resamples)
     return found
+
+
+def _patterns(n: int, rows: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8]]:
+    """Sign patterns ``[P, n]``, 0 for a sign that turns, in parts that leave room for their sums."""
+    rng = np.random.default_rng(seed)
+    words = math.ceil(n / 64)  # whole words for each pattern: then the chunks do not change the stream
+    chunk = max(1, _CHUNK // max(n, rows))
+    for start in range(0, resamples, chunk):
+        size = min(chunk, resamples - start)
+        drawn = np.frombuffer(rng.bytes(size * words * 8), dtype=np.uint8).reshape(size, words * 8)
+        yield np.unpackbits(drawn, axis=1, count=n)
+
+
+def pairwise_permutation_tests(
+    scores: ArrayLike, *, resamples: int = 9999, seed: int = 0
+) -> dict[tuple[int, int], float]:
+    """:func:`permutation_test` of every two rows, two-sided, all with the same sign patterns.
+
+    The sum of a pair's differences under a pattern is the difference of two sums, so that K rows take K sums
+    for each pattern, and not one for each of their K (K - 1) / 2 pairs.
+
+    >>> pairwise_permutation_tests([[1, 2, 3], [0, 1, 2], [1, 2, 3]])
+    {(0, 1): 0.25, (0, 2): 1.0, (1, 2): 0.25}
+
+    Args:
+        scores: ``[K, n]``.
+        resamples: see :func:`permutation_test`.
+        seed: see there.
+
+    Returns:
+        The p-value of each pair of rows, the smaller index first.
+
+    Raises:
+        ValueError: see there.
+    """
+    table = np.asarray(scores, dtype=np.float64)
+    table = table - table.mean(0)  # changes no difference, and leaves its digits to them
+    first, second = np.triu_indices(len(table), 1)
+    differences = table[first] - table[second]
+    if table.size and not np.isfinite(table).all():
+        raise ValueError("a permutation test needs finite differences")
+    few = (differences != 0).sum(1) <= EXACT
+    p_values = np.ones(len(first))
+    if few.any():
+        p_values[few] = permutation_tests(differences[few])
+    observed, slack = differences.sum(1), _ROUNDING * np.abs(differences).sum(1)
+    if not few.all():
+        count = np.zeros(len(first))
+        for bits in _patterns(table.shape[1], len(first), resamples, seed):
+            sums = bits.astype(np.float64) @ table.T
+            turned = 2 * (sums[:, first] - sums[:, second]) - observed
+            count += (np.abs(turned) >= np.abs(observed) - slack).sum(0)
+        p_values[~few] = ((1 + count) / (1 + resamples))[~few]
+    pairs = zip(first.tolist(), second.tolist(), strict=True)
+    return dict(zip(pairs, p_values.tolist(), strict=True))
 
 
 def _extreme(

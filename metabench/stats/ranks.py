@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metabench.stats.permutation import holm, permutation_tests
+from metabench.stats.permutation import holm, pairwise_permutation_tests
 
 FEWEST_BENCHMARKS = 5
 """With fewer benchmarks ranks over them are no evidence, and :func:`friedman` refuses."""
+
+_SPARE = 4
+"""The least p-value that is drawn, after the correction, is this part of the level."""
 
 
 def shared_ranks(
@@ -24,14 +26,19 @@ def shared_ranks(
     resamples: int = 9999,
     seed: int = 0,
 ) -> list[int]:
-    r"""The ranks of algorithms on one benchmark, shared by those that cannot be told apart from the best.
+    r"""The ranks of algorithms on one benchmark, shared by those that cannot be told apart.
 
-    .. math:: \text{rank}_i = 1 + \#\{j : j \text{ beats } i\}
+    Down the list from the best mean, an algorithm shares the rank of those above it as long as it cannot be
+    told from the *best of these*; the first that can be begins a new group, and its rank is its place. So
 
-    ``j`` beats ``i`` when its mean is better and the paired permutation test of the two says so at level
-    ``alpha`` after Holm's correction over all :math:`K (K - 1) / 2` pairs of the table. Not being told apart
-    is not transitive: of three with ranks 1, 1, 2 the second may well not be told apart from the third. And
-    an algorithm whose scores vary more is beaten by fewer, so a lower mean can have the better rank.
+    * of those who share a rank none is shown to be worse than the best of them;
+    * the first of each rank is shown to be worse than the first of the rank before;
+    * a better mean never has the worse rank, and equal means have the same.
+
+    Two are told apart when the paired permutation test of them says so at level ``alpha`` after Holm's
+    correction over all :math:`K (K - 1) / 2` pairs of the table. Not being told apart is not transitive: the
+    last of one rank may well not be told from the first of the next. The trained models are taken as given;
+    what meta-training again would change is for :func:`~metabench.stats.seed_sd` to say.
 
     >>> shared_ranks([[9, 9, 8, 9, 9, 8, 9, 9, 8, 9], [9, 8, 9, 9, 9, 8, 9, 8, 9, 9], [1] * 10])
     [1, 1, 3]
@@ -39,8 +46,9 @@ def shared_ranks(
     Args:
         scores: one row for each algorithm, on the same episodes: ``[K, E]``.
         higher_is_better: false for errors.
-        alpha: the chance of any false "beats" in the table.
-        resamples: see :func:`~metabench.stats.permutation_test`.
+        alpha: the chance that any two which are equally good are told apart.
+        resamples: see :func:`~metabench.stats.permutation_test`; more where the correction over many pairs
+            would leave no p-value below ``alpha``.
         seed: see there.
 
     Returns:
@@ -54,15 +62,21 @@ def shared_ranks(
         raise ValueError(f"scores are [algorithms, episodes], and these are {table.shape}")
     if not higher_is_better:
         table = -table
-    pairs = list(combinations(range(len(table)), 2))
+    pairs = len(table) * (len(table) - 1) // 2
+    resamples = max(resamples, math.ceil(_SPARE * pairs / alpha))
+    p_values = pairwise_permutation_tests(table, resamples=resamples, seed=seed)
+    corrected = holm(list(p_values.values()))
+    told_apart = {pair for pair, p in zip(p_values, corrected, strict=True) if p < alpha}
+    means = table.mean(1)
     ranks = [1] * len(table)
-    if not pairs:
-        return ranks
-    differences = np.stack([table[i] - table[j] for i, j in pairs])
-    corrected = holm(permutation_tests(differences, resamples=resamples, seed=seed).tolist())
-    for (i, j), difference, p in zip(pairs, differences.mean(1), corrected, strict=True):
-        if p < alpha:
-            ranks[j if difference > 0 else i] += 1
+    best: list[int] = []
+    rank = 1
+    for mean in sorted(set(means.tolist()), reverse=True):
+        equals = np.flatnonzero(means == mean).tolist()
+        if not best or any((min(i, j), max(i, j)) in told_apart for i in best for j in equals):
+            best, rank = equals, 1 + int((means > mean).sum())
+        for i in equals:
+            ranks[i] = rank
     return ranks
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from harness import made_record
+from harness import BLOBS, made_record, suite_file
 
 from metabench.leaderboard import FORMATS
 from metabench.results import MetricResult, ResultsFolder
@@ -13,9 +13,9 @@ from metabench.results import MetricResult, ResultsFolder
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     folder = ResultsFolder(tmp_path / "results")
-    folder.save(made_record("maml", (0.25, 0.75)))
-    folder.save(made_record("protonet", (0.75, 0.85)))
-    folder.save(made_record("broken", None, reason="it broke"))
+    folder.save(made_record("maml", (0.25, 0.75) * 10))
+    folder.save(made_record("protonet", (0.75, 0.85) * 10))
+    folder.save(made_record("broken", None, reason="it broke", benchmark={"test_episodes": 20}))
     return folder.path
 
 
@@ -53,7 +53,7 @@ def test_the_json_is_the_documented_shape(metabench, results: Path) -> None:
         "episode_digest": str,
     }
     assert {name: type(rows[0][name]) for name in types} == types
-    assert (rows[0]["episodes"], rows[0]["seeds"], rows[0]["episode_digest"]) == (2, 1, "e" * 64)
+    assert (rows[0]["episodes"], rows[0]["seeds"], rows[0]["episode_digest"]) == (20, 1, "e" * 64)
 
 
 def test_a_damaged_record_is_named_and_counted_and_strict_makes_it_an_error(metabench, results: Path) -> None:
@@ -119,3 +119,32 @@ class TestColumns:
         assert ended.code == 2
         assert "unknown column 'shift_dorp'. Did you mean 'shift_drop'?" in ended.err
         assert "pgd_0.1" in ended.err
+
+
+class TestWhatIsShown:
+    def test_only_the_benchmarks_of_a_suite(self, metabench, planted, tmp_path: Path) -> None:
+        folder = ResultsFolder(tmp_path / "results")
+        for change in ({"name": "tiny"}, {"name": "tiny", "version": "0"}, {"name": "other"}):
+            folder.save(made_record(benchmark=change))
+        suite = suite_file(tmp_path / "small.toml", BLOBS | {"name": "tiny"})
+        ended = metabench("leaderboard", folder.path, "--suite", suite, "--format", "json")
+        assert [row["benchmark"] for row in ended.document] == ["tiny@1"]
+        assert "left out: 1 record(s) of other versions of the suite's benchmarks" in ended.err
+
+    def test_an_unknown_suite_is_an_error(self, metabench, results: Path) -> None:
+        ended = metabench("leaderboard", results, "--suite", "omniglto")
+        assert ended.code == 2
+        assert "Did you mean 'omniglot'?" in ended.err
+
+    def test_another_metric_ranks(self, metabench, tmp_path: Path) -> None:
+        folder = ResultsFolder(tmp_path)
+        folder.save(made_record("good", (0.75, 0.85), cost={"adapt_ms": 90.0}))
+        folder.save(made_record("fast", (0.25, 0.35), cost={"adapt_ms": 1.5}))
+        rows = metabench("leaderboard", tmp_path, "--metric", "adapt_ms", "--format", "json").document
+        assert [(row["algorithm"], row["score"]) for row in rows] == [("fast", 1.5), ("good", 90.0)]
+
+    @pytest.mark.parametrize("other", [("--metric", "noise"), ("--suite", "core"), ("--quick",)])
+    def test_a_page_is_of_all_records_as_the_benchmarks_rank_them(self, metabench, results, other) -> None:
+        ended = metabench("leaderboard", results, "--write", *other)
+        assert ended.code == 2
+        assert "--metric" in ended.err

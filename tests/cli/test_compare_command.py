@@ -155,6 +155,7 @@ def test_files_that_are_no_records_are_named_and_left_out(call, base: str, tmp_p
     assert code == 0
     assert "2 the same" in out
     assert f"left out: {new / 'records' / 'stray.json'} " in err
+    assert "1 file(s) among the records are none." in err
     assert call(base, str(new), "--strict")[0] == 1
 
 

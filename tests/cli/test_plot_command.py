@@ -37,4 +37,15 @@ def test_strict_makes_a_file_that_is_no_record_an_error(metabench, tmp_path: Pat
     ended = metabench(*arguments)
     assert ended.code == 0
     assert "truncated.json is not a record" in ended.err
+    assert "1 file(s) among the records are none." in ended.err
     assert metabench(*arguments, "--strict").code == 1
+
+
+def test_a_benchmark_that_is_not_there_is_named_with_those_that_are(metabench, tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    for record in RECORDS:
+        folder.save(record)
+    ended = metabench("plot", "pareto", folder.path, "--out", tmp_path / "plot.png", "-b", "tow")
+    assert ended.code == 2
+    assert "unknown benchmark 'tow'. Did you mean 'two'?" in ended.err
+    assert "holds records of one, two" in ended.err

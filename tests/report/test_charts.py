@@ -50,6 +50,13 @@ def test_the_pareto_front_is_what_no_other_beats_in_both() -> None:
     assert pareto_front(points, lower_is_better=True) == [Point(1, 0.3)]
 
 
+def test_the_front_is_stairs_and_promises_nothing_between_two_algorithms() -> None:
+    corners = figure_named("pareto", full_records()).front
+    assert len(corners) == 3
+    fastest, corner, best = corners
+    assert (corner.x, corner.y) == (best.x, fastest.y)
+
+
 def test_an_algorithm_without_cost_is_no_point_of_the_pareto_chart() -> None:
     pareto = figure_named("pareto", [*full_records(), made_record("uncosted", tuple([0.5] * 60))])
     assert [s.label for s in pareto.series] == ["protonet", "r2d2", "maml", "nearest-mean"]

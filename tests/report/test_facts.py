@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metabench.report.facts import file_names, gather
-from metabench.report.soundness import sound
+from metabench.soundness import sound
 
 
 def test_benchmarks_are_sections_in_natural_order_and_versions_are_never_mixed() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
+from metabench.finite import number
 from metabench.report.facts import Section
 from metabench.report.figure import Axis, Figure, Point, Series
-from metabench.report.values import number, shorten
+from metabench.report.values import shorten
 
 _LONGEST = 40
 _SHORTEST = 1e-9
@@ -27,20 +29,27 @@ def pareto(section: Section) -> Figure | None:
         return None
     front = pareto_front([s.points[0] for s in found], lower_is_better=section.lower_is_better)
     names = [shorten(s.label, _LONGEST) for p in front for s in found if s.points[0] is p]
+    better = "below" if section.lower_is_better else "above"
     metric = "accuracy (%)" if section.percent else section.metric
     return Figure(
         "pareto",
-        f"{section.metric.capitalize()} against milliseconds",
+        f"{'Accuracy' if section.percent else section.metric.upper()} against milliseconds",
         f"{metric} against milliseconds of one episode, {len(found)} algorithm(s). "
         f"From the fastest to the best, none is both faster and better than {', '.join(names)}.",
         "Milliseconds to adapt to one episode and to predict its queries; whiskers are 95 % intervals over "
-        "the episodes. The line joins those that no other beats in both: the Pareto front.",
+        f"the episodes. The stairs are the Pareto front: none is known to be {better} and left of them.",
         Axis("milliseconds of one episode", "log"),
         Axis(metric, percent=section.percent),
         tuple(found),
         joined=False,
-        front=tuple(front),
+        front=tuple(_steps(front)),
     )
+
+
+def _steps(front: Sequence[Point]) -> list[Point]:
+    """The front as stairs: between two algorithms nobody is known to be better than the faster one."""
+    corners = [(Point(after.x, before.y), after) for before, after in pairwise(front)]
+    return [*front[:1], *(point for corner in corners for point in corner)]
 
 
 def pareto_front(points: Sequence[Point], *, lower_is_better: bool = False) -> list[Point]:

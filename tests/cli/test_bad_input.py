@@ -1,0 +1,154 @@
+"""Damaged, foreign and hostile records: named, left out, counted; never a crash, never a wrong rank."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import made_record
+from many_records import full_records, hostile_record
+
+from metabench import results as results_module
+from metabench.results import Record, ResultsFolder
+
+Change = Callable[[dict[str, Any]], Any]
+EPISODES = 60
+
+
+def bad(**changes: Any) -> Record:
+    """A record that would be the first of all, if it were let in."""
+    return made_record("bad", (1.0,) * EPISODES, **changes)
+
+
+def text_of(change: Change) -> str:
+    """The JSON of that record after a change."""
+    document = json.loads(bad().model_dump_json())
+    change(document)
+    return json.dumps(document)
+
+
+def accuracy(**changes: Any) -> Change:
+    return lambda document: document["metrics"]["accuracy"].update(changes)
+
+
+NO_RECORDS: dict[str, str] = {
+    "empty": "",
+    "truncated": bad().model_dump_json()[:300],
+    "foreign": '{"name": "package.json", "version": "1.0.0"}',
+    "a list": "[1, 2, 3]",
+    "not finite at all": "NaN",
+    "newer schema": text_of(lambda d: d.update(schema_version=2)),
+    "unknown key": text_of(lambda d: d.update(surprise=1)),
+    "score NaN": text_of(accuracy(episodes=[float("nan")] * EPISODES)),
+    "score infinite": text_of(accuracy(episodes=[float("inf")] * EPISODES)),
+    "mean NaN": text_of(accuracy(mean=float("nan"))),
+    "value NaN": text_of(accuracy(values={"ece": {"deep": [float("nan")]}})),
+    "value infinite": text_of(accuracy(values={"ece": 12345})).replace("12345", "1e999"),
+    "fewer scores than episodes": text_of(accuracy(episodes=[1.0] * 3)),
+    "more scores than episodes": text_of(accuracy(episodes=[1.0] * 100_000)),
+    "key is a path": text_of(lambda d: d.update(key="../../etc/passwd")),
+    "benchmark is a path": text_of(lambda d: d["benchmark"].update(name="../../etc/passwd")),
+    "brackets without end": '{"metrics": ' + "[" * 100_000,
+    "a number without end": text_of(accuracy(values={"ece": 12345})).replace("12345", "9" * 5000),
+}
+UNSOUND: dict[str, Record] = {
+    "score beyond 1": bad().model_copy(deep=True),
+    "wrong digest": bad(episode_digest="f" * 64),
+    "another definition": bad(benchmark={"ways": 2}),
+    "huge arrays": made_record("bad", (1.0,) * 100_000),
+    "direction turned round": bad(),
+}
+UNSOUND["score beyond 1"].metrics["accuracy"].episodes[0] = 7.0
+UNSOUND["direction turned round"].metrics["accuracy"].direction = "lower"
+ODD_VALUES: dict[str, Any] = {
+    "text": dict.fromkeys(("adapt_ms", "peak_process_mb", "parameters", "adapt_flops"), "x"),
+    "lists": {name: [1, [2]] for name in ("adapt_ms", "peak_process_mb", "parameters", "adapt_flops")},
+    "large": dict.fromkeys(("adapt_ms", "peak_process_mb", "parameters", "adapt_flops"), 10**400),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ResultsFolder:
+    """A folder with five good records: protonet, r2d2, maml, nearest-mean from the best down."""
+    folder = ResultsFolder(tmp_path / "results")
+    for record in full_records():
+        folder.save(record)
+    return folder
+
+
+@pytest.fixture
+def best(metabench: Any, folder: ResultsFolder) -> list[tuple[str, int]]:
+    """The ranks as they are without anything bad."""
+    return ranks(metabench("leaderboard", folder.path, "--format", "json").document)
+
+
+def ranks(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    return [(row["algorithm"], row["rank"]) for row in rows]
+
+
+def commands(folder: ResultsFolder, tmp_path: Path) -> list[tuple[Any, ...]]:
+    """Every command that reads a folder of records."""
+    return [
+        ("leaderboard", folder.path, "--format", "json"),
+        ("report", folder.path, "--out", tmp_path / "site"),
+        ("plot", "pareto", folder.path, "--out", tmp_path / "plot.svg"),
+    ]
+
+
+@pytest.mark.parametrize("case", NO_RECORDS)
+def test_what_is_no_record_is_named_left_out_and_counted(metabench, folder, tmp_path, best, case) -> None:
+    stray = folder.records / "stray.json"
+    stray.write_text(NO_RECORDS[case])
+    commands_of_all = [*commands(folder, tmp_path), ("compare", folder.path, folder.path)]
+    for command in commands_of_all if case in ("truncated", "newer schema") else commands_of_all[:1]:
+        ended = metabench(*command)
+        assert ended.code == 0, ended.err
+        assert f"left out: {stray} " in ended.err
+        assert "file(s) among the records are none." in ended.err
+        assert metabench(*command, "--strict").code == 1
+    assert ranks(metabench(*commands_of_all[0]).document) == best
+
+
+@pytest.mark.parametrize("case", UNSOUND)
+def test_a_record_that_cannot_be_is_named_left_out_and_counted(
+    metabench, folder, tmp_path, best, case
+) -> None:
+    folder.save(UNSOUND[case])
+    for command in commands(folder, tmp_path):
+        ended = metabench(*command)
+        assert ended.code == 0, ended.err
+        assert f"left out: {UNSOUND[case].file_name}: " in ended.err
+        assert "1 record(s) cannot stand beside the others." in ended.err
+        assert metabench(*command, "--strict").code == 1
+    assert ranks(metabench("leaderboard", folder.path, "--format", "json").document) == best
+
+
+@pytest.mark.parametrize("case", ODD_VALUES)
+def test_odd_values_where_numbers_are_wanted_are_no_numbers(metabench, folder, tmp_path, case) -> None:
+    odd = made_record("odd", (0.05,) * EPISODES, cost=ODD_VALUES[case])
+    folder.save(odd)
+    for command in commands(folder, tmp_path):
+        assert metabench(*command).code == 0
+    last = metabench("leaderboard", folder.path, "--format", "json").document[-1]
+    assert (last["algorithm"], last["rank"]) == ("odd", 5)
+    assert {last[name] for name in ("adapt_ms", "peak_mb", "parameters", "adapt_flops")} == {None}
+
+
+def test_a_hostile_record_is_text_and_writes_nothing_elsewhere(metabench, folder, tmp_path) -> None:
+    folder.save(hostile_record())
+    folder.save(made_record("../../../evil", (0.5, 0.75) * 30))
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    for command in commands(folder, tmp_path):
+        assert metabench(*command, "--strict").code == 0
+    new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert all(path.is_relative_to(tmp_path / "site") or path == tmp_path / "plot.svg" for path in new)
+    assert "<script>alert(1)" not in metabench("leaderboard", folder.path, "--format", "html").out
+
+
+def test_a_file_too_large_for_a_record_is_not_even_read(metabench, folder, best, monkeypatch) -> None:
+    monkeypatch.setattr(results_module, "LARGEST_FILE", 1_000_000)
+    (folder.records / "large.json").write_text(" " * 1_000_001)
+    ended = metabench("leaderboard", folder.path, "--format", "json")
+    assert "large.json is no record: it has 1 MiB" in ended.err
+    assert ranks(ended.document) == best
