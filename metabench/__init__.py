@@ -32,6 +32,7 @@ _HOME = {
     "TaskByTask": "metabench.algorithms.task_by_task",
     "TaskFamily": "metabench.datasets.base",
     "TaskStream": "metabench.episodes",
+    "describe_library": "metabench.library",
     "hookimpl": "metabench.hookspecs",
     "load_results": "metabench.api",
     "run": "metabench.api",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from metabench.errors import MetabenchError as MetabenchError
     from metabench.errors import NotApplicable as NotApplicable
     from metabench.hookspecs import hookimpl as hookimpl
+    from metabench.library import describe_library as describe_library
     from metabench.metrics.base import Metric as Metric
     from metabench.registry import Spec as Spec
 

@@ -11,8 +11,8 @@ from metabench.errors import NothingSelected
 from metabench.leaderboard import Row, build, newest
 from metabench.results import Record
 
-BACKENDS = ("maml", "l2l-maml", "higher-maml", "torchopt-maml")
-"""MAML four times; the first is what the others are held against."""
+BACKENDS = ("maml", "l2l-maml", "higher-maml", "torchopt-maml", "torchfunc-maml")
+"""MAML five times; the first is what the others are held against."""
 
 _ABOUT = """\
 # The same method by several libraries
