@@ -12,12 +12,12 @@ from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, Results
 if TYPE_CHECKING:
     from metabench.results import Record, Unreadable
 
-FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
-
 
 @click.command("leaderboard")
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format", "form", metavar="NAME", default="table", help="`metabench list formats`; table by default."
+)
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
 @click.option("--write", is_flag=True, help="Write the page beside the records.")
 @click.option("--verify", is_flag=True, help="Check the records, and that the page follows from them.")
@@ -39,11 +39,14 @@ def command(
     """Rank the algorithms of each benchmark, from the records in RESULTS."""
     if (write or verify) and (benchmarks or quick):
         raise UsageError("--write and --verify are for all records: leave out --benchmark and --quick.")
-    from metabench import leaderboard
+    from metabench import formats, leaderboard
     from metabench.pages import pages_of, write_pages
+    from metabench.plugins import installed_plugins
     from metabench.registry import match_names
     from metabench.results import ResultsFolder
 
+    registry = installed_plugins().registry
+    registry.get("format", form)
     if not results.exists():
         raise ResultsError(
             f"there is no results folder '{results}'.", hint="`metabench run --all` makes one."
@@ -76,7 +79,7 @@ def command(
         return EXIT_CELL_FAILED if unreadable and strict else EXIT_OK
     if board.rows or form == "json":
         more = [name for name in map(str.strip, (columns or "").split(",")) if name]
-        click.echo(board.render(form, more))  # type: ignore[arg-type]
+        click.echo(formats.render(registry, form, board, more))
     if unreadable and strict:
         return EXIT_CELL_FAILED
     if not board.rows:

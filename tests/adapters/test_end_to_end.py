@@ -84,7 +84,7 @@ def run(folder: Path, *names: str, data: str, **settings: Any) -> dict[str, Row]
         benchmarks=[data],
         settings={name: {**SMALL, **settings} for name in names},
         results=folder / "results",
-        resources=Resources(in_process=True),
+        resources=Resources(executor="in-process"),
     )
     return {row.algorithm.partition("[")[0]: row for row in results.leaderboard().rows}
 
