@@ -6,8 +6,9 @@ command line answers ``--help`` without importing torch.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from metabench.lazy import lazy_names
 
 __version__ = "0.1.0"
 
@@ -17,6 +18,8 @@ _HOME = {
     "Backbone": "metabench.backbones.base",
     "ClassDataset": "metabench.datasets.base",
     "ClassPool": "metabench.datasets.base",
+    "Executor": "metabench.executors.base",
+    "Job": "metabench.executors.base",
     "MAML": "metabench.algorithms.maml",
     "MetaSGD": "metabench.algorithms.meta_sgd",
     "Metric": "metabench.metrics.base",
@@ -32,10 +35,13 @@ _HOME = {
     "TaskByTask": "metabench.algorithms.task_by_task",
     "TaskFamily": "metabench.datasets.base",
     "TaskStream": "metabench.episodes",
+    "describe_library": "metabench.library",
     "hookimpl": "metabench.hookspecs",
     "load_results": "metabench.api",
     "run": "metabench.api",
 }
+
+__getattr__ = lazy_names(__name__, _HOME)
 
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604, RUF100
 
@@ -60,17 +66,12 @@ if TYPE_CHECKING:
     from metabench.episodes import TaskStream as TaskStream
     from metabench.errors import MetabenchError as MetabenchError
     from metabench.errors import NotApplicable as NotApplicable
+    from metabench.executors.base import Executor as Executor
+    from metabench.executors.base import Job as Job
     from metabench.hookspecs import hookimpl as hookimpl
+    from metabench.library import describe_library as describe_library
     from metabench.metrics.base import Metric as Metric
     from metabench.registry import Spec as Spec
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'metabench' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -128,7 +128,7 @@ def run(
         metrics: names or globs of what is measured beside the metric that ranks; by default what each
             benchmark names.
         results: the results folder.
-        resources: device, jobs, threads, data folder, time limit.
+        resources: device, jobs, threads, data folder, time limit, executor.
         watchers: whoever is told how the run goes.
 
     Raises:
@@ -141,7 +141,7 @@ def run(
             names.append(algorithm)
         else:
             names.append(_add(plugins.registry, algorithm))
-            resources = replace(resources, in_process=True)
+            resources = replace(resources, executor="in-process")
     benchmarks = [benchmarks] if isinstance(benchmarks, str) else benchmarks
     folder = ResultsFolder(Path(results))
     stored, unreadable = folder.load()

@@ -78,3 +78,27 @@ def metabench_metrics() -> list[Spec]:
 def metabench_suites() -> list[Path]:
     """The suites that ship."""
     return sorted(Path(__file__).parent.joinpath("suites").glob("*.toml"))
+
+
+@hookimpl
+def metabench_executors() -> list[Spec]:
+    """Where cells run."""
+    at = "metabench.executors"
+    return [
+        Spec("in-process", f"{at}.inprocess:InProcessExecutor", "1", "One after the other, in this process"),
+        Spec("processes", f"{at}.processes:ProcessExecutor", "1", "A worker process for each cell"),
+    ]
+
+
+@hookimpl
+def metabench_formats() -> list[Spec]:
+    """What a leaderboard is written as."""
+    at = "metabench.formats"
+    return [
+        Spec("csv", f"{at}:csv", "1", "One table for spreadsheets, numbers in full"),
+        Spec("html", f"{at}:html", "1", "Tables of a web page"),
+        Spec("json", f"{at}:json", "1", "One array for scripts, numbers in full"),
+        Spec("latex", f"{at}:latex", "1", "Tables of a paper, with booktabs"),
+        Spec("markdown", f"{at}:markdown", "1", "Tables of a README"),
+        Spec("table", f"{at}:table", "1", "Tables for a terminal"),
+    ]

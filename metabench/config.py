@@ -42,6 +42,7 @@ class RunConfig(BaseModel):
     jobs: int | None = Field(default=None, ge=0)
     threads: int | None = Field(default=None, gt=0)
     timeout: float | None = Field(default=None, gt=0)
+    executor: str | None = None
     results: Path | None = None
     data: Path | None = None
     quick: bool | None = None

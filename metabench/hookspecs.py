@@ -43,6 +43,16 @@ def metabench_suites() -> Iterable[Path]:  # type: ignore[empty-body]
 
 
 @hookspec
+def metabench_executors() -> Iterable[Any]:  # type: ignore[empty-body]
+    """Classes that derive from ``metabench.Executor``: where cells run (``run --executor``)."""
+
+
+@hookspec
+def metabench_formats() -> Iterable[Any]:  # type: ignore[empty-body]
+    """Functions of a leaderboard and the columns asked for that give text (``leaderboard --format``)."""
+
+
+@hookspec
 def metabench_cell_started(cell: dict[str, Any]) -> None:
     """A cell begins; ``cell`` names its algorithm, benchmark and seed. For trackers."""
 

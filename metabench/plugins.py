@@ -331,7 +331,7 @@ def _suite(thing: Any) -> Spec:
 
 
 def _article(kind: Kind) -> str:
-    return f"an {kind}" if kind == "algorithm" else f"a {kind}"
+    return f"an {kind}" if kind in ("algorithm", "executor") else f"a {kind}"
 
 
 def _report(info: PluginInfo, reason: str) -> None:

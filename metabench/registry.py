@@ -15,8 +15,8 @@ from typing import Any, Literal
 from metabench.errors import PluginError, UnknownName
 from metabench.quiet import stdout_to_stderr
 
-Kind = Literal["algorithm", "dataset", "backbone", "metric", "suite"]
-KINDS: tuple[Kind, ...] = ("algorithm", "dataset", "backbone", "metric", "suite")
+Kind = Literal["algorithm", "dataset", "backbone", "metric", "suite", "executor", "format"]
+KINDS: tuple[Kind, ...] = ("algorithm", "dataset", "backbone", "metric", "suite", "executor", "format")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +11,11 @@ import torch
 
 from metabench.cell import Cell, Conditions
 from metabench.errors import UsageError
-from metabench.executors.inprocess import InProcessExecutor
-from metabench.executors.processes import Job, ProcessExecutor
+from metabench.executors.base import Job, Terms
+from metabench.executors.guard import Guarded
 from metabench.planning import Planned
 from metabench.plugins import Plugins
-from metabench.results import FINAL, AlgorithmId, Record, ResultsFolder, now
+from metabench.results import FINAL, Record, ResultsFolder
 
 
 class Watcher(Protocol):
@@ -38,12 +37,12 @@ class Resources:
 
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for a GPU where there is one.
-        jobs: cells at a time; 0 means one for each core, or one on a GPU.
+        jobs: cells at a time; 0 leaves it to the executor.
         threads: threads of each cell. One by default, whatever the number of jobs: the number of threads can
             change last bits.
         timeout: seconds that a cell may take.
         data: the folder that holds one folder per data set.
-        in_process: run the cells in this process.
+        executor: the name of the executor: where the cells run.
     """
 
     device: str = "cpu"
@@ -51,7 +50,7 @@ class Resources:
     threads: int = 1
     timeout: float | None = None
     data: Path | None = None
-    in_process: bool = False
+    executor: str = "processes"
 
 
 def check_device(name: str) -> str:
@@ -95,7 +94,9 @@ def run_planned(
         The records of all planned cells, those that were stored before among them, in the order planned.
 
     Raises:
-        UsageError: the device cannot be had, or a time limit is set for cells that run in this process.
+        UsageError: the device or the executor cannot be had, or a time limit is set for cells that run in
+            this process.
+        PluginError: the executor is broken.
         ResultsError: the results folder cannot be written.
         KeyboardInterrupt: the run was interrupted; what was finished is stored.
     """
@@ -105,13 +106,7 @@ def run_planned(
     # By place and not by key: what the key stands for may change between the plan and the run.
     records = {_place(p.cell): p.record for p in planned if p.record is not None}
     resources = replace(resources, device=check_device(resources.device))
-    if resources.in_process and resources.timeout is not None:
-        raise UsageError(
-            "a time limit needs worker processes, and these cells run in this one.",
-            hint="Leave out the time limit, or install the algorithm as a plugin.",
-        )
-    if todo:
-        folder.check_writable()
+    spec = plugins.registry.get("executor", resources.executor)
 
     def event(cell: Cell, what: dict[str, Any]) -> None:
         if what["phase"] == "load":
@@ -131,13 +126,19 @@ def run_planned(
             watcher.finished(record)
         plugins.notify("metabench_cell_finished", record=record.model_dump(mode="json"))
 
+    terms = Terms(
+        plugins.registry, resources.jobs, resources.device, resources.threads, resources.timeout, event
+    )
+    executor = Guarded(spec, terms)
+    if todo:
+        folder.check_writable()
     for watcher in watching:
         watcher.started(todo)
-    for p in todo:
+    jobs = [(p, Job(p.cell, p.key, _conditions(resources, folder, p))) for p in todo]
+    for p, job in jobs:
         if p.broken:
-            store(_broken_record(p))
-    jobs = [(p.cell, p.key, _conditions(resources, folder, p)) for p in todo if not p.broken]
-    for record in _executor(resources, plugins, event, jobs).run(jobs):
+            store(job.ended("broken-plugin", p.broken))
+    for record in executor.run([job for p, job in jobs if not p.broken]):
         store(record)
     return [records[_place(p.cell)] for p in planned if _place(p.cell) in records]
 
@@ -146,33 +147,8 @@ def _place(cell: Cell) -> tuple[str, str, int]:
     return cell.algorithm, cell.benchmark.title, cell.seed
 
 
-def _executor(
-    resources: Resources, plugins: Plugins, event: Any, jobs: list[Job]
-) -> ProcessExecutor | InProcessExecutor:
-    if resources.in_process:
-        return InProcessExecutor(plugins.registry, on_event=event)
-    default = 1 if resources.device.startswith("cuda") else max(1, (os.cpu_count() or 1) // resources.threads)
-    return ProcessExecutor(
-        jobs=min(resources.jobs or default, len(jobs) or 1), timeout=resources.timeout, on_event=event
-    )
-
-
 def _conditions(resources: Resources, folder: ResultsFolder, planned: Planned) -> Conditions:
     checkpoint = folder.checkpoint(planned.key)
     if planned.fresh:
         checkpoint.unlink(missing_ok=True)
     return Conditions(resources.device, resources.threads, resources.data, checkpoint)
-
-
-def _broken_record(planned: Planned) -> Record:
-    cell = planned.cell
-    return Record(
-        key=planned.key,
-        algorithm=AlgorithmId(name=cell.algorithm, overrides=cell.overrides),
-        benchmark=cell.benchmark,
-        seed=cell.seed,
-        status="broken-plugin",
-        reason=planned.broken,
-        started=now(),
-        finished=now(),
-    )

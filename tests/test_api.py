@@ -53,7 +53,11 @@ class Watching:
 
 @pytest.fixture
 def options(planned_suite: str, tmp_path: Path) -> dict[str, Any]:
-    return {"suite": planned_suite, "results": tmp_path / "results", "resources": Resources(in_process=True)}
+    return {
+        "suite": planned_suite,
+        "results": tmp_path / "results",
+        "resources": Resources(executor="in-process"),
+    }
 
 
 @pytest.fixture

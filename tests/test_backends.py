@@ -71,7 +71,7 @@ def test_rows_stand_in_the_order_of_the_libraries_and_a_missing_one_is_named() -
         [record("torchopt-maml", seconds=9), record("maml", seconds=8), record("protonet", seconds=1)]
     )
     found = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")][1:]
-    assert found == ["maml", "torchopt-maml", "l2l-maml", "higher-maml"]
+    assert found == ["maml", "torchopt-maml", "l2l-maml", "higher-maml", "torchfunc-maml"]
     assert cells(page, "higher-maml")["status"] == "no record"
 
 

@@ -11,6 +11,7 @@ from harness import blobs, cell, run_here, scores_of, waves
 from metabench import Algorithm
 from metabench.cell import Conditions
 from metabench.errors import NotApplicable
+from metabench.executors.base import Job, Terms
 from metabench.executors.processes import ProcessExecutor
 from metabench.metrics.base import Measurement, Metric
 from metabench.registry import Spec
@@ -115,7 +116,7 @@ def test_the_metric_that_ranks_fails_the_cell(world) -> None:
 def test_a_worker_is_told_what_to_measure(planted) -> None:
     what = cell("nearest-mean", blobs(metrics=("accuracy", "cost")))
     what = replace(what, metrics=("mse", "transduction"))
-    (record,) = ProcessExecutor(jobs=1).run([(what, "a" * 64, Conditions())])
+    (record,) = ProcessExecutor(Terms(planted.registry, jobs=1)).run([Job(what, "a" * 64, Conditions())])
     assert record.status == "ok", record.reason
     assert {name: metric.status for name, metric in record.metrics.items()} == {
         "accuracy": "ok",

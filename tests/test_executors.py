@@ -14,15 +14,21 @@ from harness import blobs, cell, child_environment, curve_of, made_record, score
 
 from metabench.cell import Cell, Conditions
 from metabench.executors import launch, processes
+from metabench.executors.base import Job, Terms
 from metabench.executors.inprocess import InProcessExecutor
-from metabench.executors.processes import Job, ProcessExecutor
+from metabench.executors.processes import ProcessExecutor
+from metabench.registry import Registry
 from metabench.results import Record
 
 KEY = "a" * 64
 
 
 def jobs_of(*cells: Cell) -> list[Job]:
-    return [(what, f"{number:064x}", Conditions()) for number, what in enumerate(cells)]
+    return [Job(what, f"{number:064x}", Conditions()) for number, what in enumerate(cells)]
+
+
+def workers(*, jobs: int = 1, forks: bool = True, **asked: Any) -> ProcessExecutor:
+    return ProcessExecutor(Terms(Registry(), jobs=jobs, **asked), forks=forks)
 
 
 def where(record: Record) -> dict[str, Any]:
@@ -55,9 +61,11 @@ def test_the_bits_are_the_same_in_this_process_and_in_workers_and_in_any_order(p
         cell("maml", waves(budget=2_000), tasks=10),
     ]
     events: list[dict[str, Any]] = []
-    executor = ProcessExecutor(jobs=2, on_event=lambda cell, event: events.append(event))
+    executor = workers(jobs=2, on_event=lambda cell, event: events.append(event))
     far = {r.benchmark.name: r for r in executor.run(jobs_of(*cells))}
-    near = {r.benchmark.name: r for r in InProcessExecutor(planted.registry).run(jobs_of(*cells[::-1]))}
+    near = {
+        r.benchmark.name: r for r in InProcessExecutor(Terms(planted.registry)).run(jobs_of(*cells[::-1]))
+    }
     assert far.keys() == near.keys()
     for name, record in far.items():
         assert record.status == near[name].status == "ok", record.reason + near[name].reason
@@ -73,14 +81,14 @@ def test_the_bits_are_the_same_in_this_process_and_in_workers_and_in_any_order(p
 class TestNursery:
     def test_forked_workers_and_fresh_ones_have_the_same_bits(self, planted) -> None:
         cells = [cell("learner"), cell("maml", waves(budget=2_000), tasks=10)]
-        forked = list(ProcessExecutor(jobs=1).run(jobs_of(*cells)))
-        fresh = list(ProcessExecutor(jobs=1, forks=False).run(jobs_of(*cells)))
+        forked = list(workers().run(jobs_of(*cells)))
+        fresh = list(workers(forks=False).run(jobs_of(*cells)))
         assert [r.status for r in forked] == ["ok", "ok"], [r.reason for r in forked]
         assert list(map(scores_of, forked)) == list(map(scores_of, fresh))
         assert list(map(curve_of, forked)) == list(map(curve_of, fresh))
 
     def test_its_workers_outlive_it_and_further_ones_are_fresh(self, planted) -> None:
-        executor = ProcessExecutor(jobs=1)
+        executor = workers()
 
         def kill_the_nursery(cell: Cell, event: dict[str, Any]) -> None:
             nursery = executor._launcher
@@ -94,12 +102,12 @@ class TestNursery:
 
     def test_it_tells_how_a_worker_ended(self, planted) -> None:
         jobs = jobs_of(cell("trouble", how="kill"), cell("learner"))
-        records = list(ProcessExecutor(jobs=1).run(jobs))
+        records = list(workers().run(jobs))
         assert [r.status for r in records] == ["failed", "ok"]
         assert "died of signal 11 (SIGSEGV)" in records[0].reason
 
     def test_it_ends_with_the_run(self, planted) -> None:
-        executor = ProcessExecutor(jobs=2)
+        executor = workers(jobs=2)
         records = executor.run(jobs_of(cell("learner"), cell("learner", seed=1)))
         next(records)
         nursery = executor._launcher
@@ -130,7 +138,7 @@ def only(records: Iterator[Record]) -> Record:
 
 
 def run_one(**options: Any) -> Record:
-    return only(ProcessExecutor(jobs=1, **options).run([(cell("any"), KEY, Conditions())]))
+    return only(workers(**options).run([Job(cell("any"), KEY, Conditions())]))
 
 
 class TestBadWorkers:
@@ -204,7 +212,7 @@ class TestBadWorkers:
     def test_no_more_run_at_a_time_than_was_asked_for(self, worker_that, tmp_path: Path) -> None:
         worker_that(f"mkdir {tmp_path}/lock || exit 9; sleep 0.2; rmdir {tmp_path}/lock; exit 1")
         jobs = jobs_of(*(cell("any", seed=seed) for seed in range(4)))
-        reasons = [record.reason for record in ProcessExecutor(jobs=1).run(jobs)]
+        reasons = [record.reason for record in workers().run(jobs)]
         assert all("exit code 1 " in reason for reason in reasons)
 
 
@@ -216,7 +224,7 @@ class TestInterrupt:
             assert wait_until(lambda: len((tmp_path / "pids").read_text().split()) == 2)
             raise KeyboardInterrupt
 
-        records = ProcessExecutor(jobs=2, on_event=interrupt).run(jobs_of(*map(cell, "abc")))
+        records = workers(jobs=2, on_event=interrupt).run(jobs_of(*map(cell, "abc")))
         found = [next(records), next(records)]
         with pytest.raises(KeyboardInterrupt):
             next(records)
@@ -225,7 +233,7 @@ class TestInterrupt:
 
     def test_a_cell_that_was_done_when_it_came_is_kept(self, worker_that, monkeypatch) -> None:
         worker_that("sleep 600")
-        executor = ProcessExecutor(jobs=1)
+        executor = workers()
 
         def interrupt() -> Iterator[Record]:
             (pid,) = executor._running
@@ -241,7 +249,7 @@ class TestInterrupt:
 
     def test_a_run_that_is_given_up_leaves_no_worker(self, worker_that, tmp_path: Path) -> None:
         worker_that(f"mkdir {tmp_path}/first && sleep 0.3 && exit 1; echo $$ > {tmp_path}/pid; sleep 600")
-        records = ProcessExecutor(jobs=2).run(jobs_of(cell("a"), cell("b")))
+        records = workers(jobs=2).run(jobs_of(cell("a"), cell("b")))
         assert next(records).status == "failed"
         assert wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
         records.close()
@@ -252,10 +260,13 @@ PARENT = """
 import sys
 from harness import cell
 from metabench.cell import Conditions
+from metabench.executors.base import Job, Terms
 from metabench.executors.processes import ProcessExecutor
+from metabench.registry import Registry
 
-executor = ProcessExecutor(jobs=1, on_event=lambda *_: print(*executor._running, flush=True))
-list(executor.run([(cell("slow"), "a" * 64, Conditions())]))
+terms = Terms(Registry(), jobs=1, on_event=lambda *_: print(*executor._running, flush=True))
+executor = ProcessExecutor(terms)
+list(executor.run([Job(cell("slow"), "a" * 64, Conditions())]))
 """
 
 

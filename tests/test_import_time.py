@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from metabench.cli.list_command import KINDS
+
 HEAVY = {"torch", "pandas", "scipy", "numpy", "pydantic", "rich", "PIL", "tabulate", "jinja2", "matplotlib"}
 
 LOADED = """
@@ -42,7 +44,7 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert not HEAVY & loaded_by(*arguments)
 
 
-@pytest.mark.parametrize("kind", ["algorithms", "datasets", "backbones", "metrics", "suites", "benchmarks"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_listing_imports_no_torch(kind: str) -> None:
     assert not {"torch", "pandas", "scipy", "numpy"} & loaded_by("list", kind)
 

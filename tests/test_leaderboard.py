@@ -13,7 +13,6 @@ from harness import made_record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metabench.cli.leaderboard_command import FORMATS as CLI_FORMATS
 from metabench.errors import ResultsError
 from metabench.leaderboard import FORMATS, Leaderboard, Row, build
 from metabench.results import Record
@@ -273,6 +272,3 @@ class TestFormats:
             random.Random(seed).shuffle(records)
             texts.add(build(records).render("json"))
         assert len(texts) == 1
-
-    def test_the_command_line_offers_every_format(self) -> None:
-        assert CLI_FORMATS == FORMATS

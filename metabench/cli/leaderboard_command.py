@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 BESIDE = ":beside:"
 """What ``--write`` without a folder stands for."""
 
-FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
-
 
 @click.command("leaderboard")
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format", "form", metavar="NAME", default="table", help="`metabench list formats`; table by default."
+)
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
 @click.option(
     "--suite", metavar="NAME", help="Only the benchmarks of a suite, or of a .toml file that is one."
@@ -63,9 +63,12 @@ def command(
             "--write and --verify are for all records, ranked as the benchmarks say.",
             hint="Leave out --benchmark, --suite, --metric and --quick.",
         )
-    from metabench import leaderboard
+    from metabench import formats, leaderboard
     from metabench.pages import pages_of, write_pages
+    from metabench.plugins import installed_plugins
 
+    registry = installed_plugins().registry
+    registry.get("format", form)
     records, unreadable = load_records(results)
     if verify:
         return _verify(results, records, unreadable)
@@ -81,7 +84,7 @@ def command(
             click.echo(f"wrote {path}", err=True)
         return code
     if board.rows or form == "json":
-        click.echo(board.render(form, comma_list(columns or "")))  # type: ignore[arg-type]
+        click.echo(formats.render(registry, form, board, comma_list(columns or "")))
     if code == EXIT_OK and not board.rows:
         raise NothingSelected(
             f"'{results}' holds no record to rank.", hint="`metabench run --all` makes some."

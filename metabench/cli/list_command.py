@@ -6,14 +6,14 @@ import click
 
 from metabench.cli.output import print_json, print_table
 
-KINDS = ("algorithms", "benchmarks", "suites", "datasets", "backbones", "metrics")
+KINDS = ("algorithms", "benchmarks", "suites", "datasets", "backbones", "metrics", "executors", "formats")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), default="algorithms")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def command(kind: str, as_json: bool) -> None:
-    """List algorithms, benchmarks, suites, datasets, backbones or metrics."""
+    """List algorithms, benchmarks, suites, datasets, backbones, metrics, executors or formats."""
     rows = _benchmarks() if kind == "benchmarks" else _suites() if kind == "suites" else _specs(kind)
     if as_json:
         print_json(rows)

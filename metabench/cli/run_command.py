@@ -33,6 +33,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--jobs", type=click.IntRange(min=0), help="Cells at a time; one for each core by default.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each cell; 1 by default.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that a cell may take.")
+@click.option(
+    "--executor", metavar="NAME", help="Where cells run: `metabench list executors`; processes by default."
+)
 @click.option("--results", type=_PATH, help="The results folder; `results` by default.")
 @click.option("--data", type=_PATH, help="The folder that holds one folder per data set.")
 @click.option(
@@ -117,14 +120,15 @@ def _execute(selection: Any, options: dict[str, Any], *, named: bool, dry_run: b
     from metabench.runner import Resources, check_device, run_planned
 
     console = Console(stderr=True)
+    plugins = installed_plugins()
     resources = Resources(
         device=check_device(options["device"] or "cpu"),
         jobs=options["jobs"] or 0,
         threads=options["threads"] or 1,
         timeout=options["timeout"],
         data=options["data"],
+        executor=plugins.registry.get("executor", options["executor"] or Resources.executor).name,
     )
-    plugins = installed_plugins()
     folder = ResultsFolder(options["results"] or DEFAULT_RESULTS)
     stored, unreadable = folder.load()
     for file in unreadable:

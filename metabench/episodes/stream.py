@@ -156,8 +156,7 @@ class TaskStream:
             queries: query examples for each class; by default the test's.
             share: end when this share of the whole budget is spent, to leave the rest to a later loop.
         """
-        ways = min(ways, self.train_classes) if ways else ways
-        protocol = self.protocol.with_(ways=ways, shots=shots, queries=queries)
+        protocol = self._shape(ways, shots, queries)
         loop = self._open_loop()
         sampler = self._draws.sampler(protocol, loop)
         chunk = max(1, CHUNK_EXAMPLES // (tasks * protocol.examples))
@@ -185,6 +184,11 @@ class TaskStream:
         loop = self._open_loop()
         for at in self._paid(loop, count, share):
             yield self._draws.labelled(loop, at * count, count)
+
+    def _shape(self, ways: int | None, shots: int | None, queries: int | None) -> NWayKShot:
+        """The shape of the episodes that :meth:`batches` gives where it is asked for this one."""
+        ways = min(ways, self.train_classes) if ways else ways
+        return self.protocol.with_(ways=ways, shots=shots, queries=queries)
 
     def _open_loop(self) -> int:
         loop = self._loops

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
-from metabench.cell import Cell, run_cell
-from metabench.executors.processes import Job
-from metabench.registry import Registry
+from metabench.errors import UsageError
+from metabench.executors.base import Executor, Job, Terms
 from metabench.results import Record
 
 
-class InProcessExecutor:
+class InProcessExecutor(Executor):
     """Runs cells here; a cell that hangs cannot be ended, and one that crashes takes everything with it.
 
-    Args:
-        registry: what is installed, and what only this process knows.
-        on_event: called with a cell and each of its events.
+    Raises:
+        UsageError: a time limit is set.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        *,
-        on_event: Callable[[Cell, dict[str, Any]], None] = lambda cell, event: None,
-    ) -> None:
-        self.registry = registry
-        self.on_event = on_event
+    name: ClassVar[str] = "in-process"
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(terms)
+        if terms.timeout is not None:
+            raise UsageError(
+                "a time limit needs worker processes, and these cells run in this one.",
+                hint="Leave out the time limit, or install the algorithm as a plugin.",
+            )
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
-        """Run cells and give each one's record as it ends."""
-        for cell, key, conditions in jobs:
-            report = functools.partial(self.on_event, cell)
-            yield run_cell(cell, self.registry, conditions, report, key=key)
+        """See :class:`Executor`."""
+        for job in jobs:
+            yield job.run(self.terms.registry, functools.partial(self.terms.on_event, job.cell))

@@ -12,17 +12,13 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
-from metabench.cell import Cell, Conditions
+from metabench.executors.base import Executor, Job, Terms
 from metabench.executors.launch import Fresh, Launcher, Nursery, Worker
-from metabench.executors.worker import encode
-from metabench.results import AlgorithmId, Record, Status, now
-
-Job = tuple[Cell, str, Conditions]
-"""A cell, its key, and how to run it."""
+from metabench.results import Record, Status, now
 
 GRACE_SECONDS = 5.0
 TAIL = 4000
@@ -30,8 +26,7 @@ TAIL = 4000
 
 @dataclass(eq=False)
 class _Running:
-    cell: Cell
-    key: str
+    job: Job
     process: Worker
     errors: IO[str]
     began: float = field(default_factory=time.monotonic)
@@ -42,34 +37,28 @@ class _Running:
     timed_out: bool = False
 
 
-class ProcessExecutor:
-    """Runs cells in worker processes, some at a time.
+class ProcessExecutor(Executor):
+    """Runs cells in worker processes, some at a time: one for each core by default, or one on a GPU.
 
     Args:
-        jobs: how many at a time.
-        timeout: seconds that a cell may take; ``None`` for no end.
-        on_event: called with a cell and each of its events.
+        terms: what the run asks for.
         forks: fork the workers, where the system can, from a process that has imported PyTorch.
     """
 
-    def __init__(
-        self,
-        *,
-        jobs: int,
-        timeout: float | None = None,
-        forks: bool = True,
-        on_event: Callable[[Cell, dict[str, Any]], None] = lambda cell, event: None,
-    ) -> None:
-        self.jobs = jobs
-        self.timeout = timeout
+    name: ClassVar[str] = "processes"
+
+    def __init__(self, terms: Terms, *, forks: bool = True) -> None:
+        super().__init__(terms)
+        on_gpu = terms.device.startswith("cuda")
+        self.jobs = terms.jobs or (1 if on_gpu else max(1, (os.cpu_count() or 1) // terms.threads))
+        self.timeout = terms.timeout
         self.forks = forks
-        self.on_event = on_event
         self._launcher: Launcher = Fresh()
         self._running: dict[int, _Running] = {}
         self._events: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
-        """Run cells and give each one's record as it ends.
+        """See :class:`Executor`.
 
         On KeyboardInterrupt the workers are ended, and a record with the status ``interrupted`` is given for
         each cell that was running, before the interrupt goes on.
@@ -79,7 +68,7 @@ class ProcessExecutor:
         try:
             while waiting or self._running:
                 while waiting and len(self._running) < self.jobs:
-                    self._start(*waiting.pop())
+                    self._start(waiting.pop())
                 yield from self._wait()
         except KeyboardInterrupt:
             running = list(self._running.values())
@@ -116,16 +105,16 @@ class ProcessExecutor:
                 if pid in by_pid and event is not None and event["phase"] == "done":
                     self._take(by_pid[pid], event)
 
-    def _start(self, cell: Cell, key: str, conditions: Conditions) -> None:
+    def _start(self, job: Job) -> None:
         errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        process = self._launcher.start(errors, conditions.threads)
-        worker = _Running(cell, key, process, errors)
+        process = self._launcher.start(errors, job.conditions.threads)
+        worker = _Running(job, process, errors)
         self._running[process.pid] = worker
         worker.listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
         worker.listener.start()
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it died at once: the listener tells
-            process.stdin.write(encode(cell, key, conditions) + "\n")
+            process.stdin.write(job.line() + "\n")
             process.stdin.flush()
 
     def _listen(self, process: Worker) -> None:
@@ -163,7 +152,7 @@ class ProcessExecutor:
             worker.record = Record.model_validate(event["record"])
             worker.done = time.monotonic()
         else:
-            self.on_event(worker.cell, event)
+            self.terms.on_event(worker.job.cell, event)
 
     def _finish(self, worker: _Running) -> Record:
         try:
@@ -203,18 +192,7 @@ def _ended(worker: _Running, status: Status, reason: str) -> Record:
     if not worker.errors.closed:
         worker.errors.seek(0)
         tail = worker.errors.read()[-TAIL:]
-    cell = worker.cell
-    return Record(
-        key=worker.key,
-        algorithm=AlgorithmId(name=cell.algorithm, overrides=cell.overrides),
-        benchmark=cell.benchmark,
-        seed=cell.seed,
-        status=status,
-        reason=reason,
-        traceback=tail,
-        started=worker.started,
-        finished=now(),
-    )
+    return worker.job.ended(status, reason, traceback=tail, started=worker.started)
 
 
 def _cause_of_death(code: int) -> str:

@@ -14,8 +14,9 @@ run.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from metabench.lazy import lazy_names
 
 _HOME = {
     "CheckFailed": "metabench.testing.check",
@@ -26,6 +27,8 @@ _HOME = {
     "check_algorithm": "metabench.testing.kit",
 }
 
+__getattr__ = lazy_names(__name__, _HOME)
+
 __all__ = sorted(_HOME)  # noqa: PLE0604, RUF100
 
 if TYPE_CHECKING:
@@ -35,14 +38,6 @@ if TYPE_CHECKING:
     from metabench.testing.report import CheckResult as CheckResult
     from metabench.testing.report import ConformanceError as ConformanceError
     from metabench.testing.report import Report as Report
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'metabench.testing' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

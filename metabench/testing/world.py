@@ -157,9 +157,7 @@ class ShortStream(TaskStream):
         share: float = 1.0,
     ) -> Iterator[TaskBatch]:
         """See :class:`TaskStream`."""
-        possible = min(ways, self.train_classes) if ways else ways
-        shape = self.protocol.with_(ways=possible, shots=shots, queries=queries)
-        self._afford(tasks * shape.examples, share)
+        self._afford(tasks * self._shape(ways, shots, queries).examples, share)
         return super().batches(tasks, ways=ways, shots=shots, queries=queries, share=share)
 
     def examples(self, count: int, *, share: float = 1.0) -> Iterator[tuple[Tensor, Tensor]]:

@@ -27,11 +27,11 @@ TASKS = 3
 def adapter(name: str) -> type[Algorithm]:
     """An algorithm by its name; the test is skipped where its plugin or its library is not installed."""
     library = {"l2l": "learn2learn"}.get(name.partition("-")[0], name.partition("-")[0])
-    if library in ("learn2learn", "higher", "torchopt"):
+    if library in ("learn2learn", "higher", "torchopt", "torchfunc"):
         pytest.importorskip(
             f"metabench_{library}", reason=f"plugins/metabench-{library} is not installed: `tox -e plugins`"
         )
-        skip_without(library)
+        skip_without({"torchfunc": "torch"}.get(library, library))
     found: type[Algorithm] = installed_plugins().registry.get("algorithm", name).load()
     return found
 

@@ -1,4 +1,4 @@
-"""The same MAML five times: native, learn2learn, higher, TorchOpt, and plain ``torch.func`` written here."""
+"""The same MAML five times: native, learn2learn, higher, TorchOpt, plain ``torch.func``; and by hand here."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from torch.func import functional_call, grad
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, TaskBatch
 
-MAMLS = ["maml", "l2l-maml", "higher-maml", "torchopt-maml"]
-FOMAMLS = ["l2l-fomaml", "higher-fomaml"]
+MAMLS = ["maml", "l2l-maml", "higher-maml", "torchopt-maml", "torchfunc-maml"]
+FOMAMLS: dict[str, dict[str, Any]] = {
+    "l2l-fomaml": {},
+    "higher-fomaml": {},
+    "torchfunc-maml": {"first_order": True},
+}
 SMALL: dict[str, Any] = {"tasks": TASKS, "inner_steps": 3, "inner_lr": 0.1}
 PROBLEMS = {"mlp": classification("mlp"), "conv": classification("conv"), "sinusoid": regression()}
 
@@ -56,7 +60,7 @@ def test_the_outer_gradient_is_that_of_torch_func(name: str, problem: Problem) -
 
 @pytest.mark.parametrize("name", FOMAMLS)
 def test_the_first_order_gradient_is_the_native_one(name: str, problem: Problem) -> None:
-    found, _ = outer_gradient(build(name, problem, **SMALL))
+    found, _ = outer_gradient(build(name, problem, **SMALL, **FOMAMLS[name]))
     native, _ = outer_gradient(build("fomaml", problem, **SMALL))
     assert_same(found, native)
     second_order, _ = outer_gradient(build("maml", problem, **SMALL))
@@ -95,6 +99,7 @@ PAIRS = [
     ("higher-maml", "maml"),
     ("higher-fomaml", "fomaml"),
     ("torchopt-maml", "maml"),
+    ("torchfunc-maml", "maml"),
 ]
 
 

@@ -64,11 +64,6 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have ``metabench run`` run its cells in this process: a worker takes seconds to start."""
-    from metabench import runner
+    from metabench.runner import Resources
 
-    start = runner._executor
-
-    def executor(resources: Any, *arguments: Any) -> Any:
-        return start(runner.replace(resources, in_process=True), *arguments)
-
-    monkeypatch.setattr(runner, "_executor", executor)
+    monkeypatch.setattr(Resources, "executor", "in-process")  # which the command line falls back on

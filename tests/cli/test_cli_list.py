@@ -8,7 +8,7 @@ import pytest
 from metabench import __version__
 from metabench.cli import COMMANDS
 
-KINDS = ("algorithms", "benchmarks", "suites", "datasets", "backbones", "metrics")
+KINDS = ("algorithms", "benchmarks", "suites", "datasets", "backbones", "metrics", "executors", "formats")
 
 
 class TestList:

@@ -125,7 +125,7 @@ def run_here(plugins: Plugins, algorithms: list[str], benchmark: str, results: P
     """Run in this process, and give the rows of the leaderboard."""
     selection = Selection(tuple(algorithms), (benchmark,))
     planned = plan(plugins.registry, selection, [], broken=plugins.registry.broken)
-    records = run_planned(planned, plugins, ResultsFolder(results), Resources(in_process=True))
+    records = run_planned(planned, plugins, ResultsFolder(results), Resources(executor="in-process"))
     assert len(records) == len(planned)
     return {row.algorithm: row for row in Results(records).leaderboard().rows}
 

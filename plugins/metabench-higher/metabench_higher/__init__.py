@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+from metabench import Spec, describe_library, hookimpl
 
-from metabench import Spec, hookimpl
-
-
-def _library() -> str:
-    try:
-        return f"higher {importlib.metadata.version('higher')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "higher (not installed)"
-
-
-LIBRARY = _library()
+LIBRARY = describe_library("higher")
 """The library that does the work, with the version that is installed."""
 
 

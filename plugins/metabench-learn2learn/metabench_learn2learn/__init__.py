@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+from metabench import Spec, describe_library, hookimpl
 
-from metabench import Spec, hookimpl
-
-
-def _library() -> str:
-    try:
-        return f"learn2learn {importlib.metadata.version('learn2learn')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "learn2learn (not installed)"
-
-
-LIBRARY = _library()
+LIBRARY = describe_library("learn2learn")
 """The library that does the work, with the version that is installed."""
 
 

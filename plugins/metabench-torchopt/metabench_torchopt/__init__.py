@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+from metabench import Spec, describe_library, hookimpl
 
-from metabench import Spec, hookimpl
-
-
-def _library() -> str:
-    try:
-        return f"torchopt {importlib.metadata.version('torchopt')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "torchopt (not installed)"
-
-
-LIBRARY = _library()
+LIBRARY = describe_library("torchopt")
 """The library that does the work, with the version that is installed."""
 
 
