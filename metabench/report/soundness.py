@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 
@@ -16,7 +17,8 @@ def sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
     """The records that can be shown, and for each other one its name with the reason.
 
     A score that cannot be is left out; and so are, in each benchmark, the records of other episodes or of
-    another definition than most: they must not keep the others from being ranked.
+    another definition than most: they must not keep the others from being ranked. A metric beside the score
+    that was measured with other options than in most records is left out of its record alone.
 
     Args:
         records: the records.
@@ -36,6 +38,7 @@ def sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
         usual = _most_common(_definition(r) for r in group)
         same = [r for r in group if _definition(r) == usual]
         digest = _most_common(r.episode_digest for r in same if r.status == "ok")
+        options = _usual_options(same)
         for record in group:
             if _definition(record) != usual:
                 left_out.append(
@@ -44,7 +47,13 @@ def sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
             elif record.status == "ok" and record.episode_digest != digest:
                 left_out.append(f"{record.file_name}: it was tested on other episodes than most")
             else:
-                kept.append(record)
+                odd = [name for name in record.metrics if _options(record, name) != options[name]]
+                left_out += [
+                    f"{record.file_name}: its {name} was measured with other options than in most"
+                    for name in odd
+                ]
+                rest = {name: metric for name, metric in record.metrics.items() if name not in odd}
+                kept.append(record.model_copy(update={"metrics": rest}) if odd else record)
     return kept, left_out
 
 
@@ -60,8 +69,20 @@ def _impossible(record: Record) -> str:
 
 def _definition(record: Record) -> str:
     """What two records of a benchmark must agree in; what they measure beside the score may differ."""
-    benchmark = record.benchmark
-    return benchmark.model_copy(update={"metrics": benchmark.metrics[:1]}).model_dump_json()
+    return record.benchmark.scored.model_dump_json()
+
+
+def _usual_options(records: Iterable[Record]) -> dict[str, str | None]:
+    """The options that each metric was measured with in most records."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for name in record.metrics:
+            found.setdefault(name, []).append(_options(record, name))
+    return {name: _most_common(options) for name, options in found.items()}
+
+
+def _options(record: Record, metric: str) -> str:
+    return json.dumps(record.benchmark.metric_options.get(metric, {}), sort_keys=True)
 
 
 def _most_common(values: Iterable[str]) -> str | None:
