@@ -16,11 +16,12 @@ from metabench.episodes import TaskBatch
 from metabench.errors import NotApplicable, UsageError
 from metabench.metrics.attacks import Ball, fgsm, losses, pgd, strongest
 from metabench.metrics.base import Measurement, Metric, part
-from metabench.metrics.images import check_pictures, normal_numbers, uniform_numbers
+from metabench.metrics.images import Where, check_pictures, normal_numbers, uniform_numbers
 from metabench.metrics.poisoning import Poisoning
 from metabench.metrics.reliability import Evidence
 from metabench.metrics.scoring import at_once, first, score_episodes, summary
 from metabench.metrics.square import square_attack
+from metabench.metrics.through_adaptation import attack_adaptation
 from metabench.trial import Trial
 
 GREY, COLOUR = (0.1, 0.2, 0.3), (8 / 255,)
@@ -33,11 +34,13 @@ class Adversarial(Metric):
 
     .. math:: \min_{\lVert \delta \rVert \le \epsilon} \; [\arg\max_k f(x_q + \delta)_k = y_q]
 
-    The support is clean and the gradient runs through the adapted predictor. An episode's score is its
-    accuracy under PGD in the smallest L-inf ball; where no gradient reaches the input, under the Square
-    attack, and ``white_box`` says why. PGD's restarts take the cross-entropy and the margin in turn, and the
-    worst of them counts for each query. All queries of an episode are attacked at once, which for a
-    transductive method is one joint attack. ``reliability`` says whether the attack is to be believed
+    The support is clean and the gradient runs through the adapted predictor; with ``wheres``, PGD attacks the
+    support as well, or support and query together, and its gradient runs through the adaptation itself
+    (:mod:`metabench.metrics.through_adaptation`). An episode's score is its accuracy under PGD in the
+    smallest L-inf ball; where no gradient reaches the input, under the Square attack, and ``white_box`` says
+    why. PGD's restarts take the cross-entropy and the margin in turn, and the worst of them counts for each
+    query. All queries of an episode are attacked at once, which for a transductive method is one joint
+    attack. ``reliability`` says whether the attack is to be believed
     (:class:`metabench.metrics.reliability.Evidence`).
 
     Reference: Goodfellow et al. 2015, arXiv:1412.6572; Madry et al. 2018, arXiv:1706.06083; Andriushchenko et
@@ -49,6 +52,7 @@ class Adversarial(Metric):
         l2_radii: of the L2 balls; by default 2 on grey pictures and 0.5 on colour.
         steps: of PGD and of the poisoning.
         restarts: of PGD, from random points.
+        wheres: what is attacked: the query always is; ``support`` and ``both`` on request, in L-inf.
         black_box_episodes: the first so many, for the Square attack and the checks; 0 leaves them out.
         black_box_steps: iterations of the Square attack.
         poisoned: share of the support that is poisoned, in the largest L-inf ball; 0 leaves it out.
@@ -64,6 +68,7 @@ class Adversarial(Metric):
     l2_radii: tuple[float, ...] | None = None
     steps: int = 20
     restarts: int = 2
+    wheres: tuple[Where, ...] = ("query",)
     black_box_episodes: int = 10
     black_box_steps: int = 100
     poisoned: float = 0.2
@@ -100,8 +105,14 @@ class Adversarial(Metric):
             },
             "reliability": evidence.verdict(problem.ways),
         }
+        linf = [ball for ball in balls if ball.norm == "linf"]
+        for where in self.wheres:
+            if where != "query":
+                values[f"through_adaptation_{where}"] = attack_adaptation(
+                    trial, self.episodes, linf, where, steps=self.steps, batch_size=self.batch
+                )
         if self.poisoned:
-            largest = max(ball.radius for ball in balls if ball.norm == "linf")
+            largest = linf[-1].radius
             poisoning = Poisoning(self.poisoned, largest, self.steps)
             values["poisoning"] = part(lambda: poisoning.measure(trial, self.episodes, self.batch))
         return Measurement(scores[headline].tolist() if headline in scores else [], values)
@@ -159,8 +170,25 @@ class Adversarial(Metric):
         x, labels = batch.query_x, batch.query_y
         for ball in balls:
             yield f"fgsm-{ball.name}", ball, fgsm(predict, x, labels, ball)
-            attempt = functools.partial(self._restart, predict, indices, batch, ball)
-            yield f"pgd-{ball.name}", ball, strongest(predict, x, labels, self.restarts, attempt)
+            yield f"pgd-{ball.name}", ball, self.pgd(predict, indices, batch, ball)
+
+    def pgd(self, predict: Predictor, indices: Tensor, batch: TaskBatch, ball: Ball) -> Tensor:
+        """The worst queries that PGD finds in all its restarts.
+
+        Args:
+            predict: queries ``[T, Q, *input]`` to logits ``[T, Q, ways]``.
+            indices: int64 ``[T]``, the indices of the episodes, which seed the restarts.
+            batch: the episodes.
+            ball: where each query may go.
+
+        Returns:
+            The attacked queries, ``[T, Q, *input]``.
+
+        Raises:
+            NotApplicable: no gradient reaches the input.
+        """
+        attempt = functools.partial(self._restart, predict, indices, batch, ball)
+        return strongest(predict, batch.query_x, batch.query_y, self.restarts, attempt)
 
     def _restart(
         self, predict: Predictor, indices: Tensor, batch: TaskBatch, ball: Ball, attempt: int
