@@ -5,6 +5,7 @@ gradient by the queries and nothing else; the attack starts at random, projects,
 Every episode takes as long as any other, so a few of them in turn stand for 600.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 
@@ -56,8 +57,10 @@ def test_an_attack_takes_little_longer_than_its_forward_and_backward_passes(
         indices = torch.arange(BATCH) + next(starts["attack"])
         batch = trial.sampler.tasks(indices)
         predict = trial.adapted(batch.support)
+        with torch.no_grad():  # every query is classified rightly, so that every one is attacked
+            batch = dataclasses.replace(batch, query_y=predict(batch.query_x).argmax(-1))
         found = metric.pgd(predict, indices, batch, ball)
-        assert not torch.equal(found, batch.query_x)
+        assert bool((found != batch.query_x).flatten(2).any(-1).double().mean() > 0.9)
         return BATCH
 
     def passes() -> int:
