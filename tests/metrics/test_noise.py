@@ -30,6 +30,15 @@ def test_one_shot_has_no_label_noise_but_corruptions() -> None:
     assert len(found.episodes) == 12
 
 
+def test_one_shot_has_label_noise_in_episodes_with_more_shots_where_that_is_asked_for() -> None:
+    metric = Noise(episodes=12, severities=(), support_severities=(), label_shots=5)
+    one, five = (metric.measure(picture_trial(Means, shots=k)).values["label_noise"] for k in (1, 5))
+    assert one == five
+    assert (one["shots"], one["queries"]) == (5, 6)
+    assert one["0.4"]["drop"] == pytest.approx(one["clean"] - one["0.4"]["score"])
+    assert one["0.6"]["drop"] > 0.3
+
+
 def test_drops_are_paired_and_the_episode_scores_are_their_mean() -> None:
     found = QUICK.measure(picture_trial(Means, shots=5))
     by_kind = found.values["corruptions"]["query"]
