@@ -46,6 +46,17 @@ _PGD = ("attacks", "pgd-linf-0.1", "score")
 _FLIPS = ("label_noise", "0.4", "drop")
 _CORRUPTION = ("corruptions", "query", "mean_drop")
 
+_RELIABILITY: tuple[tuple[str, str, Form], ...] = (
+    ("zero_gradients", "zero grad", "share"),
+    ("deterministic", "determ.", "share"),
+    ("white_box", "white box", "share"),
+    ("black_box", "black box", "share"),
+    ("loss_rose", "loss rose", "share"),
+    ("radius_excess", "excess", "number"),
+    ("accuracy_everywhere", "any picture", "share"),
+)
+"""The flags behind the doubts: :meth:`metabench.metrics.reliability.Evidence.verdict`."""
+
 COLUMNS: tuple[Column, ...] = (
     Column("adaptation_area", "area", "adaptation", ("area",), narrow=True),
     Column("steps_to_95", "steps to 95 %", "adaptation", ("steps_to_95",), "count"),
@@ -61,6 +72,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("square_0.1", "Square 0.1", "adversarial", ("attacks", "square-linf-0.1", "score")),
     Column("poisoning_drop", "- poison", "adversarial", ("poisoning", "drop"), narrow=True),
     Column("doubts", "doubts", "adversarial", ("reliability", "doubts"), "count", narrow=True),
+    *(Column(key, title, "adversarial", ("reliability", key), form) for key, title, form in _RELIABILITY),
     Column("within_group_drop", "- one group", "shift", ("within_group", "drop")),
     Column("shift_drop", "- shift", "shift", ("query", "mean_drop"), narrow=True),
     Column("transductive", "transd.", "transduction", ("transductive",), "flag", narrow=True),

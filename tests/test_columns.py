@@ -23,7 +23,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "adversarial": {
         "attacks": {"pgd-linf-0.1": {"score": 0.25}},
         "poisoning": {"n/a": "no support."},
-        "reliability": {"doubts": ["one", "two"]},
+        "reliability": {"doubts": ["one", "two"], "zero_gradients": 0.5, "deterministic": False},
     },
     "shift": {"query": {"mean_drop": 0.4}},
     "transduction": {"transductive": False},
@@ -51,6 +51,8 @@ def test_each_value_stands_under_its_key() -> None:
     assert row["corruption_drop"] == 0.1
     assert row["pgd_0.1"] == 0.25
     assert row["doubts"] == 2
+    assert (row["zero_gradients"], row["deterministic"]) == (0.5, 0.0)
+    assert row["black_box"] is None
     assert row["shift_drop"] == 0.4
     assert row["transductive"] is False
     assert row["transduction_gain"] == 0.5

@@ -90,6 +90,15 @@ def test_regression_has_target_and_input_noise() -> None:
     assert len(found.episodes) == 40
 
 
+def test_a_corruption_that_does_not_fit_the_inputs_leaves_the_label_noise() -> None:
+    outcome = measured(QUICK, picture_trial(Means, channels=2, shots=5))
+    assert outcome.status == "ok"
+    for found in outcome.measurement.values["corruptions"].values():
+        assert "the inputs are [2, 12, 12]" in found["n/a"]
+    assert outcome.measurement.values["label_noise"]["0.6"]["drop"] > 0.3
+    assert outcome.measurement.episodes == []
+
+
 def test_predictions_that_are_not_finite_fail_the_metric_with_the_reason() -> None:
     outcome = measured(QUICK, picture_trial(NotANumber))
     assert outcome.status == "failed"
