@@ -50,6 +50,17 @@ _PGD = ("attacks", "pgd-linf-0.1", "score")
 _FLIPS = ("label_noise", "0.4", "drop")
 _CORRUPTION = ("corruptions", "query", "mean_drop")
 
+_RELIABILITY: tuple[tuple[str, str, Form], ...] = (
+    ("zero_gradients", "zero grad", "share"),
+    ("deterministic", "determ.", "share"),
+    ("white_box", "white box", "share"),
+    ("black_box", "black box", "share"),
+    ("loss_rose", "loss rose", "share"),
+    ("radius_excess", "excess", "number"),
+    ("accuracy_everywhere", "any picture", "share"),
+)
+"""The flags behind the doubts: :meth:`metabench.metrics.reliability.Evidence.verdict`."""
+
 COLUMNS: tuple[Column, ...] = (
     Column("adaptation_area", "area", "adaptation", ("area",), narrow=True, better="higher"),
     Column("steps_to_95", "steps to 95 %", "adaptation", ("steps_to_95",), "count"),
@@ -60,12 +71,18 @@ COLUMNS: tuple[Column, ...] = (
     Column("corruption_relative", "corrupt / nm", "noise", _CORRUPTION, "number", relative=True),
     Column("noise_drop", "- noise", "noise", ("mean_drop",)),
     Column("pgd_0.1", "PGD 0.1", "adversarial", _PGD, narrow=True, better="higher"),
+    Column("pgd_0.2", "PGD 0.2", "adversarial", ("attacks", "pgd-linf-0.2", "score"), better="higher"),
     Column("pgd_0.3", "PGD 0.3", "adversarial", ("attacks", "pgd-linf-0.3", "score"), better="higher"),
     Column(
         "square_0.1", "Square 0.1", "adversarial", ("attacks", "square-linf-0.1", "score"), better="higher"
     ),
     Column("poisoning_drop", "- poison", "adversarial", ("poisoning", "drop"), narrow=True),
     Column("doubts", "doubts", "adversarial", ("reliability", "doubts"), "count", narrow=True),
+    *(
+        Column(key, title, "adversarial", ("reliability", key), form, better="")
+        for key, title, form in _RELIABILITY
+    ),
+    Column("within_group_drop", "- one group", "shift", ("within_group", "drop")),
     Column("shift_drop", "- shift", "shift", ("query", "mean_drop"), narrow=True),
     Column("transductive", "transd.", "transduction", ("transductive",), "flag", narrow=True, better=""),
     Column("transduction_gain", "+ together", "transduction", (), better=""),
@@ -85,6 +102,8 @@ COLUMNS: tuple[Column, ...] = (
 TRAINING: tuple[Column, ...] = (
     Column("seconds_to_threshold", "s to threshold", "", (), "number"),
     Column("examples_per_second", "examples/s", "", (), "count", better="higher"),
+    Column("tasks_per_second", "tasks/s", "", (), "count", better="higher"),
+    Column("train_joules", "train J", "", (), "count"),
 )
 """Columns that are worked out of more than one value."""
 
@@ -122,8 +141,10 @@ def beside(records: Sequence[Record], options: Mapping[str, Any]) -> Beside:
         if not numbers and reasons:
             why[column.key] = "; ".join(reasons)
     values["seconds_to_threshold"] = _middle([s for r in records if (s := _seconds(r)) is not None], "number")
-    speeds = [r.training.examples / r.training.seconds for r in records if r.training.seconds > 0]
-    values["examples_per_second"] = _middle(speeds, "count")
+    trained = [r.training for r in records if r.training.seconds > 0]
+    values["examples_per_second"] = _middle([t.examples / t.seconds for t in trained], "count")
+    values["tasks_per_second"] = _middle([t.tasks / t.seconds for t in trained if t.tasks], "count")
+    values["train_joules"] = _middle([t.joules for t in trained if t.joules is not None], "count")
     return Beside(values, why)
 
 

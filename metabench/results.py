@@ -89,7 +89,9 @@ class Training(_Part):
     Attributes:
         examples: examples drawn.
         steps: outer steps.
+        tasks: episodes drawn; 0 where single examples are drawn, and in records from before this was counted.
         seconds: time in training alone, over all sittings.
+        joules: what the whole card used in that time; nothing where no driver tells it.
         sittings: in how many runs it was done; more than one where it was killed and went on.
         best_examples: where on the curve the state that was tested stands.
         curve: meta-validation along the way.
@@ -99,7 +101,9 @@ class Training(_Part):
 
     examples: int = 0
     steps: int = 0
+    tasks: int = 0
     seconds: float = 0.0
+    joules: float | None = None
     sittings: int = 1
     best_examples: int = 0
     curve: list[CurvePoint] = []

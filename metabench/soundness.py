@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -72,7 +73,8 @@ def sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
     """The records that a page can show together, and for each other one its name with the reason.
 
     As :func:`possible`; and in each benchmark the records of other episodes or of another definition than
-    most are left out. Unlike :func:`of_most` it always decides: a page shows the rest all the same.
+    most are left out. A metric beside the score that was measured with other options than in most is left
+    out of its record alone. Unlike :func:`of_most` it always decides: a page shows the rest all the same.
 
     Args:
         records: the records.
@@ -86,13 +88,20 @@ def sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
         usual = _most_common(_definition(r) for r in group)
         same = [r for r in group if _definition(r) == usual]
         measured = _most_common(_measured_by(r) for r in same if r.status == "ok")
+        options = _usual_options(same)
         for record in group:
             if _definition(record) != usual:
                 left_out.append(_defined_otherwise(record))
             elif record.status == "ok" and _measured_by(record) != measured:
                 left_out.append(_odd(record, measured))
             else:
-                kept.append(record)
+                odd = [name for name in record.metrics if _options(record, name) != options[name]]
+                left_out += [
+                    f"{record.file_name}: its {name} was measured with other options than in most"
+                    for name in odd
+                ]
+                rest = {name: metric for name, metric in record.metrics.items() if name not in odd}
+                kept.append(record.model_copy(update={"metrics": rest}) if odd else record)
     return kept, left_out
 
 
@@ -148,6 +157,19 @@ def _undecided(one: Record, other: Record) -> ResultsError:
 def _definition(record: Record) -> str:
     """What two records of a benchmark must agree in; what they measure beside the score may differ."""
     return record.benchmark.scored.model_dump_json()
+
+
+def _usual_options(records: Iterable[Record]) -> dict[str, str | None]:
+    """The options that each metric was measured with in most records."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for name in record.metrics:
+            found.setdefault(name, []).append(_options(record, name))
+    return {name: _most_common(options) for name, options in found.items()}
+
+
+def _options(record: Record, metric: str) -> str:
+    return json.dumps(record.benchmark.metric_options.get(metric, {}), sort_keys=True)
 
 
 def _most_common(values: Iterable[_T]) -> _T | None:

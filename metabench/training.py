@@ -18,6 +18,7 @@ from torch import Tensor
 
 from metabench.algorithms.base import Algorithm
 from metabench.alone import give_way
+from metabench.energy import total_joules
 from metabench.episodes import NWayKShot, Sampler, TaskBatch, TaskStream
 from metabench.errors import DivergedError
 from metabench.randomness import random_state, random_state_kept, set_random_state
@@ -38,6 +39,7 @@ class _Draws:
 
     tasks: BenchmarkTasks
     resumed: dict[str, Any] | None = None
+    episodes: int = 0
 
     @property
     def train_classes(self) -> int:
@@ -52,6 +54,7 @@ class _Draws:
 
     def saw(self, batch: TaskBatch) -> None:
         self._go_on()
+        self.episodes += len(batch)
         self.tasks.saw(batch)
 
     def _go_on(self) -> None:
@@ -105,6 +108,7 @@ class Trainer:
         self._draws = _Draws(tasks)
         self._validations = tasks.benchmark.validations
         self._began = self._last_checkpoint = self._last_report = 0.0
+        self._joules: float | None = None
         self.stream = TaskStream(
             self._draws,
             tasks.benchmark.protocol,
@@ -119,7 +123,7 @@ class Trainer:
             return self.training
         if self._resume():
             return self.training
-        self._began = self._last_checkpoint = self._last_report = time.perf_counter()
+        self._last_checkpoint = self._last_report = self._start_clock()
         self.algorithm.train()
         self.algorithm.meta_train(self.stream)
         self._count_time()
@@ -141,17 +145,27 @@ class Trainer:
         if stream.spent * self._validations >= (len(self.training.curve) + 1) * stream.budget:
             self._count_time()
             self._measure()
-            self._began = time.perf_counter()
+            self._start_clock()
         if now - self._last_checkpoint > self._checkpoint_seconds and stream.resumable:
             self._count_time()
             self._save()
-            self._began = self._last_checkpoint = time.perf_counter()
+            self._last_checkpoint = self._start_clock()
+
+    def _start_clock(self) -> float:
+        self._joules = total_joules(self.tasks.device)
+        self._began = time.perf_counter()
+        return self._began
 
     def _count_time(self) -> None:
-        """Add the time since the clock was last set to the time in training."""
+        """Add the time and the energy since the clock was last set to those of training."""
         if self.tasks.device.type == "cuda":
             torch.cuda.synchronize(self.tasks.device)
-        self.training.seconds += time.perf_counter() - self._began
+        training = self.training
+        training.seconds += time.perf_counter() - self._began
+        training.tasks = self._draws.episodes
+        used = total_joules(self.tasks.device)
+        if used is not None and self._joules is not None:
+            training.joules = (training.joules or 0.0) + used - self._joules
 
     def _measure(self) -> None:
         """Validate, without leaving a trace in the algorithm or in the random numbers."""
@@ -214,6 +228,7 @@ class Trainer:
             return True
         self.stream.load_state_dict(state["stream"])
         self.training.sittings += 1
+        self._draws.episodes = self.training.tasks
         self._best, self._best_score = state["best"], state["best_score"]
         self.stream.last_loss = state["loss"]
         set_random_state(state["random"])

@@ -23,7 +23,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "adversarial": {
         "attacks": {"pgd-linf-0.1": {"score": 0.25}},
         "poisoning": {"n/a": "no support."},
-        "reliability": {"doubts": ["one", "two"]},
+        "reliability": {"doubts": ["one", "two"], "zero_gradients": 0.5, "deterministic": False},
     },
     "shift": {"query": {"mean_drop": 0.4}},
     "transduction": {"transductive": False},
@@ -51,6 +51,8 @@ def test_each_value_stands_under_its_key() -> None:
     assert row["corruption_drop"] == 0.1
     assert row["pgd_0.1"] == 0.25
     assert row["doubts"] == 2
+    assert (row["zero_gradients"], row["deterministic"]) == (0.5, 0.0)
+    assert row["black_box"] is None
     assert row["shift_drop"] == 0.4
     assert row["transductive"] is False
     assert row["transduction_gain"] == 0.5
@@ -128,7 +130,7 @@ class TestTraining:
             CurvePoint(examples=100 * i, steps=i, seconds=2.0 * i, loss=None, score=score)
             for i, score in enumerate((0.5, 0.85, 0.95))
         ]
-        trained = Training(examples=200, steps=2, seconds=8.0, curve=curve)
+        trained = Training(examples=200, steps=2, tasks=40, seconds=8.0, joules=640.0, curve=curve)
         return columns_of(record(values=values, training=trained))
 
     def test_the_time_to_a_score_is_read_off_the_learning_curve(self) -> None:
@@ -137,7 +139,17 @@ class TestTraining:
         assert self.row({"adaptation": {"threshold": 0.99}})["seconds_to_threshold"] is None
 
     def test_the_speed_of_training(self) -> None:
-        assert self.row({})["examples_per_second"] == 25.0
+        row = self.row({})
+        assert (row["examples_per_second"], row["tasks_per_second"], row["train_joules"]) == (
+            25.0,
+            5.0,
+            640.0,
+        )
+
+    def test_records_from_before_tasks_were_counted_have_no_speed_in_tasks(self) -> None:
+        row = columns_of(record(training=Training(examples=200, steps=2, seconds=8.0)))
+        assert row["examples_per_second"] == 25.0
+        assert row["tasks_per_second"] is row["train_joules"] is None
 
 
 class TestTables:

@@ -1,5 +1,6 @@
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -29,6 +30,38 @@ def test_a_sleep_is_never_measured_too_short() -> None:
     assert 10.0 <= found.median_ms < 1000.0
 
 
+def test_a_known_sleep_is_right_within_its_own_iqr() -> None:
+    """What a sleep of 20 ms really took is known by a clock around it, whatever else the machine does."""
+    real: list[float] = []
+
+    def sleep() -> None:
+        began = time.monotonic_ns()
+        time.sleep(0.02)
+        real.append((time.monotonic_ns() - began) / 1e6)
+
+    found = measure(sleep, device=CPU, repeats=15, warm_up=2)
+    low, median, high = np.quantile(real[2:], [0.25, 0.5, 0.75])
+    assert median >= 20.0
+    assert abs(found.median_ms - median) <= max(found.iqr_ms, 0.05)
+    assert found.iqr_ms == pytest.approx(high - low, abs=0.05)
+
+
+def test_a_known_matrix_product_is_right_within_its_own_iqr() -> None:
+    """It is known by a clock around it; and ten of them take about ten times as long."""
+    x = torch.randn(256, 256)
+    real: list[float] = []
+
+    def product() -> None:
+        began = time.monotonic_ns()
+        torch.mm(x, x)
+        real.append((time.monotonic_ns() - began) / 1e6)
+
+    found = measure(product, device=CPU, repeats=50, warm_up=5)
+    assert abs(found.median_ms - float(np.median(real[5:]))) <= max(found.iqr_ms, 0.05)
+    ten = measure(lambda: [torch.mm(x, x) for _ in range(10)], device=CPU, repeats=50, warm_up=5)
+    assert 3 < ten.median_ms / found.median_ms < 30
+
+
 def test_the_warm_up_is_called_and_not_counted() -> None:
     calls: list[int] = []
     measure(lambda: calls.append(1), device=CPU, repeats=4, warm_up=3)
@@ -46,3 +79,8 @@ def test_on_a_gpu_the_work_is_waited_for() -> None:
     wall_ms = (time.perf_counter() - began) * 1e3
     assert found.median_ms > 5.0
     assert found.median_ms * 3 <= wall_ms
+    began = time.perf_counter()
+    work()
+    unsynchronised_ms = (time.perf_counter() - began) * 1e3
+    torch.cuda.synchronize()
+    assert unsynchronised_ms < 0.2 * found.median_ms

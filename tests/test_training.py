@@ -346,3 +346,39 @@ def test_a_cell_whose_process_is_killed_goes_on_to_the_same_record(planted, tmp_
     assert scores_of(resumed) == scores_of(whole)
     assert curve_of(resumed) == curve_of(whole)
     assert json.loads(resumed.model_dump_json())["key"] == whole.key
+
+
+def test_the_episodes_of_training_are_counted(planted) -> None:
+    trainer = trainer_of(planted, "maml", waves(), tasks=25)
+    trained = trainer.run()
+    assert trained.tasks == 25 * trained.steps > 0
+
+
+def test_the_energy_of_training_is_the_cards_without_validation(planted, monkeypatch) -> None:
+    used = 0.0
+
+    def counter(device: object) -> float:
+        return used
+
+    def log(self: TaskStream, loss: Tensor | float) -> None:
+        nonlocal used
+        used += 3.0
+
+    monkeypatch.setattr("metabench.training.total_joules", counter)
+    monkeypatch.setattr(TaskStream, "log", log)
+    trainer = trainer_of(planted, "maml", waves(), tasks=25)
+    validate = trainer._validate
+
+    def costly() -> float:
+        nonlocal used
+        used += 1000.0
+        return validate()
+
+    trainer._validate = costly
+    trained = trainer.run()
+    assert trained.joules == 3.0 * trained.steps
+    assert len(trained.curve) > 1
+
+
+def test_where_no_driver_tells_it_there_is_no_energy(planted) -> None:
+    assert trainer_of(planted, "maml", waves(), tasks=25).run().joules is None

@@ -25,7 +25,9 @@ class Accuracy(EpisodeMetric):
 
     Beside the score of each episode stand the classes that it showed and how many queries of each were
     classified rightly, which statistics over *classes* need; and, of all episodes together, macro-F1,
-    calibration, log-likelihood and the worst tenth (:mod:`metabench.metrics.calibration`).
+    calibration, log-likelihood and the worst tenth (:mod:`metabench.metrics.calibration`), and the accuracy
+    on each way: classes are numbered at random, so a method that favours one number shows it in ``by_way``.
+    The score by shots is in :class:`metabench.metrics.adaptation.Adaptation`.
     """
 
     name: ClassVar[str] = "accuracy"
@@ -49,6 +51,7 @@ class Accuracy(EpisodeMetric):
         values = {
             "classes": predictions.classes.tolist(),
             "class_hits": hits.tolist(),
+            "by_way": (hits.sum(0) / of_class.sum((0, 1))).tolist(),
             "macro_f1": macro_f1(predictions.outputs.argmax(-1), predictions.targets, ways),
             "ece": expected_calibration_error(predictions.outputs, predictions.targets),
             "nll": negative_log_likelihood(predictions.outputs, predictions.targets),

@@ -12,17 +12,15 @@ import torch
 from torch import Tensor
 
 from metabench import timing
-from metabench.episodes import ClassSampler, FamilySampler, Sampler, TaskBatch
+from metabench.episodes import TaskBatch
 from metabench.errors import DivergedError, NotApplicable
 from metabench.metrics.base import Measurement, Metric, part
 from metabench.metrics.curves import area, nearly_best, steps_to
 from metabench.metrics.labels import fewer_shots
+from metabench.metrics.reshaping import with_shots
 from metabench.metrics.scoring import score_changed, score_episodes
 from metabench.stats import t_interval
 from metabench.trial import Trial
-
-LEAST_QUERIES = 5
-"""Queries of each class that the curve against shots needs at least."""
 
 
 @dataclass(frozen=True)
@@ -139,33 +137,13 @@ class Adaptation(Metric):
         return scores, times
 
     def _shot_curve(self, trial: Trial) -> dict[str, Any]:
-        sampler, shots = _with_most_shots(trial.sampler, self.shots)
+        sampler, shots = with_shots(trial.sampler, self.shots)
         curve = []
         wider = Trial(trial.algorithm, sampler, min(self.episodes, trial.episodes))
         for count in shots:
             scores = score_changed(wider, self.episodes, functools.partial(_keep, shots=count))
             curve.append(float(scores.mean()))
         return {"shots": list(shots), "queries": sampler.protocol.queries, "score": curve}
-
-
-def _with_most_shots(sampler: Sampler, shots: tuple[int, ...]) -> tuple[Sampler, tuple[int, ...]]:
-    """The same stream of episodes with as many of these shots as the pool permits, and those shots.
-
-    Raises:
-        NotApplicable: the sampler is of an unknown kind, or a class has too few examples.
-    """
-    protocol = sampler.protocol
-    if isinstance(sampler, FamilySampler):
-        wide = protocol.with_(shots=max(shots))
-        return FamilySampler(sampler.family, wide, sampler.key, sampler.device), shots
-    if not isinstance(sampler, ClassSampler):
-        raise NotApplicable("these episodes cannot be drawn with other shots.")
-    possible = tuple(k for k in shots if k + min(LEAST_QUERIES, protocol.queries) <= sampler.pool.examples)
-    if not possible:
-        raise NotApplicable(f"a class has {sampler.pool.examples} examples, too few for {min(shots)} shots.")
-    queries = min(protocol.queries, sampler.pool.examples - max(possible))
-    wide = protocol.with_(shots=max(possible), queries=queries)
-    return ClassSampler(sampler.pool, wide, sampler.key, sampler.device), possible
 
 
 def _half_width(scores: Tensor) -> float | None:

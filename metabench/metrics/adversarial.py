@@ -14,13 +14,14 @@ from metabench.algorithms.base import Predictor
 from metabench.algorithms.problem import Problem
 from metabench.episodes import TaskBatch
 from metabench.errors import NotApplicable, UsageError
-from metabench.metrics.attacks import Ball, fgsm, losses, pgd, strongest
+from metabench.metrics.attacks import Ball, Norm, at, fgsm, losses, pgd, strongest
 from metabench.metrics.base import Measurement, Metric, part
-from metabench.metrics.images import check_pictures, normal_numbers, uniform_numbers
+from metabench.metrics.images import Where, check_pictures, normal_numbers, uniform_numbers
 from metabench.metrics.poisoning import Poisoning
 from metabench.metrics.reliability import Evidence
 from metabench.metrics.scoring import at_once, first, score_episodes, summary
 from metabench.metrics.square import square_attack
+from metabench.metrics.through_adaptation import attack_adaptation
 from metabench.trial import Trial
 
 GREY, COLOUR = (0.1, 0.2, 0.3), (8 / 255,)
@@ -33,11 +34,14 @@ class Adversarial(Metric):
 
     .. math:: \min_{\lVert \delta \rVert \le \epsilon} \; [\arg\max_k f(x_q + \delta)_k = y_q]
 
-    The support is clean and the gradient runs through the adapted predictor. An episode's score is its
-    accuracy under PGD in the smallest L-inf ball; where no gradient reaches the input, under the Square
-    attack, and ``white_box`` says why. PGD's restarts take the cross-entropy and the margin in turn, and the
-    worst of them counts for each query. All queries of an episode are attacked at once, which for a
-    transductive method is one joint attack. ``reliability`` says whether the attack is to be believed
+    The support is clean and the gradient runs through the adapted predictor; with ``wheres``, PGD attacks the
+    support as well, or support and query together, and its gradient runs through the adaptation itself
+    (:mod:`metabench.metrics.through_adaptation`). An episode's score is its accuracy under PGD in the
+    smallest L-inf ball; where no gradient reaches the input, under the Square attack, and ``white_box`` says
+    why. PGD's restarts take the cross-entropy and the margin in turn, and the worst of them counts for each
+    query; one that has fallen is attacked no further, neither in a restart nor in a larger ball. For a
+    transductive method all queries of an episode are attacked each time, which is one joint attack.
+    ``reliability`` says whether the attack is to be believed
     (:class:`metabench.metrics.reliability.Evidence`).
 
     Reference: Goodfellow et al. 2015, arXiv:1412.6572; Madry et al. 2018, arXiv:1706.06083; Andriushchenko et
@@ -46,9 +50,10 @@ class Adversarial(Metric):
     Args:
         episodes: the first so many test episodes.
         radii: of the L-inf balls, rising; by default 0.1, 0.2 and 0.3 on grey pictures and 8/255 on colour.
-        l2_radii: of the L2 balls; by default 2 on grey pictures and 0.5 on colour.
+        l2_radii: of the L2 balls, rising; by default 2 on grey pictures and 0.5 on colour.
         steps: of PGD and of the poisoning.
         restarts: of PGD, from random points.
+        wheres: what is attacked: the query always is; ``support`` and ``both`` on request, in L-inf.
         black_box_episodes: the first so many, for the Square attack and the checks; 0 leaves them out.
         black_box_steps: iterations of the Square attack.
         poisoned: share of the support that is poisoned, in the largest L-inf ball; 0 leaves it out.
@@ -64,6 +69,7 @@ class Adversarial(Metric):
     l2_radii: tuple[float, ...] | None = None
     steps: int = 20
     restarts: int = 2
+    wheres: tuple[Where, ...] = ("query",)
     black_box_episodes: int = 10
     black_box_steps: int = 100
     poisoned: float = 0.2
@@ -88,7 +94,7 @@ class Adversarial(Metric):
             with trial.isolated(int(indices[0])):
                 predict = trial.adapted(batch.support)
                 evidence.saw_predictor(predict, batch.query_x)
-                self._attack(predict, indices, batch, balls, found, evidence, values)
+                self._attack(trial, predict, indices, batch, balls, found, evidence, values)
         clean = torch.cat(found.pop("clean"))
         scores = {name: torch.cat(parts) for name, parts in found.items()}
         headline = f"{'square' if 'white_box' in values else 'pgd'}-{balls[0].name}"
@@ -100,8 +106,14 @@ class Adversarial(Metric):
             },
             "reliability": evidence.verdict(problem.ways),
         }
+        linf = [ball for ball in balls if ball.norm == "linf"]
+        for where in self.wheres:
+            if where != "query":
+                values[f"through_adaptation_{where}"] = attack_adaptation(
+                    trial, self.episodes, linf, where, steps=self.steps, batch_size=self.batch
+                )
         if self.poisoned:
-            largest = max(ball.radius for ball in balls if ball.norm == "linf")
+            largest = linf[-1].radius
             poisoning = Poisoning(self.poisoned, largest, self.steps)
             values["poisoning"] = part(lambda: poisoning.measure(trial, self.episodes, self.batch))
         return Measurement(scores[headline].tolist() if headline in scores else [], values)
@@ -113,10 +125,11 @@ class Adversarial(Metric):
         l2_radii = self.l2_radii if self.l2_radii is not None else (GREY_L2 if grey else COLOUR_L2)
         if not radii:
             raise UsageError("an attack needs at least one L-inf radius.")
-        return [Ball("linf", r) for r in sorted(radii)] + [Ball("l2", r) for r in l2_radii]
+        return [Ball("linf", r) for r in sorted(radii)] + [Ball("l2", r) for r in sorted(l2_radii)]
 
     def _attack(
         self,
+        trial: Trial,
         predict: Predictor,
         indices: Tensor,
         batch: TaskBatch,
@@ -128,11 +141,12 @@ class Adversarial(Metric):
         """Run all attacks on some episodes, and add what is left of their accuracy to ``found``."""
         x, labels = batch.query_x, batch.query_y
         checked = int(indices[0]) < self.black_box_episodes
+        together = trial.algorithm.transductive
         largest = [ball for ball in balls if ball.norm == "linf"][-1]
         try:
-            attacks = list(self._white_box(predict, indices, batch, balls))
+            attacks = list(self._white_box(predict, indices, batch, balls, together=together))
             if checked:
-                evidence.probe(predict, x, labels, largest, self.steps)
+                evidence.probe(predict, x, labels, largest, self.steps, together=together)
         except NotApplicable as error:
             values["white_box"] = {"n/a": error.message}
             attacks = []
@@ -153,27 +167,67 @@ class Adversarial(Metric):
             evidence.black_box.append(accuracy[f"square-{largest.name}"])
 
     def _white_box(
-        self, predict: Predictor, indices: Tensor, batch: TaskBatch, balls: list[Ball]
+        self, predict: Predictor, indices: Tensor, batch: TaskBatch, balls: list[Ball], *, together: bool
     ) -> Iterator[tuple[str, Ball, Tensor]]:
         """The name, the ball and the attacked queries of each attack by gradient."""
         x, labels = batch.query_x, batch.query_y
+        known: dict[Norm, Tensor] = {}
         for ball in balls:
             yield f"fgsm-{ball.name}", ball, fgsm(predict, x, labels, ball)
-            attempt = functools.partial(self._restart, predict, indices, batch, ball)
-            yield f"pgd-{ball.name}", ball, strongest(predict, x, labels, self.restarts, attempt)
+            # What is found in a ball lies in the larger ones of its norm.
+            found = self.pgd(predict, indices, batch, ball, start=known.get(ball.norm), together=together)
+            known[ball.norm] = found
+            yield f"pgd-{ball.name}", ball, found
+
+    def pgd(
+        self,
+        predict: Predictor,
+        indices: Tensor,
+        batch: TaskBatch,
+        ball: Ball,
+        *,
+        start: Tensor | None = None,
+        together: bool = True,
+    ) -> Tensor:
+        """The worst queries that PGD finds in all its restarts.
+
+        Args:
+            predict: queries ``[T, Q, *input]`` to logits ``[T, Q, ways]``.
+            indices: int64 ``[T]``, the indices of the episodes, which seed the restarts.
+            batch: the episodes.
+            ball: where each query may go.
+            start: the worst queries that are known already.
+            together: attack all queries at once, as a transductive method needs it.
+
+        Returns:
+            The attacked queries, ``[T, Q, *input]``.
+
+        Raises:
+            NotApplicable: no gradient reaches the input.
+        """
+        attempt = functools.partial(self._restart, predict, indices, batch, ball)
+        return strongest(
+            predict, batch.query_x, batch.query_y, self.restarts, attempt, start=start, together=together
+        )
 
     def _restart(
-        self, predict: Predictor, indices: Tensor, batch: TaskBatch, ball: Ball, attempt: int
+        self,
+        predict: Predictor,
+        indices: Tensor,
+        batch: TaskBatch,
+        ball: Ball,
+        attempt: int,
+        places: Tensor | None,
     ) -> Tensor:
         numbers = uniform_numbers(indices, batch.query_x[0].numel(), "restart", attempt)
         start = ball.random(batch.query_x, normal_numbers(numbers).view_as(batch.query_x))
         return pgd(
             predict,
-            batch.query_x,
-            batch.query_y,
+            at(batch.query_x, places),
+            at(batch.query_y, places),
             ball,
             steps=self.steps,
-            start=start,
+            start=at(start, places),
             loss="margin" if attempt % 2 else "cross-entropy",
         )
 

@@ -159,10 +159,24 @@ def pgd(
     return attacked
 
 
+Attempt = Callable[[int, Tensor | None], Tensor]
+"""An attempt's number, and the places ``[T, K]`` of the queries that it attacks (nothing: all ``Q``), to what
+becomes of those queries, ``[T, K, *input]``."""
+
+
 def strongest(
-    predict: Predictor, x: Tensor, labels: Tensor, attempts: int, attempt: Callable[[int], Tensor]
+    predict: Predictor,
+    x: Tensor,
+    labels: Tensor,
+    attempts: int,
+    attempt: Attempt,
+    *,
+    start: Tensor | None = None,
+    together: bool = True,
 ) -> Tensor:
     """The worst of some attempts for each query, by its margin; the clean query where none is worse.
+
+    Where nothing is classified rightly any more, the attempts end.
 
     Args:
         predict: ``[T, Q, *input]`` to logits ``[T, Q, ways]``.
@@ -170,15 +184,39 @@ def strongest(
         labels: int64 ``[T, Q]``.
         attempts: how many there are.
         attempt: gives the attacked queries of one attempt.
+        start: what is known already, such as the worst of a smaller ball.
+        together: attack all queries each time, as a transductive method needs it; else those alone that are
+            classified rightly still.
     """
-    best, margin = x, _margins(predict, x, labels)
+    best = x if start is None else start
+    margin = _margins(predict, best, labels)
     for i in range(attempts):
-        attacked = attempt(i)
-        found = _margins(predict, attacked, labels)
-        worse = found > margin
-        best = torch.where(worse.view(*worse.shape, *[1] * (x.ndim - 2)), attacked, best)
-        margin = torch.where(worse, found, margin)
+        standing = margin <= 0
+        if not bool(standing.any()):
+            break
+        places = None if together else standing.long().argsort(1, descending=True)[:, : standing.sum(1).max()]
+        attacked = attempt(i, places)
+        found = _margins(predict, attacked, at(labels, places))
+        worse = found > at(margin, places)
+        shape = (*worse.shape, *[1] * (x.ndim - 2))
+        better = torch.where(worse.view(shape), attacked, at(best, places))
+        best = _put(best, places, better)
+        margin = _put(margin, places, torch.where(worse, found, at(margin, places)))
     return best
+
+
+def at(x: Tensor, places: Tensor | None) -> Tensor:
+    """Some queries ``[T, K, ...]`` of all ``[T, Q, ...]``, by their places ``[T, K]``; by default all."""
+    return x if places is None else x.take_along_dim(_like(places, x), 1)
+
+
+def _put(x: Tensor, places: Tensor | None, part: Tensor) -> Tensor:
+    """All queries, with those at some places replaced."""
+    return part if places is None else x.scatter(1, _like(places, part).expand_as(part), part)
+
+
+def _like(places: Tensor, x: Tensor) -> Tensor:
+    return places.view(*places.shape, *[1] * (x.ndim - 2))
 
 
 @torch.no_grad()

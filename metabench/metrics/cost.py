@@ -45,6 +45,7 @@ class Cost(Metric):
         values: dict[str, Any] = {
             **_timing("adapt", adapt),
             **_timing("predict", predicting := measure(predict, device=trial.device)),
+            "predict_ms_per_query": predicting.median_ms / len(task.query_x),
             "timed_alone": adapt.alone and predicting.alone,
             "parameters": sum(p.numel() for p in algorithm.parameters()),
             "gradient_order": algorithm.gradient_order,

@@ -16,8 +16,12 @@ from metabench.metrics.base import Measurement, Metric, part
 from metabench.metrics.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from metabench.metrics.images import Where, change_pictures, check_pictures, normal_numbers, uniform_numbers
 from metabench.metrics.labels import flip_labels
+from metabench.metrics.reshaping import with_shots
 from metabench.metrics.scoring import first, score_changed, score_changes, summary
 from metabench.trial import Trial
+
+LEAST_SHOTS = 5
+"""Of the episodes whose labels are flipped."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Noise(Metric):
 
     An episode's score is the mean drop over all corruptions and severities of the query; in regression over
     all levels of target and input noise. Label noise flips exactly the stated share of the support, within
-    the episode's classes; with fewer than five shots a class could lose all its examples, so it is n/a.
+    the episode's classes; with fewer than five shots a class could lose all its examples, so it is n/a unless
+    ``label_shots`` asks for the same episodes with more shots.
     In regression Gaussian noise is added whose standard deviation is a multiple of that of the clean support.
 
     Reference: Hendrycks and Dietterich 2019, arXiv:1903.12261 (corruptions); Liang et al. 2022,
@@ -37,6 +42,7 @@ class Noise(Metric):
     Args:
         episodes: the first so many test episodes.
         flips: shares of flipped support labels.
+        label_shots: the shots of the episodes whose labels are flipped; 0 means as in the benchmark.
         severities: of the corruptions of the query.
         support_severities: of the corruptions of the support, and of both.
         levels: standard deviations of the noise in regression, relative.
@@ -48,6 +54,7 @@ class Noise(Metric):
 
     episodes: int = 100
     flips: tuple[float, ...] = (0.2, 0.4, 0.6)
+    label_shots: int = 0
     severities: tuple[int, ...] = SEVERITIES
     support_severities: tuple[int, ...] = (3,)
     levels: tuple[float, ...] = (0.1, 0.3, 1.0)
@@ -68,12 +75,18 @@ class Noise(Metric):
         return Measurement(mean.tolist(), values)
 
     def _label_noise(self, trial: Trial, clean: Tensor) -> dict[str, Any]:
-        shots = trial.sampler.protocol.shots
-        if shots < 5:
+        shots = self.label_shots or trial.sampler.protocol.shots
+        if shots < LEAST_SHOTS:
             raise NotApplicable(
-                f"labels are flipped from 5 shots on: at {shots}, a class could lose all its support."
+                f"labels are flipped from {LEAST_SHOTS} shots on: at {shots}, a class could lose all its "
+                "support."
             )
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"shots": shots}
+        if self.label_shots:
+            sampler, _ = with_shots(trial.sampler, (shots,))
+            trial = Trial(trial.algorithm, sampler, trial.episodes)
+            clean = score_changed(trial, self.episodes)
+            found |= {"queries": sampler.protocol.queries, "clean": float(clean.mean())}
         for share in self.flips:
             flipped: list[int] = []
 

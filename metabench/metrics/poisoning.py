@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metabench.episodes import Support, TaskBatch
+from metabench.episodes import TaskBatch
 from metabench.metrics.attacks import Ball, losses
 from metabench.metrics.scoring import at_once, first, score_episodes, summary
 from metabench.metrics.square import square_attack
+from metabench.metrics.through_adaptation import pgd_through
 from metabench.seeding import make_key, random_bits
 from metabench.trial import Trial
 
@@ -46,18 +47,20 @@ class Poisoning:
         clean: list[Tensor] = []
         poisoned: list[Tensor] = []
         on_seeds: list[Tensor] = []
+        ball = Ball("linf", self.radius)
         gradient = True
         chosen = 0
         for indices, batch in first(trial, episodes, batch=at_once(trial, batch_size)):
             seeds, unseen = _halves(batch)
             mask = _choose(batch.support_x, indices, self.share)
             chosen = int(mask[0].sum())
+            attacked = None
             if gradient:
-                found = self._by_gradient(trial, seeds, indices, mask)
-                gradient = found is not None
-            if not gradient:
+                attacked = pgd_through(trial, seeds, indices, ball, steps=self.steps, mask=mask)
+            if gradient := attacked is not None:
+                found = attacked.support_x
+            else:
                 found = self._by_search(trial, seeds, indices, mask)
-            assert found is not None
             start = int(indices[0])
             for scores, part, support in (
                 (clean, unseen, batch.support_x),
@@ -76,22 +79,6 @@ class Poisoning:
             "gradient": gradient,
         }
 
-    def _by_gradient(self, trial: Trial, seeds: TaskBatch, indices: Tensor, mask: Tensor) -> Tensor | None:
-        """The poisoned support, ``[T, S, *input]``; nothing where no gradient reaches it."""
-        clean = seeds.support_x
-        ball = Ball("linf", self.radius)
-        allowed = mask.view(*mask.shape, *[1] * (clean.ndim - 2))
-        poisoned = clean
-        for _ in range(self.steps):
-            poisoned = poisoned.detach().requires_grad_()
-            with trial.isolated(int(indices[0])), torch.enable_grad():
-                gradient = _support_gradient(trial, seeds, poisoned)
-            if gradient is None or not bool(gradient.any()):
-                return None
-            gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0) * allowed
-            poisoned = ball.project(poisoned.detach() + self.radius / 4 * ball.steepest(gradient), clean)
-        return poisoned
-
     def _by_search(self, trial: Trial, seeds: TaskBatch, indices: Tensor, mask: Tensor) -> Tensor:
         def objective(support: Tensor) -> Tensor:
             outputs = trial.predict(dataclasses.replace(seeds, support_x=support), start=int(indices[0]))
@@ -100,20 +87,6 @@ class Poisoning:
         return square_attack(
             objective, seeds.support_x, indices, self.radius, iterations=self.steps, mask=mask
         )
-
-
-def _support_gradient(trial: Trial, seeds: TaskBatch, support: Tensor) -> Tensor | None:
-    """The gradient of the seeds' loss by the support, or nothing where the adaptation has none."""
-    try:
-        predict = trial.adapted(Support(support, seeds.support_y, seeds.ways))
-        loss = losses("cross-entropy", predict(seeds.query_x), seeds.query_y).sum()
-        (gradient,) = torch.autograd.grad(loss, support, allow_unused=True)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError:
-        # PyTorch says so of every adaptation that it cannot differentiate, each in its own words.
-        return None
-    return gradient
 
 
 def _choose(support: Tensor, indices: Tensor, share: float) -> Tensor:

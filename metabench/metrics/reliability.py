@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metabench.algorithms.base import Predictor
-from metabench.metrics.attacks import Ball, LossName, input_gradient, losses, pgd, strongest
+from metabench.metrics.attacks import Ball, LossName, at, input_gradient, losses, pgd, strongest
 from metabench.metrics.scoring import score_episodes
 
 LOSSES: tuple[LossName, LossName] = ("cross-entropy", "margin")
@@ -56,8 +56,10 @@ class Evidence:
         with torch.no_grad():
             self.deterministic &= bool(torch.equal(predict(x), predict(x)))
 
-    def probe(self, predict: Predictor, x: Tensor, labels: Tensor, ball: Ball, steps: int) -> None:
-        """Note what the gradients of a predictor are good for.
+    def probe(
+        self, predict: Predictor, x: Tensor, labels: Tensor, ball: Ball, steps: int, *, together: bool = True
+    ) -> None:
+        """Note what the gradients of a predictor are good for; see :func:`strongest` for ``together``.
 
         Raises:
             NotApplicable: no gradient reaches the input.
@@ -72,10 +74,10 @@ class Evidence:
             after = losses("cross-entropy", predict(pgd(predict, x, labels, ball, steps=steps)), labels)
         self.rose.append(after > before)
 
-        def attempt(i: int) -> Tensor:
-            return pgd(predict, x, labels, EVERYWHERE, steps=steps, loss=LOSSES[i])
+        def attempt(i: int, places: Tensor | None) -> Tensor:
+            return pgd(predict, at(x, places), at(labels, places), EVERYWHERE, steps=steps, loss=LOSSES[i])
 
-        worst = strongest(predict, x, labels, 2, attempt)
+        worst = strongest(predict, x, labels, 2, attempt, together=together)
         with torch.no_grad():
             self.everywhere.append(score_episodes(predict(worst), labels))
 

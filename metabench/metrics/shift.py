@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metabench.metrics.base import Measurement, Metric
+from metabench.datasets.base import ClassPool
+from metabench.episodes import ClassSampler, GroupSampler
+from metabench.errors import NotApplicable, ProtocolError
+from metabench.metrics.base import Measurement, Metric, part
 from metabench.metrics.images import ChangePictures, Where, change_pictures, check_pictures
 from metabench.metrics.scoring import score_changed, score_changes, summary
 from metabench.trial import Trial
@@ -25,7 +28,9 @@ class Shift(Metric):
 
     Changed on the query alone, the support comes from the old environment; changed on both, the task lies
     wholly in one that meta-training has not seen. An episode's score is its mean drop over all changes of the
-    query. Turned and scaled pictures are bilinear, and their border goes on outwards; inverted ink is
+    query. ``within_group`` is the score on episodes whose classes all come from one group of the test
+    classes, such as one alphabet, against the mixed ones (paired as :class:`metabench.episodes.GroupSampler`
+    says). Turned and scaled pictures are bilinear, and their border goes on outwards; inverted ink is
     ``1 - x``.
 
     Args:
@@ -33,6 +38,7 @@ class Shift(Metric):
         angles: of rotation, in degrees.
         scales: factors of the picture's contents.
         wheres: what is changed: ``query``, ``support`` or ``both``.
+        groups: whether to test within groups.
     """
 
     name: ClassVar[str] = "shift"
@@ -43,6 +49,7 @@ class Shift(Metric):
     angles: tuple[float, ...] = (15, 45, 90)
     scales: tuple[float, ...] = (0.7, 1.3)
     wheres: tuple[Where, ...] = ("query", "both")
+    groups: bool = True
 
     def measure(self, trial: Trial) -> Measurement:
         """See :class:`Metric`."""
@@ -63,6 +70,8 @@ class Shift(Metric):
                 drops.append(clean - scores)
             means[where] = torch.stack(drops).mean(0)
             values[where]["mean_drop"] = float(means[where].mean())
+        if self.groups:
+            values["within_group"] = part(lambda: _within_group(trial, clean))
         headline = means.get("query", next(iter(means.values())))
         return Measurement(headline.tolist(), values)
 
@@ -70,6 +79,20 @@ class Shift(Metric):
         turned = {f"rotation-{angle:g}": functools.partial(_similarity, angle=angle) for angle in self.angles}
         scaled = {f"scale-{scale:g}": functools.partial(_similarity, scale=scale) for scale in self.scales}
         return {**turned, **scaled, "inverted": _invert}
+
+
+def _within_group(trial: Trial, clean: Tensor) -> dict[str, Any]:
+    """What is left where all classes of an episode are of one group."""
+    sampler = trial.sampler
+    pool = sampler.pool if isinstance(sampler, ClassSampler) else None
+    if not isinstance(pool, ClassPool) or not any(pool.groups):
+        raise NotApplicable("the test classes are not grouped.")
+    try:
+        within = GroupSampler(pool, sampler.protocol, sampler.key, sampler.device, where="the test classes")
+    except ProtocolError as error:
+        raise NotApplicable(error.message) from error
+    scores = score_changed(Trial(trial.algorithm, within, len(clean)), len(clean))
+    return {**summary(clean, scores), "groups": len(set(pool.groups))}
 
 
 def _similarity(x: Tensor, indices: Tensor, role: str, *, angle: float = 0.0, scale: float = 1.0) -> Tensor:

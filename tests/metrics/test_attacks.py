@@ -6,7 +6,7 @@ from small_world import Means, Rounded, picture_trial
 from torch import Tensor
 
 from metabench.errors import NotApplicable, UsageError
-from metabench.metrics.attacks import Ball, fgsm, input_gradient, losses, pgd, strongest
+from metabench.metrics.attacks import Ball, at, fgsm, input_gradient, losses, pgd, strongest
 from metabench.metrics.images import normal_numbers, uniform_numbers
 from metabench.metrics.square import square_attack
 
@@ -103,8 +103,56 @@ def test_the_worst_attempt_counts_for_each_query() -> None:
     def predict(query: Tensor) -> Tensor:
         return torch.cat([torch.zeros(1, 2, 1), query.flatten(2)], dim=-1)
 
-    found = strongest(predict, x, labels, 2, lambda i: attempts[i])
+    found = strongest(predict, x, labels, 2, lambda i, places: attempts[i])
     assert found.flatten().tolist() == pytest.approx([0.3, 0.1])
+
+
+def test_a_query_that_has_fallen_is_attacked_no_further() -> None:
+    x = torch.tensor([[0.3, 0.9, 0.2], [0.9, 0.9, 0.9]]).view(2, 3, 1, 1, 1)
+    labels = torch.zeros(2, 3, dtype=torch.int64)
+    seen: list[list[list[int]]] = []
+
+    def predict(query: Tensor) -> Tensor:
+        return torch.cat([torch.full((*query.shape[:2], 1), 0.5), query.flatten(2)], dim=-1)
+
+    def attempt(i: int, places: Tensor | None) -> Tensor:
+        assert places is not None
+        seen.append(places.tolist())
+        return at(x, places) + 0.25  # the first of them falls, the third does not
+
+    found = strongest(predict, x, labels, 3, attempt, together=False)
+    assert found[0].flatten().tolist() == pytest.approx([0.55, 0.9, 0.45])
+    assert [sorted(places[0]) for places in seen] == [[0, 2], [2], [2]]
+
+
+def test_queries_attacked_alone_and_together_fall_alike() -> None:
+    trial, ball = picture_trial(Means, shots=5), Ball("linf", 0.05)
+    batch = trial.sampler.range(0, 6)
+    predict = trial.adapted(batch.support)
+
+    def attempt(i: int, places: Tensor | None) -> Tensor:
+        x, labels = at(batch.query_x, places), at(batch.query_y, places)
+        return pgd(predict, x, labels, ball, steps=5, loss="margin" if i else "cross-entropy")
+
+    alone, together = (
+        predict(strongest(predict, batch.query_x, batch.query_y, 2, attempt, together=t)).argmax(-1)
+        for t in (False, True)
+    )
+    fallen = together != batch.query_y
+    assert torch.equal(alone != batch.query_y, fallen)
+    assert 0.1 < float(fallen.double().mean()) < 0.9
+
+
+def test_what_fell_in_a_smaller_ball_has_fallen_in_a_larger_one() -> None:
+    x, labels = torch.tensor([0.7]).view(1, 1, 1, 1, 1), torch.zeros(1, 1, dtype=torch.int64)
+
+    def predict(query: Tensor) -> Tensor:
+        return torch.cat([torch.full((*query.shape[:2], 1), 0.5), query.flatten(2)], dim=-1)
+
+    def never(i: int, places: Tensor | None) -> Tensor:
+        raise AssertionError("it is attacked again")
+
+    assert float(strongest(predict, torch.zeros_like(x), labels, 2, never, start=x)) == pytest.approx(0.7)
 
 
 def test_the_margin_has_a_gradient_where_the_cross_entropy_has_none() -> None:

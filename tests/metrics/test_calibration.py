@@ -6,6 +6,8 @@ import pytest
 import torch
 from small_world import Means, TargetMean, picture_trial, sine_trial
 
+from metabench.algorithms.base import Predictor
+from metabench.episodes import Support
 from metabench.metrics.accuracy import Accuracy
 from metabench.metrics.calibration import (
     expected_calibration_error,
@@ -50,6 +52,28 @@ def test_the_worst_decile() -> None:
     assert worst_decile(scores) == pytest.approx(0.025)
     assert worst_decile(scores, higher_is_better=False) == pytest.approx(0.925)
     assert worst_decile([0.4]) == 0.4
+
+
+class FavoursTheFirst(Means):
+    """It says class 0 wherever it is not sure."""
+
+    def adapt_batch(self, support: Support) -> Predictor:
+        inner = super().adapt_batch(support)
+        favour = torch.zeros(support.ways)
+        favour[0] = 3.0
+        return lambda query: inner(query) + favour
+
+
+def test_a_method_that_favours_a_number_shows_it_by_way() -> None:
+    trial = picture_trial(FavoursTheFirst, episodes=40)
+    found = Accuracy().measure(trial)
+    by_way = found.values["by_way"]
+    assert sum(by_way) / 5 == pytest.approx(sum(found.episodes) / 40)  # as many queries of each
+    assert by_way[0] > max(by_way[1:]) + 0.05
+    predictions = trial.predictions()
+    own = predictions.targets == 3
+    right = (predictions.outputs.argmax(-1) == 3)[own].double().mean()
+    assert by_way[3] == pytest.approx(float(right))
 
 
 def test_they_stand_beside_the_score() -> None:

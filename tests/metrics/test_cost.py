@@ -32,4 +32,5 @@ def test_what_cannot_be_counted_is_not_a_number() -> None:
     values = Cost().measure(picture_trial(OneByOne)).values
     assert "none of its operations" in values["predict_flops"]["n/a"]
     assert values["adapt_ms"] > 0
+    assert values["predict_ms_per_query"] == pytest.approx(values["predict_ms"] / 30)
     assert values["parameters"] == 0

@@ -30,6 +30,15 @@ def test_one_shot_has_no_label_noise_but_corruptions() -> None:
     assert len(found.episodes) == 12
 
 
+def test_one_shot_has_label_noise_in_episodes_with_more_shots_where_that_is_asked_for() -> None:
+    metric = Noise(episodes=12, severities=(), support_severities=(), label_shots=5)
+    one, five = (metric.measure(picture_trial(Means, shots=k)).values["label_noise"] for k in (1, 5))
+    assert one == five
+    assert (one["shots"], one["queries"]) == (5, 6)
+    assert one["0.4"]["drop"] == pytest.approx(one["clean"] - one["0.4"]["score"])
+    assert one["0.6"]["drop"] > 0.3
+
+
 def test_drops_are_paired_and_the_episode_scores_are_their_mean() -> None:
     found = QUICK.measure(picture_trial(Means, shots=5))
     by_kind = found.values["corruptions"]["query"]
@@ -79,6 +88,15 @@ def test_regression_has_target_and_input_noise() -> None:
     assert target["1"]["drop"] == pytest.approx(float(batch.support_y.var()) / 5, rel=0.5)
     assert found.values["query_input_noise"]["1"]["drop"] == 0.0
     assert len(found.episodes) == 40
+
+
+def test_a_corruption_that_does_not_fit_the_inputs_leaves_the_label_noise() -> None:
+    outcome = measured(QUICK, picture_trial(Means, channels=2, shots=5))
+    assert outcome.status == "ok"
+    for found in outcome.measurement.values["corruptions"].values():
+        assert "the inputs are [2, 12, 12]" in found["n/a"]
+    assert outcome.measurement.values["label_noise"]["0.6"]["drop"] > 0.3
+    assert outcome.measurement.episodes == []
 
 
 def test_predictions_that_are_not_finite_fail_the_metric_with_the_reason() -> None:

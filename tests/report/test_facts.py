@@ -4,6 +4,7 @@ import pytest
 from harness import made_record
 from hypothesis import given
 from hypothesis import strategies as st
+from many_records import full_record
 
 from metabench.report.facts import file_names, gather
 from metabench.soundness import sound
@@ -41,6 +42,16 @@ def test_a_record_of_another_definition_than_most_is_named() -> None:
     facts = gather([made_record("maml"), odd, made_record("protonet")])
     assert [row.algorithm for row in facts.sections[0].rows] == ["maml", "protonet"]
     assert facts.unsound == [f"{odd.file_name}: its benchmark is defined otherwise than in most records"]
+
+
+def test_a_metric_of_other_options_than_most_is_left_out_and_the_record_stays() -> None:
+    odd = full_record("odd", 0.9, 1.0, benchmark={"metric_options": {"noise": {"episodes": 3}}})
+    kept, left_out = sound([full_record("maml", 0.8, 1.0), odd, full_record("protonet", 0.9, 2.0)])
+    assert left_out == [f"{odd.file_name}: its noise was measured with other options than in most"]
+    metrics = {record.algorithm.name: set(record.metrics) for record in kept}
+    assert metrics["maml"] == metrics["protonet"] == metrics["odd"] | {"noise"}
+    assert "adversarial" in metrics["odd"]
+    assert "noise" in odd.metrics
 
 
 @pytest.mark.parametrize("score", [7.0, -0.1, 1e120])

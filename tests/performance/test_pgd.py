@@ -1,0 +1,77 @@
+"""PGD-20 on 5-way 1-shot 15-query episodes of a ProtoNet, against the 20 forward and backward passes alone.
+
+Both sides attack the same episodes, some at once as the metric does, with one thread. The passes give the
+gradient by the queries and nothing else; the attack starts at random, projects, and judges what it found.
+Every episode takes as long as any other, so a few of them in turn stand for 600.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from metabench.algorithms.protonet import ProtoNet
+from metabench.metrics.adversarial import Adversarial
+from metabench.metrics.attacks import Ball
+from metabench.plugins import installed_plugins
+from metabench.suites.model import collect_benchmarks, load_suites
+from metabench.tasks import open_tasks
+from metabench.trial import Trial
+
+EPISODES = 600
+BATCH = 2
+STEPS = 20
+MOST = 1.3
+ROUNDS = 5
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def trial() -> Trial:
+    registry = installed_plugins().registry
+    benchmark = collect_benchmarks(load_suites(registry).values())["glyphs-5w1s"]
+    tasks = open_tasks(registry, benchmark, None, torch.device("cpu"))
+    torch.manual_seed(0)
+    return Trial(ProtoNet(tasks.problem(registry)).eval(), tasks.held_out("test"), EPISODES)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_an_attack_takes_little_longer_than_its_forward_and_backward_passes(
+    trial: Trial, race: Callable[..., float]
+) -> None:
+    metric = Adversarial(steps=STEPS, restarts=1)
+    ball = Ball("linf", 0.1)
+    starts = {side: iter(range(0, EPISODES, BATCH)) for side in ("attack", "passes")}
+
+    def attack() -> int:
+        indices = torch.arange(BATCH) + next(starts["attack"])
+        batch = trial.sampler.tasks(indices)
+        predict = trial.adapted(batch.support)
+        with torch.no_grad():  # every query is classified rightly, so that every one is attacked
+            batch = dataclasses.replace(batch, query_y=predict(batch.query_x).argmax(-1))
+        found = metric.pgd(predict, indices, batch, ball)
+        assert bool((found != batch.query_x).flatten(2).any(-1).double().mean() > 0.9)
+        return BATCH
+
+    def passes() -> int:
+        indices = torch.arange(BATCH) + next(starts["passes"])
+        batch = trial.sampler.tasks(indices)
+        predict = trial.algorithm.adapt_batch(batch.support)
+        loss = functools.partial(F.cross_entropy, target=batch.query_y.flatten(), reduction="sum")
+        for _ in range(STEPS):
+            x = batch.query_x.detach().requires_grad_()
+            torch.autograd.grad(loss(predict(x).flatten(0, 1)), x)
+        return BATCH
+
+    slowdown = 1 / race(attack, passes, rounds=ROUNDS)
+    assert slowdown <= MOST
