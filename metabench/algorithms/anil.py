@@ -84,8 +84,7 @@ class ANIL(GradientBased):
         self.train_queries = train_queries or self.train_shots
         self.outer_lr = outer_lr
         self.anneal = anneal
-        std = 0.01 if problem.regression else 0.0
-        self.learner = make_learner(problem, backbone, std=std, norm=norm, scale=False)
+        self.learner = make_learner(problem, backbone, norm=norm, scale=False)
         self.transductive = sees_its_batch(self.learner)
 
     @classmethod

@@ -79,7 +79,7 @@ class FineTune(GradientBased):
         self.momentum = momentum
         self.weight_decay = weight_decay
         if problem.regression:
-            self.learner = make_learner(problem, backbone, std=0.01)
+            self.learner = make_learner(problem, backbone)
         else:
             self.embed = problem.backbone(backbone)
 

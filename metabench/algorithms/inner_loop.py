@@ -230,20 +230,18 @@ def beside_support(predict: Predictor, support: Support) -> Predictor:
     return predict_apart
 
 
-def make_learner(problem: Problem, backbone: str = "", *, std: float = 0.0, **options: Any) -> Network:
+def make_learner(problem: Problem, backbone: str = "", **options: Any) -> Network:
     """A backbone with a linear head for a problem.
 
     Args:
         problem: the problem.
         backbone: the backbone's name; by default the benchmark's own.
-        std: standard deviation of the initial weights; 0 means He initialisation.
         options: what the backbone is asked for; it is not told of options that it does not have, such as the
             batch-norm policy where there is no batch norm.
     """
     known = inspect.signature(type(problem.backbone(backbone))).parameters
-    wanted = {"std": std} | options if std else options
-    body = problem.backbone(backbone, **{k: v for k, v in wanted.items() if k in known})
-    return Network(body, LinearHead(body.features, problem.outputs, std=std))
+    body = problem.backbone(backbone, **{k: v for k, v in options.items() if k in known})
+    return Network(body, LinearHead(body.features, problem.outputs))
 
 
 def sees_its_batch(network: nn.Module) -> bool:

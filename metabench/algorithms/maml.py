@@ -38,8 +38,8 @@ class MAML(GradientBased):
     Measured: leaderboards/omniglot (5-way 1-shot, paper 98.7; 20-way 1-shot, paper 95.8).
     Deviates: the loss is a mean over examples where the paper's code sums over classes, so its inner rate of
     0.4 for 5 ways and 0.1 for 20 ways is 2.0 here in both. For budgets of a few million examples the outer
-    learning rate is larger than the paper's 1e-3 and falls to 0 at the end, and the sinusoid's outer steps
-    are of 10 tasks and not 25.
+    learning rate is larger than the paper's 1e-3 and falls to 0 at the end; the sinusoid's outer steps are of
+    10 tasks and not 25, and its network has He's initialisation (:class:`metabench.backbones.mlp.MLP`).
 
     Args:
         problem: what it is built for.
@@ -86,15 +86,20 @@ class MAML(GradientBased):
         self.outer_lr = outer_lr
         self.anneal = anneal
         self.gradient_order = 2 if self.second_order and not first_order else 1
-        std = 0.01 if problem.regression else 0.0
-        self.learner = make_learner(problem, backbone, std=std, norm=norm, scale=False)
+        self.learner = make_learner(problem, backbone, norm=norm, scale=False)
         self.transductive = sees_its_batch(self.learner)
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """The sinusoid's and the 20-way settings of the paper."""
         if problem.regression:
-            return {"inner_lr": 0.01, "test_steps": 1, "tasks": 10, "train_shots": 10}
+            return {
+                "inner_lr": 0.01,
+                "test_steps": 1,
+                "tasks": 10,
+                "train_shots": 10,
+                "outer_lr": 5e-3,
+            }
         strided = {"backbone": "conv4-strided"}
         if problem.ways >= 20:
             return strided | {"inner_steps": 5, "test_steps": 5, "tasks": 16}

@@ -80,8 +80,7 @@ class MetaSGD(GradientBased):
         self.train_queries = train_queries
         self.outer_lr = outer_lr
         self.anneal = anneal
-        std = 0.01 if problem.regression else 0.0
-        self.learner = make_learner(problem, backbone, std=std, norm=norm, scale=False)
+        self.learner = make_learner(problem, backbone, norm=norm, scale=False)
         self.transductive = sees_its_batch(self.learner)
         initial = torch.empty(()).uniform_(*INITIAL_RATES).item()
         self.rates = nn.ParameterList(torch.full_like(p, initial) for p in self.learner.parameters())

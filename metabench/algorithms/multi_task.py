@@ -73,8 +73,7 @@ class MultiTask(GradientBased):
         self.tasks = tasks
         self.train_shots = train_shots
         self.lr = lr
-        std = 0.01 if problem.regression else 0.0
-        self.learner = make_learner(problem, backbone, std=std, norm="batch", scale=True)
+        self.learner = make_learner(problem, backbone, norm="batch", scale=True)
         self.transductive = sees_its_batch(self.learner)
         if not problem.regression:
             for p in self.learner.head.parameters():

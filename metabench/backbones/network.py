@@ -11,19 +11,18 @@ from metabench.backbones.base import Backbone, Params
 
 
 class LinearHead(Backbone):
-    """One linear layer, ``[B, inputs]`` to ``[B, outputs]``.
+    """One linear layer, ``[B, inputs]`` to ``[B, outputs]``, from He's initialisation.
 
     Args:
         inputs: the length of a feature vector.
         outputs: the length of an output.
-        std: standard deviation of the initial weights; 0 means He initialisation for a linear layer.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, std: float = 0.0) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.features = outputs
         self.weight = nn.Parameter(torch.empty(inputs, outputs))
-        nn.init.trunc_normal_(self.weight, std=std or math.sqrt(1 / inputs))
+        nn.init.trunc_normal_(self.weight, std=math.sqrt(1 / inputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
