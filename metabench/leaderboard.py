@@ -21,8 +21,10 @@ from metabench.scores import check_name, form_of, ruler
 from metabench.soundness import of_most, possible
 
 Format = Literal["table", "markdown", "csv", "json", "html", "latex"]
-_SPARING = ("new classes", "seed sd", "paper", "difference")  # columns that are left out where all are empty
 FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json", "html", "latex")
+
+_SPARING = ("new classes", "seed sd", "paper", "difference", "adapt ms", "predict ms", "MB", "train s")
+"""Columns that are left out where all of their cells are empty."""
 
 
 @dataclass(frozen=True)

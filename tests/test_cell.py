@@ -71,7 +71,7 @@ class TestScores:
         assert high.training.examples == 480
         assert high.algorithm.hyperparameters["budget"] == 480
 
-    @pytest.mark.parametrize(("quick", "budget"), [(False, 240), (True, 10)])
+    @pytest.mark.parametrize(("quick", "budget"), [(False, 240), (True, 7)])
     def test_a_quick_cell_shrinks_the_budget_of_a_recipe_too(
         self, planted, monkeypatch, quick: bool, budget: int
     ) -> None:

@@ -150,13 +150,14 @@ class TaskStream:
         """Batches of training episodes until the budget is spent.
 
         Args:
-            tasks: episodes in a batch.
+            tasks: episodes in a batch; fewer where the whole budget does not afford so many.
             ways: classes in an episode; by default the test's. At most the training classes are given.
             shots: support examples for each class; by default the test's.
             queries: query examples for each class; by default the test's.
             share: end when this share of the whole budget is spent, to leave the rest to a later loop.
         """
         protocol = self._shape(ways, shots, queries)
+        tasks = min(tasks, max(1, int(self._affordable(share)) // protocol.examples))
         loop = self._open_loop()
         sampler = self._draws.sampler(protocol, loop)
         chunk = max(1, CHUNK_EXAMPLES // (tasks * protocol.examples))
@@ -174,13 +175,14 @@ class TaskStream:
         """Batches of single labelled examples of all training classes, until the budget is spent.
 
         Args:
-            count: examples in a batch.
+            count: examples in a batch; fewer where the whole budget does not afford so many.
             share: as in :meth:`batches`.
 
         Yields:
             ``x`` float32 ``[count, *input]`` and the class of each, int64 ``[count]`` in
             ``0..train_classes-1``.
         """
+        count = min(count, max(1, int(self._affordable(share))))
         loop = self._open_loop()
         for at in self._paid(loop, count, share):
             yield self._draws.labelled(loop, at * count, count)
@@ -197,9 +199,13 @@ class TaskStream:
             self._positions.append(0)
         return loop
 
+    def _affordable(self, share: float) -> float:
+        """The examples that may have been spent when a loop with this share ends."""
+        return round(self.budget * share, 6)  # 0.29 * 100 is less than 29
+
     def _paid(self, loop: int, examples: int, share: float) -> Iterator[int]:
         """The number of each batch that the budget affords; it is paid for when it is given."""
-        limit = round(self.budget * share, 6)  # 0.29 * 100 is less than 29
+        limit = self._affordable(share)
         try:
             while self.spent + examples <= limit:
                 at = self._positions[loop]

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 OptionValue = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str
 """What an option of a metric may be; or a list of these."""
 
-QUICK_SHRINK = 24
-QUICK_TEST_EPISODES = 20
-QUICK_VALIDATION_EPISODES = 10
+QUICK_SHRINK = 36
+QUICK_TEST_EPISODES = 12
+QUICK_VALIDATION_EPISODES = 5
 QUICK_VALIDATIONS = 1
 
 

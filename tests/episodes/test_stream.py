@@ -72,7 +72,8 @@ class TestTheBudget:
             len(batch) * (batch.support_x.shape[1] + batch.query_x.shape[1])
             for batch in tasks_stream.batches(tasks, ways=ways, shots=shots, queries=queries)
         ]
-        batch_cost = tasks * ways * (shots + queries)
+        task_cost = ways * (shots + queries)
+        batch_cost = min(tasks, max(1, budget // task_cost)) * task_cost
         assert drawn == [batch_cost] * (budget // batch_cost)
         assert tasks_stream.spent == sum(drawn) <= budget
         assert tasks_stream.steps == len(drawn)
@@ -81,8 +82,16 @@ class TestTheBudget:
     def test_is_paid_for_each_labelled_example(self, budget: int, count: int) -> None:
         tasks_stream = stream_of(budget)
         drawn = [len(x) for x, _ in tasks_stream.examples(count)]
-        assert drawn == [count] * (budget // count)
+        size = min(count, budget)
+        assert drawn == ([size] * (budget // size) if budget else [])
         assert tasks_stream.spent == sum(drawn)
+
+    @pytest.mark.parametrize(("budget", "expected"), [(3 * EACH + 1, [3]), (7 * EACH, [4]), (EACH - 1, [])])
+    def test_affords_a_smaller_batch_where_not_even_one_of_the_size_asked_for_fits(
+        self, budget: int, expected: list[int]
+    ) -> None:
+        tasks_stream = stream_of(budget)
+        assert [len(batch.support_x) for batch in tasks_stream.batches(4)] == expected
 
     @given(st.floats(0, 1), st.integers(1, 4))
     def test_is_left_to_a_later_loop_beyond_the_share_of_the_first(self, share: float, tasks: int) -> None:
