@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from metabench.backends import BACKENDS, render
 from metabench.leaderboard import build
 from metabench.pages import problems_of, summary
-from metabench.results import ResultsFolder
+from metabench.results import Record, ResultsFolder
 
 ROOT = Path(__file__).parents[1]
 BOARDS = sorted(path.parent for path in (ROOT / "leaderboards").glob("*/records"))
@@ -15,6 +16,12 @@ BOARDS = sorted(path.parent for path in (ROOT / "leaderboards").glob("*/records"
 
 def test_there_are_some() -> None:
     assert "omniglot" in {board.name for board in BOARDS}
+
+
+def records_of(board: str) -> list[Record]:
+    records, unreadable = ResultsFolder(ROOT / "leaderboards" / board).load()
+    assert not unreadable
+    return records
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
@@ -35,4 +42,19 @@ def test_the_figures_in_the_readme_are_those_of_the_records() -> None:
     blocks = re.findall(r"<!-- leaderboard (\S+) -->\n(.*?)\n<!-- end -->", readme, re.DOTALL)
     assert [name for name, _ in blocks] == ["omniglot"]
     for name, text in blocks:
-        assert text == summary(build(ResultsFolder(ROOT / "leaderboards" / name).load()[0]))
+        assert text == summary(build(records_of(name)))
+
+
+def test_the_page_of_backends_is_what_its_records_make() -> None:
+    records = records_of("backends")
+    assert {record.algorithm.name for record in records} == set(BACKENDS)
+    page = (ROOT / "leaderboards" / "backends.md").read_text()
+    assert page == render(records, folder="leaderboards/backends") + "\n"
+
+
+def test_one_method_by_five_libraries_has_one_accuracy() -> None:
+    """The intervals over the episodes overlap, each with that of the native algorithm."""
+    rows = {row.algorithm.partition("[")[0]: row for row in build(records_of("backends")).rows}
+    native = rows[BACKENDS[0]]
+    for name in BACKENDS:
+        assert abs(rows[name].score - native.score) <= rows[name].ci95 + native.ci95, name
