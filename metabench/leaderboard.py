@@ -166,7 +166,8 @@ def _by_benchmark(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 def _heading(form: Format, benchmark: str, row: Row) -> str:
     """The line over a benchmark's table."""
     digest = f", episodes {row.episode_digest[:12]}" if row.episode_digest else ""
-    text = f"{benchmark}: {row.metric} on {row.episodes or 'no'} episodes{digest}"
+    on = f" on {row.episodes} episodes" if row.episodes else ""  # a cost has none
+    text = f"{benchmark}: {row.metric}{on}{digest}"
     match form:
         case "markdown":
             return f"### {text}\n"

@@ -86,8 +86,10 @@ def command(
     if board.rows or form == "json":
         click.echo(formats.render(registry, form, board, comma_list(columns or "")))
     if code == EXIT_OK and not board.rows:
+        which = f" of the suite '{suite}'" if suite else ""
         raise NothingSelected(
-            f"'{results}' holds no record to rank.", hint="`metabench run --all` makes some."
+            f"'{results}' holds no record{which} to rank.",
+            hint=f"`metabench run {f'--suite {suite}' if suite else '--all'}` makes some.",
         )
     return code
 

@@ -131,6 +131,12 @@ class TestWhatIsShown:
         assert [row["benchmark"] for row in ended.document] == ["tiny@1"]
         assert "left out: 1 record(s) of other versions of the suite's benchmarks" in ended.err
 
+    def test_a_suite_without_a_record_is_named(self, metabench, results: Path) -> None:
+        ended = metabench("leaderboard", results, "--suite", "omniglot")
+        assert ended.code == 5
+        assert "holds no record of the suite 'omniglot' to rank" in ended.err
+        assert "metabench run --suite omniglot" in ended.err
+
     def test_an_unknown_suite_is_an_error(self, metabench, results: Path) -> None:
         ended = metabench("leaderboard", results, "--suite", "omniglto")
         assert ended.code == 2
