@@ -8,7 +8,7 @@ import numpy as np
 from tabulate import tabulate
 
 from metabench.errors import NothingSelected
-from metabench.leaderboard import build, newest
+from metabench.leaderboard import build, by_benchmark, newest
 from metabench.results import Record
 from metabench.rows import Row
 
@@ -50,11 +50,8 @@ def render(
     kept: dict[tuple[str, str], list[Record]] = {}
     for record in newest(chosen):
         kept.setdefault((record.benchmark.title, record.algorithm.label), []).append(record)
-    groups: dict[str, list[Row]] = {}
-    for row in board.rows:
-        groups.setdefault(row.benchmark, []).append(row)
     parts = [_ABOUT.format(folder=folder)]
-    for benchmark, rows in groups.items():
+    for benchmark, rows in by_benchmark(board.rows):
         of = {row.algorithm: kept[benchmark, row.algorithm] for row in rows}
         parts += [f"## {benchmark}", _table(rows, of, names), _settings(of.values()), _where(of.values())]
     return "\n\n".join(parts)

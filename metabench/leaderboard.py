@@ -62,7 +62,7 @@ class Leaderboard:
             return str(self.to_frame().to_csv(index=False)).rstrip("\n")
         style = {"table": "simple", "markdown": "pipe", "html": "html", "latex": "latex_booktabs"}[form]
         parts = []
-        for benchmark, rows in _by_benchmark(self.rows):
+        for benchmark, rows in by_benchmark(self.rows):
             emphasis = Emphasis(form)
             body = [_cells(row, emphasis if _beats_others(row, rows) else None) for row in rows]
             empty = [name for name in _SPARING if not any(cells[name] for cells in body)]
@@ -156,7 +156,8 @@ def _check_versions(records: Iterable[Record]) -> None:
             )
 
 
-def _by_benchmark(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def by_benchmark(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Each benchmark with its rows, in the order in which they come."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.benchmark, []).append(row)
