@@ -7,6 +7,7 @@ network would have to be told which step it is in.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import math
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from metabench.algorithms.base import Algorithm, Predictor
 from metabench.algorithms.problem import Problem
+from metabench.algorithms.recompute import recomputed
 from metabench.backbones.network import LinearHead, Network
 from metabench.backbones.order import differentiated_twice
 from metabench.episodes import Support
@@ -79,6 +81,7 @@ def gradient_steps(
     adapted: Callable[[str], bool] = lambda name: True,
     second_order: bool = False,
     keep_graph: bool = False,
+    recompute: bool = False,
 ) -> Iterator[Params]:
     r"""Gradient descent on the support loss of ``T`` tasks at once, for as many steps as are taken.
 
@@ -97,6 +100,9 @@ def gradient_steps(
         second_order: keep the graph of the gradients themselves (MAML); else they are constants (FOMAML).
         keep_graph: let gradients flow from the adapted to the initial parameters; without it, as in
             meta-test, every step starts afresh and memory does not grow.
+        recompute: where the graph is kept, keep the parameters alone and take each step again in the backward
+            pass (:func:`recomputed`): the same numbers in more time and, for long loops, a fraction of the
+            memory. Not for rates or inputs that gradients are to flow to.
 
     Where the support inputs require gradients (someone attacks them), the graph is kept whatever was asked.
 
@@ -104,18 +110,25 @@ def gradient_steps(
         The parameters after 0, 1, 2, ... steps.
     """
     moving = [name for name in params if adapted(name)]
+
+    def step(params: Mapping[str, Tensor], part: Support, twice: bool) -> Params:
+        with torch.enable_grad():
+            with differentiated_twice(twice):
+                total = loss(forward(params, part.x), part.y).sum()
+            gradients = torch.autograd.grad(total, [params[name] for name in moving], create_graph=twice)
+            steps = _steps(rate, dict(zip(moving, gradients, strict=True)))
+            return {k: p - steps[k] if k in steps else p for k, p in params.items()}
+
     for part in itertools.repeat(support) if isinstance(support, Support) else support:
         attacked = part.x.requires_grad
         twice = attacked or (second_order and keep_graph)
         if not (keep_graph or attacked):
             params = {k: p.detach().requires_grad_(k in moving) for k, p in params.items()}
         yield params
-        with torch.enable_grad():
-            with differentiated_twice(twice):
-                total = loss(forward(params, part.x), part.y).sum()
-            gradients = torch.autograd.grad(total, [params[name] for name in moving], create_graph=twice)
-            steps = _steps(rate, dict(zip(moving, gradients, strict=True)))
-            params = {k: p - steps[k] if k in steps else p for k, p in params.items()}
+        if recompute and keep_graph and not attacked:
+            params = recomputed(functools.partial(step, part=part, twice=twice), params)
+        else:
+            params = step(params, part, twice)
 
 
 def _steps(rate: Rate, gradients: Params) -> Params:

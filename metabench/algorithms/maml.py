@@ -60,11 +60,16 @@ class MAML(GradientBased):
         first_order: take the inner gradients as constants (FOMAML).
         norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training.
         backbone: the network below the head; by default the benchmark's own.
+
+    Attributes:
+        recompute: take inner steps again in the backward pass instead of keeping their graphs: for long loops
+            whose memory does not suffice. It changes no number.
     """
 
     name: ClassVar[str] = "maml"
     second_order: ClassVar[bool] = True
     depends_on_label_order = True
+    recompute = False
 
     def __init__(
         self,
@@ -135,5 +140,6 @@ class MAML(GradientBased):
             adapted=self.adapts,
             second_order=self.gradient_order == 2,
             keep_graph=self.training,
+            recompute=self.recompute,
         )
         return predictors(self.learner.forward_tasks, steps)
