@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from metabench.algorithms.base import Value
 from metabench.algorithms.episodic import Classifier, Episodic
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
@@ -99,6 +101,11 @@ class R2D2(Episodic):
         self.log_penalty = nn.Parameter(torch.tensor(penalty).log())
         self.log_scale = nn.Parameter(torch.tensor(scale).log())
         self.bias = nn.Parameter(torch.zeros(()))
+
+    @classmethod
+    def recipe(cls, problem: Problem) -> Mapping[str, Value]:
+        """As many training episodes as Prototypical Networks: it is to be trained in minutes."""
+        return {"budget": 3_500 * 60 * (problem.shots + 5)}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""

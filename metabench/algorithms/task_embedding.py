@@ -95,8 +95,10 @@ class TaskEmbedding(GradientBased):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """Many small tasks in regression."""
-        return {"train_queries": 10, "tasks": 25, "lr": 3e-3} if problem.regression else {}
+        """Many small tasks in regression; else as many examples as Prototypical Networks."""
+        if problem.regression:
+            return {"train_queries": 10, "tasks": 25, "lr": 3e-3}
+        return {"budget": 3_500 * 60 * (problem.shots + 5)}
 
     def embed(self, support: Support) -> Tensor:
         """The task vector of one support set, ``[task_size]``."""
