@@ -114,7 +114,9 @@ class Lines:
         done, total = event["done"], event["total"]
         left = f", {(now - began) * (total - done) / (done - had):.0f} s left" if done > had else ""
         score = _score(event.get("score"))
-        self._say(f"{cell.title}: {PHASES[event['phase']]} {done / total:.0%}{', ' + score if score else ''}{left}")
+        self._say(
+            f"{cell.title}: {PHASES[event['phase']]} {done / total:.0%}{', ' + score if score else ''}{left}"
+        )
 
     def finished(self, record: Record) -> None:
         """See :class:`metabench.runner.Watcher`."""
