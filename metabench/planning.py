@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from metabench.cell import Cell, identify
+from metabench.cell import BUDGET, Cell, Identity, identify
 from metabench.errors import ConfigError, MetabenchError, NothingSelected, PluginError, UsageError
 from metabench.metrics.base import EpisodeMetric
 from metabench.metrics.options import check_options
@@ -36,6 +36,7 @@ class Planned:
         record: the record, where it is stored.
         broken: why the plugin that brings its algorithm cannot be used; such a cell is never run.
         fresh: start from the beginning, whatever checkpoint there is.
+        work: about how long it takes, see :func:`expected_work`.
     """
 
     cell: Cell
@@ -45,6 +46,7 @@ class Planned:
     record: Record | None = None
     broken: str = ""
     fresh: bool = False
+    work: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,27 @@ def plan(
     return [_again(p, registry) for p in planned] if selection.fresh else planned
 
 
+def expected_work(benchmark: Benchmark, hyperparameters: Mapping[str, Value]) -> float:
+    """About how long a cell takes, in examples that a network sees; good for an order and for no more.
+
+    Those of its budget, and in each held-out episode the queries once and the support as often as the
+    greatest number of steps or epochs among its hyper-parameters says.
+
+    Args:
+        benchmark: the benchmark.
+        hyperparameters: all that the cell runs with.
+    """
+    counts = [
+        value
+        for name, value in hyperparameters.items()
+        if name.endswith(("steps", "epochs")) and isinstance(value, int)
+    ]
+    protocol = benchmark.protocol
+    held_out = benchmark.test_episodes + benchmark.validations * benchmark.validation_episodes
+    each = protocol.support_size * (1 + max(counts, default=0)) + protocol.query_size
+    return float(hyperparameters[BUDGET]) + held_out * each
+
+
 def _plan_cell(
     cell: Cell,
     tasks: BenchmarkTasks,
@@ -220,6 +243,18 @@ def _plan_cell(
     except Exception as error:  # its class can do anything when it is looked at
         return _broken(cell, f"'{cell.algorithm}' cannot be used: {describe_error(error)}")
     cell = replace(cell, overrides=identity.algorithm.overrides)
+    planned = _plan_known(cell, identity, registry, by_key, by_place)
+    return replace(planned, work=expected_work(cell.benchmark, identity.algorithm.hyperparameters))
+
+
+def _plan_known(
+    cell: Cell,
+    identity: Identity,
+    registry: Registry,
+    by_key: Mapping[str, Record],
+    by_place: Mapping[tuple[object, ...], Record],
+) -> Planned:
+    """What is to be done about a cell whose key is known."""
     record = by_key.get(identity.key)
     if record is not None and record.status in FINAL:
         if record.benchmark.scored != cell.benchmark.scored:

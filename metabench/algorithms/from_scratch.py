@@ -29,6 +29,8 @@ class FromScratch(GradientBased):
     The baseline that shows what meta-training is worth. The initialisation is drawn once from the cell's seed
     and is the same for every task, so that adapting is a function of the support set; the head starts at
     zero, so that no class is preferred. Batch norm uses the statistics of the batch.
+    Rate and steps are the best of a few on meta-validation episodes of glyphs: there 50 steps at 0.001 are
+    worse, and take four times as long.
 
     Reference: the rows "from scratch" of Triantafillou et al. 2020, arXiv:1903.03096, and of many papers.
     Measured: leaderboards/omniglot.
@@ -41,13 +43,14 @@ class FromScratch(GradientBased):
     """
 
     name: ClassVar[str] = "from-scratch"
+    version: ClassVar[str] = "2"
 
     def __init__(
         self,
         problem: Problem,
         *,
-        lr: float = 1e-3,
-        test_steps: int = 50,
+        lr: float = 1e-2,
+        test_steps: int = 10,
         backbone: str = "",
     ) -> None:
         super().__init__(problem)
@@ -60,8 +63,8 @@ class FromScratch(GradientBased):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """Few steps on the sinusoid, where more of them fit the five points at the cost of all others."""
-        return {"test_steps": 10} if problem.regression else {}
+        """Small steps on the sinusoid, where greater ones fit the five points at the cost of all others."""
+        return {"lr": 1e-3} if problem.regression else {}
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

@@ -40,6 +40,21 @@ class Backbone(ABC, nn.Module):  # in this order, a library can put an abstract 
             [self.forward_with({k: v[t] for k, v in params.items()}, x[t]) for t in range(len(x))]
         )
 
+    def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
+        """The features of ``x`` where batch norm by the batch's own statistics takes those of the support.
+
+        Args:
+            params: each parameter with a leading task dimension, ``[T, ...]``.
+            support: ``[T, S, *input]``.
+            x: ``[T, B, *input]``.
+
+        Returns:
+            ``[T, B, features]``. What serves any network comes close: each example is in one batch with the
+            support, and has its share in the statistics.
+        """
+        alone = [self.forward_tasks(params, torch.cat([support, one], 1))[:, -1] for one in x.split(1, 1)]
+        return torch.stack(alone, 1)
+
     def forward_with(self, params: Params, x: Tensor) -> Tensor:
         """The features ``[B, features]`` of one task, with these parameters in place of the own."""
         features: Tensor = torch.func.functional_call(self, dict(params), (x,))

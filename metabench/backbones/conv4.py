@@ -76,13 +76,14 @@ class ConvBlock(nn.Module):
             x = F.max_pool2d(x, 2)
         return F.relu(x)
 
-    def forward_grouped(self, params: Params, prefix: str, x: Tensor) -> Tensor:
+    def forward_grouped(self, params: Params, prefix: str, x: Tensor, counted: int = 0) -> Tensor:
         """All tasks as one grouped convolution, batch norm by the batch's own statistics.
 
         Args:
             params: parameters ``[T, ...]`` by their full name.
             prefix: what stands before this block's names.
             x: ``[B, T * inputs, H, W]``.
+            counted: take the statistics of the first so many images alone; 0 means of all.
 
         Returns:
             ``[B, T * outputs, H', W']``.
@@ -93,8 +94,11 @@ class ConvBlock(nn.Module):
         beta = params[f"{prefix}beta"].flatten()
         gamma = torch.ones_like(beta) if self.gamma is None else params[f"{prefix}gamma"].flatten()
         x = F.conv2d(x, kernels, stride=self.stride, padding=1, groups=len(weight))
-        # Not torch.nn.functional's: that refuses a single value, which is a batch like any other.
-        x = torch.batch_norm(x, gamma, beta, None, None, True, 0.0, EPS, True)
+        if counted:
+            x = _normalized_by(x[:counted], x, gamma, beta)
+        else:
+            # Not torch.nn.functional's: that refuses a single value, which is a batch like any other.
+            x = torch.batch_norm(x, gamma, beta, None, None, True, 0.0, EPS, True)
         return F.relu(F.max_pool2d(x, 2) if self.stride == 1 else x)
 
     def forward_unfolded(self, params: Params, prefix: str, x: Tensor) -> Tensor:
@@ -115,6 +119,13 @@ class ConvBlock(nn.Module):
         maps = batch_norm_relu(y, gamma, params[f"{prefix}beta"]).view(*rows.shape[:3], -1)
         halved = max_pool(maps) if self.stride == 1 else maps
         return halved.view(*x.shape[:2], *halved.shape[1:])
+
+
+def _normalized_by(counted: Tensor, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+    """Batch norm of ``x`` ``[B, C, H, W]`` by the statistics of ``counted``, differentiable in both."""
+    variance, mean = torch.var_mean(counted, (0, 2, 3), correction=0)
+    scale = gamma * (variance + EPS).rsqrt()
+    return torch.addcmul((beta - mean * scale).view(-1, 1, 1), x, scale.view(-1, 1, 1))
 
 
 class Conv4(Backbone):
@@ -184,11 +195,18 @@ class Conv4(Backbone):
             return self._forward_unfolded(params, x)
         return super().forward_tasks(params, x)
 
-    def _forward_grouped(self, params: Params, x: Tensor) -> Tensor:
+    def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
+        """See :meth:`Backbone.forward_tasks_beside`: exactly so, all examples at once."""
+        if self.norm == "running":
+            return self.forward_tasks(params, x)
+        together = torch.cat([support, x], 1)
+        return self._forward_grouped(params, together, support.shape[1])[:, support.shape[1] :]
+
+    def _forward_grouped(self, params: Params, x: Tensor, counted: int = 0) -> Tensor:
         tasks = len(x)
         maps = x.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
         for name, block in self._named_blocks():
-            maps = block.forward_grouped(params, name, maps)
+            maps = block.forward_grouped(params, name, maps, counted)
         maps = maps.unflatten(1, (tasks, -1)).transpose(0, 1)
         return self._read_out(maps.flatten(0, 1)).view(*x.shape[:2], -1)
 

@@ -58,6 +58,11 @@ class Network(Backbone):
         features = self.backbone.forward_tasks(_below("backbone.", params), x)
         return self.head.forward_tasks(_below("head.", params), features)
 
+    def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
+        """See :meth:`Backbone.forward_tasks_beside`."""
+        features = self.backbone.forward_tasks_beside(_below("backbone.", params), support, x)
+        return self.head.forward_tasks(_below("head.", params), features)
+
 
 def _below(prefix: str, params: Params) -> Params:
     return {name.removeprefix(prefix): p for name, p in params.items() if name.startswith(prefix)}

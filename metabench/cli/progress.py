@@ -57,7 +57,10 @@ class Bars:
             self._remove(cell.title)
             self._phase[cell.title] = phase
             self._bars[cell.title] = self._progress.add_task(
-                f"{cell.title}: {PHASES[phase]}", total=event.get("total"), score=""
+                f"{cell.title}: {PHASES[phase]}",
+                total=event.get("total"),
+                completed=event.get("done", 0),
+                score="",
             )
         self._progress.update(
             self._bars[cell.title], completed=event.get("done", 0), score=_score(event.get("score"))
@@ -83,7 +86,7 @@ class Lines:
         self._write = write
         self._every = every
         self._last: dict[str, float] = {}
-        self._began: dict[tuple[str, str], float] = {}
+        self._began: dict[tuple[str, str], tuple[float, float]] = {}
         self._count = 0
         self._total = 0
 
@@ -103,14 +106,17 @@ class Lines:
         if cell.title not in self._last:
             self._last[cell.title] = now
             self._say(f"{cell.title}: started")
-        began = self._began.setdefault((cell.title, event["phase"]), now)
+        # Not from zero: what a checkpoint brought took no time of this run.
+        began, had = self._began.setdefault((cell.title, event["phase"]), (now, event.get("done", 0)))
         if now - self._last[cell.title] < self._every or "done" not in event:
             return
         self._last[cell.title] = now
-        share = event["done"] / event["total"]
-        left = f", {(now - began) * (1 - share) / share:.0f} s left" if share > 0 else ""
+        done, total = event["done"], event["total"]
+        left = f", {(now - began) * (total - done) / (done - had):.0f} s left" if done > had else ""
         score = _score(event.get("score"))
-        self._say(f"{cell.title}: {PHASES[event['phase']]} {share:.0%}{', ' + score if score else ''}{left}")
+        self._say(
+            f"{cell.title}: {PHASES[event['phase']]} {done / total:.0%}{', ' + score if score else ''}{left}"
+        )
 
     def finished(self, record: Record) -> None:
         """See :class:`metabench.runner.Watcher`."""

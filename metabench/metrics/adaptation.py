@@ -18,9 +18,12 @@ from metabench.metrics.base import Measurement, Metric, part
 from metabench.metrics.curves import area, nearly_best, steps_to
 from metabench.metrics.labels import fewer_shots
 from metabench.metrics.reshaping import with_shots
-from metabench.metrics.scoring import score_changed, score_episodes
+from metabench.metrics.scoring import first, score_changed, score_episodes
 from metabench.stats import t_interval
 from metabench.trial import Trial
+
+DIVERGED = 1e3
+"""How many times worse than before it adapts, and than predicting 0, is no longer a matter of degree."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class Adaptation(Metric):
     minus the squared error. ``steps_to_95`` is the first of the measured numbers of steps whose mean score
     is 95 % of the curve's best, ``steps_to_threshold`` the first that reaches the fixed threshold. A method
     without ``adapt_path`` is one point, and has no area. One that diverges on the way keeps its curve up to
-    there, without an area.
+    there, without an area: from the first step where a prediction is not finite, or where the mean squared
+    error is more than a thousand times (:data:`DIVERGED`) the worse of what it is before the first step and
+    what predicting 0 everywhere costs. So far off, an area tells nothing but the last step's size.
 
     All shots are scored on the same queries, and fewer shots are part of more; where a class has too few
     examples, there are fewer queries than in the benchmark, and ``queries`` says how many.
@@ -48,6 +53,7 @@ class Adaptation(Metric):
     """
 
     name: ClassVar[str] = "adaptation"
+    version: ClassVar[str] = "2"
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     unit: ClassVar[str] = "score"
 
@@ -76,7 +82,7 @@ class Adaptation(Metric):
         return self._with_curve(trial, scores, times, values)
 
     def _with_curve(self, trial: Trial, scores: Tensor, times: Tensor, values: dict[str, Any]) -> Measurement:
-        finite = scores.isfinite().all(0).long().cumprod(0).bool()
+        finite = self._sound(trial, scores)
         steps = [k for k, good in zip(self.steps, finite.tolist(), strict=True) if good]
         if not steps:
             raise DivergedError(f"'{trial.algorithm.name}' gives no finite prediction before it adapts.")
@@ -97,9 +103,19 @@ class Adaptation(Metric):
         }
         if len(steps) < len(self.steps):
             reason = f"it diverges after {self.steps[len(steps)]} inner steps."
-            return Measurement(values={**values, "area": {"failed": reason}})
+            return Measurement(values={**values, "area": {"n/a": reason}})
         areas = area(steps, scores)
         return Measurement(areas.tolist(), {**values, "area": float(areas.mean())})
+
+    def _sound(self, trial: Trial, scores: Tensor) -> Tensor:
+        """The steps before it diverges, bool ``[len(steps)]``."""
+        sound = scores.isfinite().all(0)
+        if trial.algorithm.problem.regression:
+            targets = torch.cat([batch.query_y for _, batch in first(trial, self.episodes)])
+            of_zero = float(targets.double().square().mean())
+            errors = -scores.mean(0)
+            sound &= errors <= DIVERGED * max(float(errors[0]), of_zero)
+        return sound.long().cumprod(0).bool()
 
     def _paths(self, trial: Trial) -> tuple[Tensor, Tensor]:
         """Scores (NaN where they are not finite) and milliseconds, float64 ``[E, len(steps)]``."""

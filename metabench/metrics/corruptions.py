@@ -170,5 +170,7 @@ occlusion  side of a grey square, as a share                 chosen
 elastic    standard deviation of a smooth shift, in pixels   chosen
 ========== ================================================= =====================================
 
+Pixelation averages, and the elastic change is bilinear: on strokes of one bit both are blur as well.
+
 Reference: Hendrycks and Dietterich 2019 (ImageNet-C), arXiv:1903.12261.
 """

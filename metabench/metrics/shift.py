@@ -30,8 +30,12 @@ class Shift(Metric):
     wholly in one that meta-training has not seen. An episode's score is its mean drop over all changes of the
     query. ``within_group`` is the score on episodes whose classes all come from one group of the test
     classes, such as one alphabet, against the mixed ones (paired as :class:`metabench.episodes.GroupSampler`
-    says). Turned and scaled pictures are bilinear, and their border goes on outwards; inverted ink is
-    ``1 - x``.
+    says). A turned or scaled picture takes each value from the nearest pixel, and its border goes on
+    outwards; inverted ink is ``1 - x``.
+
+    Nearest, since anything smoother blurs thin strokes, and is measured in place of the change. For ProtoNet
+    on glyphs (200 episodes, the query alone) turning by 15 degrees and back again costs 0.6 points so, 31
+    bicubic and 57 bilinear; turning by 15 degrees once costs 6, 28 and 43.
 
     Args:
         episodes: the first so many test episodes.
@@ -42,6 +46,7 @@ class Shift(Metric):
     """
 
     name: ClassVar[str] = "shift"
+    version: ClassVar[str] = "2"
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = "score lost"
 
@@ -106,7 +111,7 @@ def _similarity(x: Tensor, indices: Tensor, role: str, *, angle: float = 0.0, sc
         [[cos, -sin * height / width, 0], [sin * width / height, cos, 0]], dtype=x.dtype, device=x.device
     )
     grid = F.affine_grid(matrix.expand(len(flat), 2, 3), list(flat.shape), align_corners=False)
-    moved = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+    moved = F.grid_sample(flat, grid, mode="nearest", padding_mode="border", align_corners=False)
     return moved.view_as(x)
 
 

@@ -90,6 +90,28 @@ def test_every_engine_gives_the_textbook_s_gradients(
 
 
 @NETS
+@pytest.mark.parametrize("scale", [False, True])
+def test_beside_the_support_its_statistics_alone_count(kind: type[Conv4], scale: bool) -> None:
+    net, params, x = make(kind, scale, 6)
+    support, query = x[:, :4], x[:, 4:]
+    found = net.forward_tasks_beside(params, support, query)
+    for t in range(TASKS):
+        maps, seen = query[t], support[t]
+        for i, block in enumerate(net.blocks):
+            weight, beta = params[f"blocks.{i}.weight"][t], params[f"blocks.{i}.beta"][t]
+            gamma = params[f"blocks.{i}.gamma"][t] if scale else None
+            seen, maps = (F.conv2d(z, weight, stride=block.stride, padding=1) for z in (seen, maps))
+            mean, variance = seen.detach().mean((0, 2, 3)), seen.detach().var((0, 2, 3), correction=0)
+            seen, maps = (F.relu(F.batch_norm(z, mean, variance, gamma, beta, False)) for z in (seen, maps))
+            if not net.strided:
+                seen, maps = F.max_pool2d(seen, 2), F.max_pool2d(maps, 2)
+        expected = maps.mean((2, 3)) if net.strided else maps.flatten(1)
+        torch.testing.assert_close(found[t], expected, rtol=0, atol=1e-9)
+    (gradient,) = torch.autograd.grad(found.square().sum(), x)
+    assert all(part.abs().max() > 1e-8 for part in (gradient[:, :4], gradient[:, 4:]))
+
+
+@NETS
 @pytest.mark.parametrize("training", [False, True])
 def test_running_statistics_take_the_plain_loop(kind: type[Conv4], training: bool) -> None:
     torch.manual_seed(0)

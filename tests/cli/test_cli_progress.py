@@ -46,6 +46,14 @@ class TestLines:
         ]
         assert lines[-1] == "[1/1] maml on blobs-3w1s, seed 0: accuracy 0.5000"
 
+    def test_the_time_left_of_a_resumed_cell_is_by_what_was_done_since(self, clock: list[float]) -> None:
+        lines: list[str] = []
+        watcher = Lines(lambda text, **style: lines.append(text), every=10.0)
+        for second in range(11):
+            clock[0] = second
+            watcher.event(CELL, train(80 + second // 5))
+        assert lines[-1] == "maml on blobs-3w1s, seed 0: meta-training 82%, 90 s left"
+
     def test_a_failure_is_told_in_one_line(self) -> None:
         lines: list[str] = []
         watcher = Lines(lambda text, **style: lines.append(text))

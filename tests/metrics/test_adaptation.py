@@ -1,11 +1,15 @@
 """Adaptation curves, with areas known by hand."""
 
 import math
+from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 import torch
 from small_world import Means, Sharpening, TargetMean, picture_trial, sine_trial
 
+from metabench.algorithms.base import Predictor
+from metabench.episodes import Support
 from metabench.metrics.adaptation import Adaptation
 from metabench.metrics.base import measured
 from metabench.metrics.curves import area, nearly_best, steps_to
@@ -76,12 +80,34 @@ def test_a_method_that_diverges_on_the_way_keeps_its_curve_up_to_there(
     monkeypatch.setattr(Sharpening, "diverges_after", 10)
     found = METRIC.measure(picture_trial(Sharpening, episodes=6))
     assert found.values["curve"]["steps"] == [0, 1, 2, 3, 5, 10]
-    assert found.values["area"] == {"failed": "it diverges after 20 inner steps."}
+    assert found.values["area"] == {"n/a": "it diverges after 20 inner steps."}
     assert found.episodes == []
     monkeypatch.setattr(Sharpening, "diverges_after", -1)
     outcome = measured(METRIC, picture_trial(Sharpening, episodes=6))
     assert outcome.status == "failed"
     assert "before it adapts" in outcome.reason
+
+
+class Exploding(TargetMean):
+    """Each step makes its predictions many times larger; all of them stay finite."""
+
+    name: ClassVar[str] = "exploding"
+    factor = 1e3
+
+    def adapt_path(self, support: Support, steps: int) -> Iterator[Predictor]:
+        return (lambda query, k=k: torch.full((len(query), 1), self.factor**k) for k in range(steps + 1))
+
+
+def test_a_method_that_explodes_and_stays_finite_has_diverged(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = measured(Adaptation(episodes=6, steps=(0, 1, 2, 5, 10)), sine_trial(Exploding))
+    found = outcome.measurement
+    assert (outcome.status, found.episodes) == ("ok", [])
+    assert found.values["curve"]["steps"] == [0]
+    assert found.values["area"] == {"n/a": "it diverges after 1 inner steps."}
+    monkeypatch.setattr(Exploding, "factor", 1.05)  # worse with every step, yet a curve
+    slow = METRIC.measure(sine_trial(Exploding)).values
+    assert slow["curve"]["steps"] == list(LOG)
+    assert slow["area"] < slow["curve"]["score"][0]
 
 
 def test_a_path_that_ends_early_is_not_applicable(monkeypatch: pytest.MonkeyPatch) -> None:

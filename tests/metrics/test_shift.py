@@ -35,6 +35,16 @@ def test_a_quarter_turn_is_exact() -> None:
     torch.testing.assert_close(larger[..., 4, 4], x[..., 4, 4])
 
 
+def test_a_turned_and_scaled_picture_has_the_values_of_the_picture() -> None:
+    from metabench.metrics.shift import _similarity
+
+    x = (torch.rand(2, 3, 1, 28, 28) < 0.3).float()
+    for angle, scale in ((15.0, 1.0), (45.0, 1.0), (0.0, 0.7), (0.0, 1.3)):
+        moved = _similarity(x, torch.arange(2), "query", angle=angle, scale=scale)
+        assert set(moved.unique().tolist()) == {0.0, 1.0}, "blur"
+        assert not torch.equal(moved, x)
+
+
 def test_a_blind_method_loses_nothing() -> None:
     assert set(Shift(episodes=4).measure(picture_trial(Blind)).episodes) == {0.0}
 
