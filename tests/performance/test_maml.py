@@ -80,7 +80,7 @@ POOLED = Row(
     "maml-conv4",
     "MAML, second order, Conv4-64 with pooling, 5 inner steps",
     "conv4",
-    tasks=4,
+    tasks=16,
     queries=15,
     setting=Setting(0.05, 5),
     bar=1.5,
