@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Literal
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.backbones.base import Backbone, Params
+from metabench.backbones.convolution import convolve
+from metabench.backbones.layout import channels_last
 from metabench.backbones.normalize import EPS, batch_norm_relu
 from metabench.backbones.order import is_differentiated_twice
 from metabench.backbones.pool import max_pool
@@ -21,17 +24,28 @@ from metabench.errors import UsageError
 Norm = Literal["running", "batch"]
 
 BLOCKS = 4
-UNFOLDED_EXAMPLES = 40
-"""Where second derivatives are taken, at most this many examples a task run as one batched matrix product
-over unfolded maps; above it, one task after the other. Measured on one busy CPU core with 28x28 images,
-seconds an outer step, unfolded against one by one: strided 5 examples 0.32 and 1.06, 40 examples 0.55 and
-0.87; pooled 5 examples 0.99 and 1.52, 20 examples 0.50 and 0.58, 25 examples 0.57 and 0.70, 40 examples 0.96
-and 1.21.
+TOGETHER_EXAMPLES = 40
+"""Where second derivatives are taken, tasks of at most this many examples run together: strided as one
+batched matrix product over unfolded maps, pooled as one convolution of
+:mod:`metabench.backbones.convolution`; larger ones run one after the other. An outer step of 16 pooled
+tasks of 5 support and 75 query examples and 5 inner steps took 2.30 s of one CPU core with that
+convolution and 2.69 s unfolded; of 32 strided tasks of 5 and 5 and 1 inner step, 0.30 s and 0.26 s.
+Measured on one busy CPU core with 28x28 images, seconds an outer step, unfolded against one by one:
+strided 5 examples 0.32 and 1.06, 40 examples 0.55 and 0.87; pooled 5 examples 0.99 and 1.52, 20 examples
+0.50 and 0.58, 25 examples 0.57 and 0.70, 40 examples 0.96 and 1.21.
 
-Where they are not, all tasks run as one grouped convolution. Milliseconds forward and backward for 16 tasks,
-grouped against unfolded and one by one: pooled with 32 channels 5 examples 25, 52 and 53, 25 examples 125,
-248 and 146; pooled with 64 channels 5 examples 74, 112 and 98; strided 5 examples 29, 32 and 55, 25 examples
-110, 148 and 134. Its second derivative is the slowest: 317 against 129 unfolded, 16 tasks of 5 examples."""
+Where they are not, all tasks run as one grouped convolution. Milliseconds forward and backward for 16
+tasks, grouped against unfolded and one by one: pooled with 32 channels 5 examples 25, 52 and 53, 25
+examples 125, 248 and 146; pooled with 64 channels 5 examples 74, 112 and 98; strided 5 examples 29, 32 and
+55, 25 examples 110, 148 and 134. PyTorch's own second derivative of it is the slowest: 317 against 129
+unfolded, 16 tasks of 5 examples."""
+
+GROUPED_TASKS = 8
+"""So many tasks at most in one grouped convolution, whose maps then stay nearer to the processor.
+Milliseconds of one CPU core forward and backward, 28x28 images, 64 channels, in groups of 4, 8 and 16:
+pooled, 32 tasks of 5 examples 185, 185 and 190, 16 tasks of 25 examples 396, 386 and 404, 16 tasks of 75
+examples 962, 934 and 1138; strided, 32 tasks of 5 examples 79, 68 and 68, 16 tasks of 75 examples 332, 323
+and 342."""
 
 UNFOLDED_ROWS = 8000
 """Nor more than this many places a task in the second block's maps, nine times which the unfolded maps hold:
@@ -90,7 +104,7 @@ class ConvBlock(nn.Module):
         """
         weight = params[f"{prefix}weight"]
         # Laid out as the images: a convolution of unlike layouts takes twice the time.
-        kernels = weight.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        kernels = channels_last(weight.flatten(0, 1))
         beta = params[f"{prefix}beta"].flatten()
         gamma = torch.ones_like(beta) if self.gamma is None else params[f"{prefix}gamma"].flatten()
         x = F.conv2d(x, kernels, stride=self.stride, padding=1, groups=len(weight))
@@ -101,8 +115,26 @@ class ConvBlock(nn.Module):
             x = torch.batch_norm(x, gamma, beta, None, None, True, 0.0, EPS, True)
         return F.relu(F.max_pool2d(x, 2) if self.stride == 1 else x)
 
+    def forward_twice(self, params: Params, prefix: str, x: Tensor) -> Tensor:
+        """All tasks as one grouped convolution that is cheap to differentiate twice, and a max pool.
+
+        Args:
+            params: parameters ``[T, ...]`` by their full name.
+            prefix: what stands before this block's names.
+            x: ``[B, T * inputs, H, W]``, channels last.
+
+        Returns:
+            ``[B, T * outputs, H', W']``, channels last.
+        """
+        weight = params[f"{prefix}weight"]
+        y = convolve(x, channels_last(weight.flatten(0, 1)), self.stride, len(weight)).permute(0, 2, 3, 1)
+        gamma = None if self.gamma is None else params[f"{prefix}gamma"].reshape(1, -1)
+        rows = y.reshape(1, -1, y.shape[3])
+        maps = batch_norm_relu(rows, gamma, params[f"{prefix}beta"].reshape(1, -1)).view(y.shape)
+        return max_pool(maps).permute(0, 3, 1, 2)
+
     def forward_unfolded(self, params: Params, prefix: str, x: Tensor) -> Tensor:
-        """All tasks as one batched matrix product, batch norm by the batch's own statistics.
+        """All tasks as one batched matrix product, batch norm by the batch's own statistics, no max pool.
 
         Args:
             params: parameters ``[T, ...]`` by their full name.
@@ -116,9 +148,8 @@ class ConvBlock(nn.Module):
         weight = params[f"{prefix}weight"].permute(0, 1, 3, 4, 2).flatten(2)
         y = outputs(rows.reshape(len(x), -1, rows.shape[3]), weight)
         gamma = None if self.gamma is None else params[f"{prefix}gamma"]
-        maps = batch_norm_relu(y, gamma, params[f"{prefix}beta"]).view(*rows.shape[:3], -1)
-        halved = max_pool(maps) if self.stride == 1 else maps
-        return halved.view(*x.shape[:2], *halved.shape[1:])
+        maps = batch_norm_relu(y, gamma, params[f"{prefix}beta"])
+        return maps.view(*x.shape[:2], *rows.shape[1:3], -1)
 
 
 def _normalized_by(counted: Tensor, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
@@ -178,7 +209,7 @@ class Conv4(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` to ``[B, features]``."""
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = channels_last(x)
         for block in self.blocks:
             x = block(x)
         return self._read_out(x)
@@ -188,26 +219,44 @@ class Conv4(Backbone):
         if self.norm == "running":
             return super().forward_tasks(params, x)
         if not is_differentiated_twice():
-            return self._forward_grouped(params, x)
+            return self._in_groups(self._forward_grouped, params, x)
         height, width = x.shape[-2:]
         places = height * width // (16 if self.strided else 4)
-        if x.shape[1] <= UNFOLDED_EXAMPLES and x.shape[1] * places <= UNFOLDED_ROWS:
-            return self._forward_unfolded(params, x)
+        if x.shape[1] <= TOGETHER_EXAMPLES and x.shape[1] * places <= UNFOLDED_ROWS:
+            if self.strided:
+                return self._forward_unfolded(params, x)
+            return self._in_groups(self._forward_twice, params, x)
         return super().forward_tasks(params, x)
 
     def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
         """See :meth:`Backbone.forward_tasks_beside`: exactly so, all examples at once."""
         if self.norm == "running":
             return self.forward_tasks(params, x)
-        together = torch.cat([support, x], 1)
-        return self._forward_grouped(params, together, support.shape[1])[:, support.shape[1] :]
+        counted = support.shape[1]
+        forward = functools.partial(self._forward_grouped, counted=counted)
+        return self._in_groups(forward, params, torch.cat([support, x], 1))[:, counted:]
+
+    def _in_groups(self, forward: Callable[[Params, Tensor], Tensor], params: Params, x: Tensor) -> Tensor:
+        split = {name: p.split(GROUPED_TASKS) for name, p in params.items()}
+        groups = [
+            forward({name: parts[i] for name, parts in split.items()}, group)
+            for i, group in enumerate(x.split(GROUPED_TASKS))
+        ]
+        return groups[0] if len(groups) == 1 else torch.cat(groups)
 
     def _forward_grouped(self, params: Params, x: Tensor, counted: int = 0) -> Tensor:
         tasks = len(x)
-        maps = x.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        maps = channels_last(x.transpose(0, 1).flatten(1, 2))
         for name, block in self._named_blocks():
             maps = block.forward_grouped(params, name, maps, counted)
         maps = maps.unflatten(1, (tasks, -1)).transpose(0, 1)
+        return self._read_out(maps.flatten(0, 1)).view(*x.shape[:2], -1)
+
+    def _forward_twice(self, params: Params, x: Tensor) -> Tensor:
+        maps = channels_last(x.transpose(0, 1).flatten(1, 2))
+        for name, block in self._named_blocks():
+            maps = block.forward_twice(params, name, maps)
+        maps = maps.unflatten(1, (len(x), -1)).transpose(0, 1)
         return self._read_out(maps.flatten(0, 1)).view(*x.shape[:2], -1)
 
     def _forward_unfolded(self, params: Params, x: Tensor) -> Tensor:

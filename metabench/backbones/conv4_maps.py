@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.backbones.base import Backbone
+from metabench.backbones.layout import channels_last
 from metabench.errors import UsageError
 
 LEAST_SIDE = 22
@@ -53,7 +53,7 @@ class Conv4Maps(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` to ``[B, features]``."""
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = channels_last(x)
         for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             x = norm(convolution(x))
             x = F.relu(F.max_pool2d(x, 2) if i < 2 else x)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from metabench.backbones import conv4
 from metabench.backbones.conv4 import Conv4, Conv4Strided
+from metabench.backbones.layout import channels_last
 from metabench.backbones.order import differentiated_twice
 from metabench.errors import UsageError
 
@@ -157,3 +158,40 @@ def test_parameters_have_the_names_that_records_hold() -> None:
     names = [name for name, _ in Conv4((1, 28, 28)).named_parameters()]
     assert names == [f"blocks.{i}.{p}" for i in range(4) for p in ("weight", "gamma", "beta")]
     assert not any("gamma" in name for name, _ in Conv4Strided((1, 28, 28)).named_parameters())
+
+
+@NETS
+def test_tasks_of_several_groups_are_as_alone(kind: type[Conv4], monkeypatch: pytest.MonkeyPatch) -> None:
+    net, _, x = make(kind, True, 3)
+    x = torch.cat([x, x.flip(1), x[:1] + 0.5])
+    params = {
+        name: torch.stack([p.detach() + 0.01 * t for t in range(len(x))]).requires_grad_()
+        for name, p in net.named_parameters()
+    }
+    results = []
+    for most in (len(x), 2):
+        monkeypatch.setattr(conv4, "GROUPED_TASKS", most)
+        features = net.forward_tasks(params, x)
+        grads = torch.autograd.grad(features.square().sum(), list(params.values()))
+        results.append([features.detach(), *grads])
+    for together, apart in zip(*results, strict=True):
+        torch.testing.assert_close(together, apart)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 4, 5), (3, 2, 4, 5), (1, 1, 4, 5), (3, 2, 1, 1)])
+def test_maps_of_one_channel_are_laid_out_as_maps_of_many(shape: tuple[int, ...]) -> None:
+    maps = torch.rand(shape)
+    laid_out = channels_last(maps)
+    assert torch.equal(laid_out, maps)
+    _, channels, height, width = shape
+    assert laid_out.stride() == (height * width * channels, 1, width * channels, channels)
+
+
+def test_one_task_of_one_channel_is_computed_with_channels_last() -> None:
+    net = Conv4((1, 32, 32), channels=4, norm="batch")
+    seen = []
+    first = net.blocks[0]
+    forward = first.forward_grouped
+    first.forward_grouped = lambda *a: seen.append(forward(*a)) or seen[-1]  # type: ignore[method-assign]
+    net.forward_tasks({n: p.unsqueeze(0) for n, p in net.named_parameters()}, torch.rand(1, 3, 1, 32, 32))
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)

@@ -7,10 +7,11 @@ Python integers from the beginning, and is not asked to shuffle the queries.
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 import pytest
+import recipes
 import torch
+from judge import Judge
 from torch import Tensor
 
 from metabench.datasets import ClassPool
@@ -23,6 +24,7 @@ BATCH_IMAGES = 1280
 """Images in a batch of ours: 16 tasks of 5 ways or 4 of 20."""
 CALLS = AHEAD_EXAMPLES // BATCH_IMAGES
 """Batches in a round: as many as are drawn ahead at once, so that every round has its share of drawing."""
+ROUNDS = 200
 
 
 @pytest.fixture(scope="module")
@@ -31,30 +33,11 @@ def images() -> Tensor:
     return torch.randint(0, 256, (CLASSES, EXAMPLES, 1, 28, 28), dtype=torch.uint8, generator=random)
 
 
-class InMemory(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    def __init__(self, images: Tensor) -> None:
-        self.images = images.flatten(0, 1) / 255
-        self.labels = torch.arange(CLASSES).repeat_interleave(EXAMPLES).tolist()
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, int]:
-        return self.images[i], self.labels[i]
-
-
 Episode = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def learn2learn_task_set(l2l: ModuleType, images: Tensor, ways: int) -> Callable[[], Episode]:
-    dataset = l2l.data.MetaDataset(InMemory(images))
-    transforms: list[Any] = [
-        l2l.data.transforms.FusedNWaysKShots(dataset, n=ways, k=SHOTS + QUERIES),
-        l2l.data.transforms.LoadData(dataset),
-        l2l.data.transforms.RemapLabels(dataset),
-        l2l.data.transforms.ConsecutiveLabels(dataset),
-    ]
-    task_set = l2l.data.Taskset(dataset, transforms, num_tasks=-1)
+    task_set = recipes.task_set(l2l, images, ways, SHOTS + QUERIES, l2l.data.transforms.ConsecutiveLabels)
 
     def draw() -> Episode:
         x, y = task_set.sample()
@@ -66,7 +49,7 @@ def learn2learn_task_set(l2l: ModuleType, images: Tensor, ways: int) -> Callable
 
 @pytest.mark.parametrize(("ways", "least"), [(5, 20), (20, 35)])
 def test_episodes_are_drawn_so_many_times_as_fast_as_by_learn2learn(
-    ways: int, least: float, images: Tensor, l2l: ModuleType, race: Callable[..., float]
+    ways: int, least: float, images: Tensor, l2l: ModuleType, judge: Judge
 ) -> None:
     pool = ClassPool(images.flatten(0, 0), tuple(map(str, range(CLASSES))))
     sampler = ClassSampler(pool, NWayKShot(ways, SHOTS, QUERIES), key=0)
@@ -92,5 +75,15 @@ def test_episodes_are_drawn_so_many_times_as_fast_as_by_learn2learn(
     ):
         assert mine.dtype == theirs.dtype
         assert mine.numel() == theirs.numel()
-    ratio = race(ours, peer)
-    assert ratio >= least
+    figure = judge.against_peers(
+        f"episodes-{ways}w",
+        ours,
+        {"learn2learn": peer},
+        rounds=ROUNDS,
+        warmup=2,
+        unit="episodes",
+        what=f"episodes drawn, {ways}-way",
+        setting=f"{SHOTS + QUERIES} examples a class of 28x28, in memory",
+        bar=least,
+    )
+    assert figure.met, str(figure)

@@ -1,0 +1,40 @@
+"""A side of a comparison, and how long it takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Side = Callable[[], int]
+"""Does some work, and says how many units of it: tasks, episodes, examples."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds for a unit of work over the rounds.
+
+    Args:
+        median: the median.
+        q1: the first quartile.
+        q3: the third quartile.
+    """
+
+    median: float
+    q1: float
+    q3: float
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> Timing:
+        if len(seconds) < 2:
+            return cls(seconds[0], seconds[0], seconds[0])
+        q1, median, q3 = statistics.quantiles(seconds, n=4, method="inclusive")
+        return cls(median, q1, q3)
+
+
+def timed(side: Side) -> float:
+    """Seconds for a unit of one call."""
+    start = time.perf_counter()
+    done = side()
+    return (time.perf_counter() - start) / done

@@ -1,0 +1,35 @@
+"""One size of an outer step of MAML in a process of its own: prints its seconds and the memory it took.
+
+``python growth_probe.py '{"tasks": 4, "ways": 5, "steps": 1, "rounds": 5, "threads": 1}'``
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import torch
+import workloads
+from contest import Timing, timed
+from outer_steps import Metabench
+
+from metabench.memory import keep_freed_memory, peak_process_mb
+
+
+def probe(tasks: int, ways: int, steps: int, rounds: int, threads: int) -> dict[str, float]:
+    """Median seconds of an outer step, and the peak MiB beyond what the process had before the first."""
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    batch = workloads.glyph_tasks(tasks, 1, ways=ways)
+    maml = workloads.make_maml(
+        workloads.GLYPHS, ways=ways, inner_lr=0.05, inner_steps=steps, backbone="conv4-strided"
+    )
+    run = Metabench(maml, batch).steps(1)
+    before = peak_process_mb()
+    timed(run)
+    seconds = Timing.of([timed(run) * tasks for _ in range(rounds)])
+    return {"seconds": seconds.median, "mb": peak_process_mb() - before}
+
+
+if __name__ == "__main__":
+    print(json.dumps(probe(**json.loads(sys.argv[1]))))

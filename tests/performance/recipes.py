@@ -1,0 +1,95 @@
+"""ProtoNet as learn2learn's examples have it (``examples/vision/protonet_miniimagenet.py``), in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+from networks import Body
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class InMemory(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """Images as float32 and labels as Python integers from the beginning.
+
+    Args:
+        images: uint8 ``[classes, examples, 1, H, W]``.
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images.flatten(0, 1) / 255
+        self.labels = torch.arange(len(images)).repeat_interleave(images.shape[1]).tolist()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        return self.images[i], self.labels[i]
+
+
+def task_set(l2l: ModuleType, images: Tensor, ways: int, per_class: int, *transforms: Any) -> Any:
+    """The fastest form of learn2learn's task set: ``sample()`` gives images and labels, class by class."""
+    dataset = l2l.data.MetaDataset(InMemory(images))
+    steps: list[Any] = [
+        l2l.data.transforms.FusedNWaysKShots(dataset, n=ways, k=per_class),
+        l2l.data.transforms.LoadData(dataset),
+        l2l.data.transforms.RemapLabels(dataset),
+        *(transform(dataset) for transform in transforms),
+    ]
+    return l2l.data.Taskset(dataset, steps, num_tasks=-1)
+
+
+def pairwise_distances_logits(a: Tensor, b: Tensor) -> Tensor:
+    """``[A, features]`` and ``[B, features]`` to ``[A, B]``."""
+    return -((a.unsqueeze(1) - b.unsqueeze(0)) ** 2).sum(dim=2)
+
+
+def prototypical_logits(
+    model: nn.Module, data: Tensor, labels: Tensor, ways: int, shots: int, queries: int
+) -> tuple[Tensor, Tensor]:
+    """``fast_adapt`` of the example: logits and labels of the queries of one episode.
+
+    Args:
+        model: the embedding.
+        data: ``[ways * (shots + queries), 1, H, W]``.
+        labels: int64 ``[ways * (shots + queries)]``.
+        ways: classes.
+        shots: support examples a class.
+        queries: queries a class.
+    """
+    order = torch.sort(labels, stable=True).indices
+    data, labels = data[order], labels[order]
+    embeddings = model(data)
+    is_support = torch.zeros(len(data), dtype=torch.bool)
+    selection = torch.arange(ways) * (shots + queries)
+    for offset in range(shots):
+        is_support[selection + offset] = True
+    support = embeddings[is_support].reshape(ways, shots, -1).mean(dim=1)
+    return pairwise_distances_logits(embeddings[~is_support], support), labels[~is_support]
+
+
+def prototypical_training(
+    tasks: Any, model: nn.Module, ways: int, shots: int, queries: int, lr: float
+) -> Callable[[int], None]:
+    """The example's training loop: what takes so many steps, an episode each."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+
+    def train(steps: int) -> None:
+        model.train()
+        for _ in range(steps):
+            logits, labels = prototypical_logits(model, *tasks.sample(), ways, shots, queries)
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss.item()
+
+    return train
+
+
+def embedding() -> nn.Module:
+    """Conv4-64 with running statistics, no head."""
+    return Body(running=True)

@@ -1,0 +1,55 @@
+"""MAML's outer steps on a GPU against learn2learn's on it: second order, the paper's network, 32 tasks."""
+
+from types import ModuleType
+
+import networks
+import pytest
+import torch
+import workloads
+from contest import Side
+from judge import Judge
+from outer_steps import Learn2Learn, Metabench, Setting
+
+TASKS, STEPS, INNER_LR = 32, 5, 0.05
+ROUNDS = 15
+BAR = 20.0
+SAME = 1e-4
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("queries", [1, 15])
+def test_outer_steps_on_a_gpu_are_so_many_times_as_fast(queries: int, l2l: ModuleType, judge: Judge) -> None:
+    batch = workloads.glyph_tasks(TASKS, queries, device="cuda")
+    maml = workloads.make_maml(
+        workloads.GLYPHS, inner_lr=INNER_LR, inner_steps=STEPS, backbone="conv4-strided"
+    ).cuda()
+    ours = Metabench(maml, batch)
+    network = networks.copy_into(networks.conv4(5, strided=True).cuda(), maml.learner)
+    peer = Learn2Learn(network, Setting(INNER_LR, STEPS), batch)
+    mine = ours.gradient()
+    assert float((mine - peer.gradient()).norm() / mine.norm()) <= SAME
+    figure = judge.against_peers(
+        f"maml-gpu-{queries}",
+        synchronised(ours.steps(1)),
+        {peer.name: synchronised(peer.steps(1))},
+        rounds=ROUNDS,
+        warmup=3,
+        unit="tasks",
+        device=torch.device("cuda"),
+        what="MAML, second order, the paper's stride-2 Conv-64, 5 inner steps, GPU",
+        setting=f"{TASKS} tasks an outer step, 5 ways, 1 shot, {queries} queries a class",
+        bar=BAR,
+    )
+    assert figure.met, str(figure)
+
+
+def synchronised(side: Side) -> Side:
+    """The same, waiting for the GPU at its end."""
+
+    def run() -> int:
+        done = side()
+        torch.cuda.synchronize()
+        return done
+
+    return run

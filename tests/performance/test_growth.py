@@ -1,0 +1,87 @@
+"""How the cost of MAML's outer step grows with its size: second order, the paper's strided network, 1 query.
+
+Seconds for a unit of work (a task, a class, an inner step) must not rise with the size, and memory must
+grow no faster than a straight line. Every size runs in a process of its own, so that its peak of memory is
+its own. An inner step's seconds are those beyond an outer step with none.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from figures import Figure
+from growth_plot import draw
+from judge import Judge
+
+SIZES = {
+    "tasks": (1, 2, 4, 8, 16, 32, 64),
+    "ways": (5, 10, 20, 35, 50),
+    "steps": (1, 2, 5, 10, 20),
+}
+BASE = {"tasks": 4, "ways": 5, "steps": 1}
+FLAT = 1.1
+"""What a unit may cost at the largest size, over what it costs at the smallest."""
+STRAIGHT = 1.05
+"""The power of the size that memory may grow with; a straight line has 1."""
+HERE = Path(__file__).parent
+
+
+def probe(axis: str, size: int) -> dict[str, float]:
+    rounds = int(os.environ.get("METABENCH_BENCH_ROUNDS") or 5)
+    what = BASE | {axis: size, "rounds": rounds, "threads": torch.get_num_threads()}
+    command = [sys.executable, str(HERE / "growth_probe.py"), json.dumps(what)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def power(sizes: tuple[int, ...], values: list[float]) -> float:
+    """The power of the size that values grow with, by least squares: 1 for a straight line through zero."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("axis", list(SIZES))
+def test_cost_is_flat_and_memory_a_straight_line(axis: str, judge: Judge) -> None:
+    sizes = SIZES[axis]
+    found = [probe(axis, size) for size in sizes]
+    fixed = probe(axis, 0)["seconds"] if axis == "steps" else 0.0
+    each = [(one["seconds"] - fixed) / size for one, size in zip(found, sizes, strict=True)]
+    memory = [one["mb"] for one in found]
+    row = {
+        "setting": f"Conv-64 strided, second order, {axis} of {sizes[0]} to {sizes[-1]}; else "
+        + ", ".join(f"{value} {name}" for name, value in BASE.items() if name != axis),
+        "extra": {
+            "sizes": list(sizes),
+            "milliseconds": [round(1e3 * one["seconds"], 2) for one in found],
+            "mb": [round(mb, 1) for mb in memory],
+        },
+    }
+    one = {"tasks": "task", "ways": "class", "steps": "step"}[axis]
+    cost = Figure(
+        name=f"growth-{axis}-cost",
+        what=f"growth with {axis}: cost of a {one}, largest over smallest",
+        value=each[-1] / each[0],
+        bar=FLAT,
+        sense="at most",
+        **row,
+    )
+    line = Figure(
+        name=f"growth-{axis}-memory",
+        what=f"growth with {axis}: memory's power of the size",
+        value=power(sizes, memory),
+        bar=STRAIGHT,
+        sense="at most",
+        unit="",
+        **row,
+    )
+    for figure in (cost, line):
+        judge.write(figure)
+    judge.draw(draw)
+    assert cost.met, str(cost)
+    assert line.met, str(line)

@@ -1,0 +1,80 @@
+"""What a cell's training takes beyond the algorithm's own steps.
+
+The steps alone run over batches that were drawn before; a cell's training draws them, checks each loss, keeps
+the account of examples and classes, gives way to others and looks for the time of the next checkpoint.
+"""
+
+import copy
+
+import pytest
+import torch
+import workloads
+from figures import Figure
+from judge import Judge
+from machine import rates
+from outer_steps import Replay
+
+from metabench.algorithms.base import Algorithm
+from metabench.algorithms.maml import MAML
+from metabench.algorithms.protonet import ProtoNet
+from metabench.episodes import NWayKShot
+from metabench.training import Trainer
+
+BAR = 1.03
+ROUNDS = 9
+
+
+@pytest.mark.parametrize(
+    ("cls", "on", "steps", "shape"),
+    [
+        (MAML, workloads.GLYPHS, 20, {"ways": 5, "shots": 1, "queries": 1, "tasks": 32}),
+        (ProtoNet, workloads.GLYPHS, 20, {"ways": 60, "shots": 1, "queries": 5, "tasks": 1}),
+        (MAML, workloads.SINUSOID, 300, {"ways": 0, "shots": 10, "queries": 10, "tasks": 10}),
+    ],
+    ids=["maml-glyphs", "protonet-glyphs", "maml-sinusoid"],
+)
+def test_a_cell_takes_little_longer_than_the_steps(
+    cls: type[Algorithm],
+    on: str,
+    steps: int,
+    shape: dict[str, int],
+    judge: Judge,
+    request: pytest.FixtureRequest,
+) -> None:
+    tasks = workloads.open_benchmark(on, validations=1)
+    torch.manual_seed(0)
+    problem = tasks.problem(workloads.registry())
+    algorithm = cls(problem, **{k: v for k, v in cls.recipe(problem).items() if k != "budget"})
+    initial = copy.deepcopy(algorithm.state_dict())
+    at_once = shape["tasks"]
+    protocol = NWayKShot(shape["ways"], shape["shots"], shape["queries"])
+    examples = at_once * max(1, protocol.ways) * protocol.per_class
+    drawn = [tasks.sampler(protocol, 0).range(i * at_once, (i + 1) * at_once) for i in range(steps)]
+
+    def alone() -> int:
+        algorithm.load_state_dict(initial)
+        algorithm.train().meta_train(Replay(drawn))  # type: ignore[arg-type]
+        return steps
+
+    def in_a_cell() -> int:
+        algorithm.load_state_dict(initial)
+        budget = steps * examples
+        trainer = Trainer(algorithm, tasks, budget=budget, validate=lambda: 0.0, direction="higher", key="")
+        training = trainer.run()
+        assert training.steps == steps
+        return steps
+
+    timings = judge.race(in_a_cell, {"the steps alone": alone}, rounds=ROUNDS)
+    figure = Figure(
+        name=f"harness-{request.node.callspec.id}",
+        what=f"harness: a cell's training over its {cls.name} steps alone",
+        setting=f"{on}, {steps} outer steps of {examples} examples, drawing counted as the harness's",
+        value=timings["metabench"].median / timings["the steps alone"].median,
+        bar=BAR,
+        sense="at most",
+        rounds=judge.rounds(ROUNDS),
+        rate_unit="outer steps/s",
+        sides=rates(timings),
+    )
+    judge.write(figure)
+    assert figure.met, str(figure)

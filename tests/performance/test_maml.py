@@ -1,0 +1,188 @@
+"""MAML's outer steps in a second, against the fastest of learn2learn, higher, TorchOpt and ``torch.func``.
+
+Every side has the same network with the same initial parameters, adapts all of them, has the same tasks, and
+makes the same outer gradient, which is checked before anything is timed. First order leaves out TorchOpt,
+whose inner optimiser keeps the graph of the inner gradients.
+"""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import networks
+import pytest
+import torch
+import workloads
+from judge import Judge
+from machine import ceilings
+from outer_steps import Learn2Learn, Metabench, Peer, Setting, TorchFuncVmap, installed
+from torch.utils.flop_counter import FlopCounterMode
+
+from metabench.episodes import TaskBatch
+
+SAME = 1e-4
+"""How far outer gradients may be apart, as a share of their length, in float32."""
+SAME_IN_DOUBLE = 1e-10
+"""The same in float64."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Args:
+        name: what it is called.
+        what: in words.
+        backbone: ``mlp``, ``conv4`` (pooled) or ``conv4-strided``.
+        tasks: tasks in an outer step.
+        queries: queries a class.
+        setting: inner rate, steps and order.
+        bar: times as fast as the fastest peer.
+        rounds: how often each side is timed.
+        count: outer steps in a round.
+    """
+
+    name: str
+    what: str
+    backbone: str
+    tasks: int
+    queries: int
+    setting: Setting
+    bar: float
+    rounds: int
+    count: int = 1
+
+    def batch(self) -> TaskBatch:
+        if self.setting.regression:
+            return workloads.sinusoid_tasks(self.tasks, queries=self.queries)
+        return workloads.glyph_tasks(self.tasks, self.queries)
+
+    def ours(self, batch: TaskBatch) -> Metabench:
+        chosen = {"inner_lr": self.setting.inner_lr, "inner_steps": self.setting.steps}
+        benchmark = workloads.SINUSOID if self.setting.regression else workloads.GLYPHS
+        backbone = {} if self.setting.regression else {"backbone": self.backbone}
+        maml = workloads.make_maml(benchmark, first_order=self.setting.first_order, **chosen, **backbone)
+        return Metabench(maml, batch)
+
+    def network(self) -> torch.nn.Module:
+        if self.setting.regression:
+            return networks.mlp(1)
+        return networks.conv4(5, strided=self.backbone == "conv4-strided")
+
+
+def sinusoid(steps: int) -> Row:
+    setting = Setting(0.01, steps, regression=True)
+    what = f"MAML, sinusoid, {steps} inner step" + ("s" if steps > 1 else "")
+    return Row(f"maml-sinusoid-{steps}", what, "mlp", 25, 10, setting, bar=8, rounds=21, count=4)
+
+
+POOLED = Row(
+    "maml-conv4",
+    "MAML, second order, Conv4-64 with pooling, 5 inner steps",
+    "conv4",
+    tasks=16,
+    queries=15,
+    setting=Setting(0.05, 5),
+    bar=1.5,
+    rounds=9,
+)
+STRIDED = Row(
+    "maml-strided",
+    "MAML, second order, the paper's stride-2 Conv-64, 1 inner step",
+    "conv4-strided",
+    tasks=32,
+    queries=1,
+    setting=Setting(0.05, 1),
+    bar=1.8,
+    rounds=11,
+)
+FIRST_ORDER = Row(
+    "fomaml-conv4",
+    "first-order MAML, Conv4-64 with pooling, 5 inner steps",
+    "conv4",
+    tasks=16,
+    queries=15,
+    setting=Setting(0.05, 5, first_order=True),
+    bar=2,
+    rounds=7,
+)
+
+
+def flops(peer: Peer) -> int:
+    """Float operations of an outer step's products and convolutions as the textbook has them."""
+    with FlopCounterMode(display=False) as counter:
+        peer.gradient()
+    return int(counter.get_total_flops())
+
+
+def apart(ours: Metabench, peers: list[Peer]) -> float:
+    """The farthest that a peer's outer gradient is from ours, as a share of its length."""
+    mine = ours.gradient()
+    return max(float((mine - peer.gradient()).norm() / mine.norm()) for peer in peers)
+
+
+def check_same_gradient(row: Row, kinds: list[type[Peer]]) -> float:
+    """Hold the outer gradients against each other in both precisions; how far they are apart in float32.
+
+    A max pool has a jump in its slope wherever two of its inputs are equal, and rounding decides which one
+    wins: in float32 each peer is then farther from its own gradient in float64 than the bound, so that only
+    float64 tells whether two sides compute the same.
+    """
+    ours, peers = sides(row, kinds, torch.float64)
+    assert apart(ours, peers) <= SAME_IN_DOUBLE
+    ours, peers = sides(row, kinds, torch.float32)
+    found = apart(ours, peers)
+    assert found <= SAME or row.backbone == "conv4"
+    return found
+
+
+def sides(row: Row, kinds: list[type[Peer]], dtype: torch.dtype) -> tuple[Metabench, list[Peer]]:
+    """Ours and the peers with the same initial parameters and the same tasks; two of them in float64."""
+    batch = row.batch() if dtype == torch.float32 else workloads.as_double(row.batch()[:2])
+    ours = row.ours(batch)
+    ours.algorithm.to(dtype)
+    network = networks.copy_into(row.network().to(dtype), ours.algorithm.learner)
+    return ours, [kind(network, row.setting, batch) for kind in kinds]
+
+
+@pytest.mark.parametrize(
+    "row", [sinusoid(1), sinusoid(5), POOLED, STRIDED, FIRST_ORDER], ids=lambda row: row.name
+)
+def test_outer_steps_are_so_many_times_as_fast_as_the_fastest_peer(
+    row: Row, l2l: ModuleType, judge: Judge
+) -> None:
+    judged = installed(row.setting)
+    shown: list[type[Peer]] = [TorchFuncVmap] if row.setting.regression else []
+    found = check_same_gradient(row, judged + shown)
+    ours, everybody = sides(row, judged + shown, torch.float32)
+    peers, vmapped = everybody[: len(judged)], everybody[len(judged) :]
+    operations = flops(next(peer for peer in peers if isinstance(peer, Learn2Learn)))
+    figure = judge.against_peers(
+        row.name,
+        ours.steps(row.count),
+        {peer.name: peer.steps(row.count) for peer in peers},
+        beside={peer.name: peer.steps(row.count) for peer in vmapped},
+        rounds=row.rounds,
+        unit="tasks",
+        what=row.what,
+        setting=_in_words(row, ours.batch),
+        bar=row.bar,
+        extra={
+            "gradients_apart": float(f"{found:.1e}"),
+            "mflop_a_task": round(operations / row.tasks / 1e6, 3),
+        },
+    )
+    figure.extra |= _of_the_ceiling(figure.sides, operations / row.tasks)
+    judge.write(figure)
+    assert figure.met, str(figure)
+
+
+def _in_words(row: Row, batch: TaskBatch) -> str:
+    support, queries = batch.support_x.shape[1], batch.query_x.shape[1]
+    return f"{row.tasks} tasks an outer step, {support} support and {queries} query examples a task"
+
+
+def _of_the_ceiling(sides: dict[str, dict[str, float]], operations: float) -> dict[str, Any]:
+    """Each side's share of what the machine does in one large matrix product."""
+    most = ceilings()["sgemm_gflops"] * 1e9
+    return {"share_of_sgemm": {s: round(rate["median"] * operations / most, 4) for s, rate in sides.items()}}

@@ -1,0 +1,38 @@
+"""How long the first answers of the command line take, in a new process each time."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+from figures import Figure
+from judge import Judge
+
+ROUNDS = 15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "most"), [(("--help",), 0.3), (("list", "algorithms"), 0.5)], ids=["help", "list"]
+)
+def test_a_command_answers_soon(arguments: tuple[str, ...], most: float, judge: Judge) -> None:
+    def answer() -> int:
+        subprocess.run([sys.executable, "-m", "metabench", *arguments], check=True, capture_output=True)
+        return 1
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    timing = judge.race(answer, {}, rounds=ROUNDS)["metabench"]
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime) / (judge.rounds(ROUNDS) + 1)
+    figure = Figure(
+        name=f"startup-{arguments[0].strip('-')}",
+        what=f"`metabench {' '.join(arguments)}`",
+        setting="a new process each time, files in the page cache",
+        value=timing.median,
+        bar=most,
+        sense="at most",
+        unit="s",
+        rounds=judge.rounds(ROUNDS),
+        extra={"q1": round(timing.q1, 4), "q3": round(timing.q3, 4), "cpu_seconds": round(cpu, 4)},
+    )
+    judge.write(figure)
+    assert figure.met, str(figure)
