@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -72,7 +72,13 @@ class Sampler(ABC):
         protocol: the shape of an episode.
         key: what sets this stream of episodes apart, from :func:`metabench.seeding.make_key`.
         device: where the episodes are made.
+
+    Attributes:
+        at_once: examples to ask for in one go, where many are wanted: enough to make the fixed cost of
+            drawing small, few enough to stay in cache.
     """
+
+    at_once: ClassVar[int] = 2048
 
     def __init__(self, protocol: NWayKShot, key: int, device: torch.device | str) -> None:
         self.protocol = protocol
@@ -232,6 +238,8 @@ class FamilySampler(Sampler):
         ProtocolError: the protocol is one for classification.
     """
 
+    at_once = AHEAD_EXAMPLES
+
     def __init__(
         self,
         family: Family,
@@ -248,6 +256,17 @@ class FamilySampler(Sampler):
                 hint="Give the protocol 0 ways.",
             )
         self.family = family
+        self._ahead = self.draw(torch.arange(0))
+        self._ahead_start = 0
+
+    def range(self, start: int, stop: int) -> TaskBatch:
+        """The episodes ``start`` to ``stop - 1``; fastest where each call begins where the last one ended."""
+        first = start - self._ahead_start
+        if first < 0 or stop - self._ahead_start > len(self._ahead[0]):
+            ahead = max(stop, start + AHEAD_EXAMPLES // self.protocol.examples)
+            self._ahead, self._ahead_start, first = self.draw(torch.arange(start, ahead)), start, 0
+        parameters, inputs = (part[first : first + stop - start] for part in self._ahead)
+        return self._show(parameters, inputs)
 
     def draw(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Uniform float64 numbers: ``[T, parameters]`` and ``[T, examples, input_size]``."""
@@ -257,9 +276,12 @@ class FamilySampler(Sampler):
 
     def tasks(self, indices: Tensor) -> TaskBatch:
         """The tasks with these indices; see :class:`Sampler`."""
+        return self._show(*self.draw(indices))
+
+    def _show(self, parameters: Tensor, inputs: Tensor) -> TaskBatch:
         k = self.protocol.shots
-        x, y = (part.to(self.device, torch.float32) for part in self.family.evaluate(*self.draw(indices)))
-        classes = torch.empty(len(indices), 0, dtype=torch.int64, device=self.device)
+        x, y = (part.to(self.device, torch.float32) for part in self.family.evaluate(parameters, inputs))
+        classes = torch.empty(len(parameters), 0, dtype=torch.int64, device=self.device)
         return TaskBatch(x[:, :k], y[:, :k], x[:, k:], y[:, k:], 0, classes)
 
     def fingerprint(self, indices: Tensor) -> bytes:

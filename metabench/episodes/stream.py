@@ -15,9 +15,6 @@ from metabench.episodes.types import TaskBatch
 from metabench.errors import DivergedError
 from metabench.seeding import below
 
-CHUNK_EXAMPLES = 2048
-"""Examples drawn in one go: enough to make the fixed cost of drawing small, few enough to stay in cache."""
-
 
 class Stateful(Protocol):
     """An optimiser, a schedule, a moving average: whatever can be saved and taken up again."""
@@ -160,7 +157,7 @@ class TaskStream:
         tasks = min(tasks, max(1, int(self._affordable(share)) // protocol.examples))
         loop = self._open_loop()
         sampler = self._draws.sampler(protocol, loop)
-        chunk = max(1, CHUNK_EXAMPLES // (tasks * protocol.examples))
+        chunk = max(1, sampler.at_once // (tasks * protocol.examples))
         ready: TaskBatch | None = None
         first = self._positions[loop]
         for at in self._paid(loop, tasks * protocol.examples, share):

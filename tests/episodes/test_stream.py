@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from metabench.datasets.sinusoid import Sinusoid
-from metabench.episodes import ClassSampler, FamilySampler, NWayKShot, Sampler, TaskBatch, TaskStream, stream
+from metabench.episodes import ClassSampler, FamilySampler, NWayKShot, Sampler, TaskBatch, TaskStream
 from metabench.episodes.stream import labelled_examples
 from metabench.errors import DivergedError, ProtocolError
 from metabench.seeding import make_key, random_bits
@@ -181,7 +181,7 @@ class TestABatch:
 
     @given(st.integers(1, 500), st.integers(1, 4))
     def test_does_not_depend_on_how_many_are_drawn_at_once(self, chunk: int, tasks: int) -> None:
-        with patch.object(stream, "CHUNK_EXAMPLES", chunk):
+        with patch.object(Sampler, "at_once", chunk):
             in_chunks = list(stream_of(200).batches(tasks))
         alone = list(stream_of(200).batches(tasks))
         assert all(same(a, b) for a, b in zip(in_chunks, alone, strict=True))

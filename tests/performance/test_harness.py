@@ -27,7 +27,7 @@ ROUNDS = 9
 @pytest.mark.parametrize(
     ("cls", "on", "steps", "shape"),
     [
-        (MAML, workloads.GLYPHS, 20, {"ways": 5, "shots": 1, "queries": 1, "tasks": 32}),
+        (MAML, workloads.GLYPHS, 60, {"ways": 5, "shots": 1, "queries": 3, "tasks": 4}),
         (ProtoNet, workloads.GLYPHS, 20, {"ways": 60, "shots": 1, "queries": 5, "tasks": 1}),
         (MAML, workloads.SINUSOID, 300, {"ways": 0, "shots": 10, "queries": 10, "tasks": 10}),
     ],
