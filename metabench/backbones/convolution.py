@@ -66,7 +66,7 @@ class _Inputs(Function):
     def forward(ctx: Any, out: Tensor, kernels: Tensor, shape: Shape, stride: int, groups: int) -> Tensor:
         ctx.save_for_backward(out, kernels)
         ctx.how = stride, groups
-        maps = out.new_empty(shape).to(memory_format=torch.channels_last)
+        maps = _unwritten(shape, out)
         return _slope(out, maps, kernels, stride, groups, 0)
 
     @staticmethod
@@ -86,8 +86,8 @@ class _Kernels(Function):
     def forward(ctx: Any, maps: Tensor, out: Tensor, stride: int, groups: int) -> Tensor:
         ctx.save_for_backward(maps, out)
         ctx.how = stride, groups
-        kernels = maps.new_empty(out.shape[1], maps.shape[1] // groups, 3, 3)
-        return _slope(out, maps, kernels.to(memory_format=torch.channels_last), stride, groups, 1)
+        kernels = _unwritten((out.shape[1], maps.shape[1] // groups, 3, 3), out)
+        return _slope(out, maps, kernels, stride, groups, 1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -98,6 +98,12 @@ class _Kernels(Function):
             None,
             None,
         )
+
+
+def _unwritten(shape: Shape, like: Tensor) -> Tensor:
+    """Room for channels-last values, of which the shape alone is of use."""
+    last = torch.channels_last
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=last)
 
 
 def _slope(out: Tensor, maps: Tensor, kernels: Tensor, stride: int, groups: int, which: int) -> Tensor:
