@@ -1,5 +1,6 @@
 """What is committed under ``leaderboards/`` is what its records make, and so is what the README says."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -58,3 +59,22 @@ def test_one_method_by_five_libraries_has_one_accuracy() -> None:
     native = rows[BACKENDS[0]]
     for name in BACKENDS:
         assert abs(rows[name].score - native.score) <= rows[name].ci95 + native.ci95, name
+
+
+def test_maml_has_the_sinusoid_of_its_paper_and_the_readme_says_so() -> None:
+    (maml,) = (record for record in records_of("sinusoid") if record.algorithm.name == "maml")
+    curve = maml.metrics["adaptation"].values["curve"]
+    errors = {step: -score for step, score in zip(curve["steps"], curve["score"], strict=True)}
+    with (ROOT / "metabench" / "reference" / "published.csv").open() as lines:
+        rows = [r for r in csv.DictReader(lines) if (r["dataset"], r["method"]) == ("sinusoid", "maml")]
+    paper = {step: float(r["value"]) for r in rows for step in (1, 5, 10) if f"_{step}_steps" in r["metric"]}
+    assert len(paper) == 3
+    assert all(errors[step] <= paper[step] for step in paper)
+    found = "{:.2f}, {:.2f} and {:.2f}".format(*(errors[step] for step in sorted(paper)))
+    said = f"{found} after 1, 5 and 10 inner steps"
+    assert said in " ".join((ROOT / "README.md").read_text().split())
+
+
+def test_what_learns_more_than_an_initialisation_is_better_after_one_step() -> None:
+    after = {record.algorithm.name: record.metrics["mse"].mean for record in records_of("sinusoid")}
+    assert max(after["meta-sgd"], after["cavia"]) < after["maml"]
