@@ -29,7 +29,7 @@ ROUNDS = 9
     [
         (MAML, workloads.GLYPHS, 60, {"ways": 5, "shots": 1, "queries": 3, "tasks": 4}),
         (ProtoNet, workloads.GLYPHS, 20, {"ways": 60, "shots": 1, "queries": 5, "tasks": 1}),
-        (MAML, workloads.SINUSOID, 300, {"ways": 0, "shots": 10, "queries": 10, "tasks": 10}),
+        (MAML, workloads.SINUSOID, 3000, {"ways": 0, "shots": 10, "queries": 10, "tasks": 10}),
     ],
     ids=["maml-glyphs", "protonet-glyphs", "maml-sinusoid"],
 )
