@@ -159,6 +159,10 @@ def _normalized_by(counted: Tensor, x: Tensor, gamma: Tensor, beta: Tensor) -> T
     return torch.addcmul((beta - mean * scale).view(-1, 1, 1), x, scale.view(-1, 1, 1))
 
 
+GroupedBlock = Callable[[ConvBlock, Params, str, Tensor], Tensor]
+"""A way through one block for all tasks, whose maps are ``[B, T * channels, H, W]``."""
+
+
 class Conv4(Backbone):
     """Four blocks of 3x3 convolution, batch norm, ReLU and 2x2 max pool; the features are the last map.
 
@@ -219,13 +223,13 @@ class Conv4(Backbone):
         if self.norm == "running":
             return super().forward_tasks(params, x)
         if not is_differentiated_twice():
-            return self._in_groups(self._forward_grouped, params, x)
+            return self._in_groups(ConvBlock.forward_grouped, params, x)
         height, width = x.shape[-2:]
         places = height * width // (16 if self.strided else 4)
         if x.shape[1] <= TOGETHER_EXAMPLES and x.shape[1] * places <= UNFOLDED_ROWS:
             if self.strided:
                 return self._forward_unfolded(params, x)
-            return self._in_groups(self._forward_twice, params, x)
+            return self._in_groups(ConvBlock.forward_twice, params, x)
         return super().forward_tasks(params, x)
 
     def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
@@ -233,29 +237,21 @@ class Conv4(Backbone):
         if self.norm == "running":
             return self.forward_tasks(params, x)
         counted = support.shape[1]
-        forward = functools.partial(self._forward_grouped, counted=counted)
+        forward = functools.partial(ConvBlock.forward_grouped, counted=counted)
         return self._in_groups(forward, params, torch.cat([support, x], 1))[:, counted:]
 
-    def _in_groups(self, forward: Callable[[Params, Tensor], Tensor], params: Params, x: Tensor) -> Tensor:
+    def _in_groups(self, forward: GroupedBlock, params: Params, x: Tensor) -> Tensor:
         split = {name: p.split(GROUPED_TASKS) for name, p in params.items()}
         groups = [
-            forward({name: parts[i] for name, parts in split.items()}, group)
+            self._forward_grouped(forward, {name: parts[i] for name, parts in split.items()}, group)
             for i, group in enumerate(x.split(GROUPED_TASKS))
         ]
         return groups[0] if len(groups) == 1 else torch.cat(groups)
 
-    def _forward_grouped(self, params: Params, x: Tensor, counted: int = 0) -> Tensor:
-        tasks = len(x)
+    def _forward_grouped(self, forward: GroupedBlock, params: Params, x: Tensor) -> Tensor:
         maps = channels_last(x.transpose(0, 1).flatten(1, 2))
         for name, block in self._named_blocks():
-            maps = block.forward_grouped(params, name, maps, counted)
-        maps = maps.unflatten(1, (tasks, -1)).transpose(0, 1)
-        return self._read_out(maps.flatten(0, 1)).view(*x.shape[:2], -1)
-
-    def _forward_twice(self, params: Params, x: Tensor) -> Tensor:
-        maps = channels_last(x.transpose(0, 1).flatten(1, 2))
-        for name, block in self._named_blocks():
-            maps = block.forward_twice(params, name, maps)
+            maps = forward(block, params, name, maps)
         maps = maps.unflatten(1, (len(x), -1)).transpose(0, 1)
         return self._read_out(maps.flatten(0, 1)).view(*x.shape[:2], -1)
 

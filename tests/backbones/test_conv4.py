@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metabench.backbones import conv4
-from metabench.backbones.conv4 import Conv4, Conv4Strided
+from metabench.backbones.conv4 import Conv4, Conv4Strided, ConvBlock
 from metabench.backbones.layout import channels_last
 from metabench.backbones.order import differentiated_twice
 from metabench.errors import UsageError
@@ -187,11 +187,15 @@ def test_maps_of_one_channel_are_laid_out_as_maps_of_many(shape: tuple[int, ...]
     assert laid_out.stride() == (height * width * channels, 1, width * channels, channels)
 
 
-def test_one_task_of_one_channel_is_computed_with_channels_last() -> None:
+def test_one_task_of_one_channel_is_computed_with_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
     net = Conv4((1, 32, 32), channels=4, norm="batch")
-    seen = []
-    first = net.blocks[0]
-    forward = first.forward_grouped
-    first.forward_grouped = lambda *a: seen.append(forward(*a)) or seen[-1]  # type: ignore[method-assign]
+    seen: list[Tensor] = []
+    forward = ConvBlock.forward_grouped
+
+    def spy(block: ConvBlock, params: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
+        seen.append(forward(block, params, name, x))
+        return seen[-1]
+
+    monkeypatch.setattr(ConvBlock, "forward_grouped", spy)
     net.forward_tasks({n: p.unsqueeze(0) for n, p in net.named_parameters()}, torch.rand(1, 3, 1, 32, 32))
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
