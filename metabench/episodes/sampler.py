@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -136,7 +136,51 @@ class Draw:
         return Draw(self.classes[tasks], self.support[tasks], self.query[tasks], self.query_labels[tasks])
 
 
-class ClassSampler(Sampler):
+class _Drawn(Protocol):
+    """What was drawn for ``T`` episodes."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, tasks: slice, /) -> Self: ...
+
+
+D = TypeVar("D", bound=_Drawn)
+
+
+class _AheadSampler(Sampler, Generic[D]):
+    """Draws more episodes than are asked for, and shows them when they are.
+
+    Nothing that it gives shares memory with what is kept: what an algorithm does to a batch must not reach
+    the episodes that are drawn ahead.
+    """
+
+    def __init__(self, protocol: NWayKShot, key: int, device: torch.device | str) -> None:
+        super().__init__(protocol, key, device)
+        self._ahead: D | None = None
+        self._ahead_start = 0
+
+    @abstractmethod
+    def draw(self, indices: Tensor) -> D:
+        """What the episodes with these indices, int64 ``[T]``, are made from."""
+
+    @abstractmethod
+    def _show(self, drawn: D) -> TaskBatch:
+        """The episodes that were drawn."""
+
+    def tasks(self, indices: Tensor) -> TaskBatch:
+        """The episodes with these indices; see :class:`Sampler`."""
+        return self._show(self.draw(indices))
+
+    def range(self, start: int, stop: int) -> TaskBatch:
+        """The episodes ``start`` to ``stop - 1``; fastest where each call begins where the last one ended."""
+        first = start - self._ahead_start
+        if self._ahead is None or first < 0 or stop - self._ahead_start > len(self._ahead):
+            ahead = max(stop, start + AHEAD_EXAMPLES // self.protocol.examples)
+            self._ahead, self._ahead_start, first = self.draw(torch.arange(start, ahead)), start, 0
+        return self._show(self._ahead[first : first + stop - start])
+
+
+class ClassSampler(_AheadSampler[Draw]):
     """Draws N-way K-shot episodes from a pool of labelled examples.
 
     One index computation and one gather for a whole batch of episodes; no loop over examples. The indices are
@@ -164,8 +208,6 @@ class ClassSampler(Sampler):
         self._input_shape = pool.images.shape[2:]
         labels = torch.arange(protocol.ways, device=self.device)
         self._support_labels = labels.repeat_interleave(protocol.shots)
-        self._ahead = self.draw(torch.arange(0))
-        self._ahead_start = 0
 
     def draw(self, indices: Tensor, *, look: int = 2) -> Draw:
         """The classes and examples of these episodes.
@@ -188,18 +230,6 @@ class ClassSampler(Sampler):
         support, query = places[..., :k].reshape(-1, n * k), places[..., k : k + q].reshape(-1, n * q)
         return Draw(classes, support, np.take_along_axis(query, order, axis=1), order // q)
 
-    def tasks(self, indices: Tensor) -> TaskBatch:
-        """The episodes with these indices; see :class:`Sampler`."""
-        return self._show(self.draw(indices))
-
-    def range(self, start: int, stop: int) -> TaskBatch:
-        """The episodes ``start`` to ``stop - 1``; fastest where each call begins where the last one ended."""
-        first = start - self._ahead_start
-        if first < 0 or stop - self._ahead_start > len(self._ahead):
-            ahead = max(stop, start + AHEAD_EXAMPLES // self.protocol.examples)
-            self._ahead, self._ahead_start, first = self.draw(torch.arange(start, ahead)), start, 0
-        return self._show(self._ahead[first : first + stop - start])
-
     def fingerprint(self, indices: Tensor) -> bytes:
         """The drawn indices as bytes; see :class:`Sampler`."""
         draw = self.draw(indices)
@@ -210,17 +240,16 @@ class ClassSampler(Sampler):
         """The sha256 of the pool."""
         return self.pool.digest
 
-    def _show(self, draw: Draw) -> TaskBatch:
-        places = np.concatenate([draw.support, draw.query], axis=None)
-        x, first_query = self._images(self._send(places)), draw.support.size
-        # Copies: what an algorithm does to its labels must not reach the episodes that are drawn ahead.
+    def _show(self, drawn: Draw) -> TaskBatch:
+        places = np.concatenate([drawn.support, drawn.query], axis=None)
+        x, first_query = self._images(self._send(places)), drawn.support.size
         return TaskBatch(
-            x[:first_query].view(*draw.support.shape, *self._input_shape),
-            self._support_labels.repeat(len(draw), 1),
-            x[first_query:].view(*draw.query.shape, *self._input_shape),
-            self._send(draw.query_labels.copy()),
+            x[:first_query].view(*drawn.support.shape, *self._input_shape),
+            self._support_labels.repeat(len(drawn), 1),
+            x[first_query:].view(*drawn.query.shape, *self._input_shape),
+            self._send(drawn.query_labels.copy()),
             self.protocol.ways,
-            self._send(draw.classes.copy()),
+            self._send(drawn.classes.copy()),
         )
 
     def _send(self, indices: Ints) -> Tensor:
@@ -228,7 +257,7 @@ class ClassSampler(Sampler):
         return tensor if self.device.type == "cpu" else tensor.to(self.device, non_blocking=True)
 
 
-class FamilySampler(Sampler):
+class FamilySampler(_AheadSampler[Tensor]):
     """Draws K-shot regression tasks from a family of functions.
 
     Random numbers and function values are computed in float64 on the CPU and rounded once, so that every
@@ -256,38 +285,22 @@ class FamilySampler(Sampler):
                 hint="Give the protocol 0 ways.",
             )
         self.family = family
-        self._ahead = self.draw(torch.arange(0))
-        self._ahead_start = 0
 
-    def range(self, start: int, stop: int) -> TaskBatch:
-        """The episodes ``start`` to ``stop - 1``; fastest where each call begins where the last one ended."""
-        first = start - self._ahead_start
-        if first < 0 or stop - self._ahead_start > len(self._ahead[0]):
-            ahead = max(stop, start + AHEAD_EXAMPLES // self.protocol.examples)
-            self._ahead, self._ahead_start, first = self.draw(torch.arange(start, ahead)), start, 0
-        parameters, inputs = (part[first : first + stop - start] for part in self._ahead)
-        return self._show(parameters, inputs)
+    def draw(self, indices: Tensor) -> Tensor:
+        """Uniform float64 numbers ``[T, parameters + examples * input_size]``."""
+        points = self.protocol.examples * self.family.input_size
+        return uniform(random_bits(self.key, indices.cpu(), self.family.parameters + points))
 
-    def draw(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Uniform float64 numbers: ``[T, parameters]`` and ``[T, examples, input_size]``."""
-        p, size, b = self.family.parameters, self.family.input_size, self.protocol.examples
-        numbers = uniform(random_bits(self.key, indices.cpu(), p + b * size))
-        return numbers[:, :p], numbers[:, p:].view(-1, b, size)
-
-    def tasks(self, indices: Tensor) -> TaskBatch:
-        """The tasks with these indices; see :class:`Sampler`."""
-        return self._show(*self.draw(indices))
-
-    def _show(self, parameters: Tensor, inputs: Tensor) -> TaskBatch:
-        k = self.protocol.shots
-        x, y = (part.to(self.device, torch.float32) for part in self.family.evaluate(parameters, inputs))
-        classes = torch.empty(len(parameters), 0, dtype=torch.int64, device=self.device)
+    def _show(self, drawn: Tensor) -> TaskBatch:
+        k, p, shape = self.protocol.shots, self.family.parameters, (-1, self.family.input_size)
+        values = self.family.evaluate(drawn[:, :p], drawn[:, p:].unflatten(1, shape))
+        x, y = (part.to(self.device, torch.float32) for part in values)
+        classes = torch.empty(len(drawn), 0, dtype=torch.int64, device=self.device)
         return TaskBatch(x[:, :k], y[:, :k], x[:, k:], y[:, k:], 0, classes)
 
     def fingerprint(self, indices: Tensor) -> bytes:
         """The drawn numbers as bytes; see :class:`Sampler`."""
-        drawn = torch.cat([part.flatten(1) for part in self.draw(indices)], dim=1)
-        return drawn.numpy().astype("<f8").tobytes()
+        return self.draw(indices).numpy().astype("<f8").tobytes()
 
     def source_digest(self) -> str:
         """What stands for the family's definition."""
