@@ -17,6 +17,7 @@ import torch
 
 from metabench.algorithms.base import Algorithm, Value, resolve_hyperparameters
 from metabench.alone import working
+from metabench.elsewhere import Elsewhere
 from metabench.errors import CellFailed, DivergedError, MetabenchError, NotApplicable, PluginError, UsageError
 from metabench.memory import keep_freed_memory
 from metabench.metrics.base import EpisodeMetric, Metric, Outcome, measured
@@ -253,7 +254,8 @@ def _run(cell: Cell, registry: Registry, conditions: Conditions, report: Report,
 
     algorithm.eval()
     sampler = tasks.held_out("test")
-    trial = Trial(algorithm, sampler, benchmark.test_episodes, on_episode=on_episode)
+    elsewhere = Elsewhere(tasks, registry, conditions.data)
+    trial = Trial(algorithm, sampler, benchmark.test_episodes, on_episode=on_episode, elsewhere=elsewhere)
     tasks.audit.check(sorted(tasks.drawn_origins("test", trial.predictions().classes)), split="test")
     record.episode_digest = sampler.digest(benchmark.test_episodes)
     record.metrics[benchmark.metrics[0]] = _main_result(main, trial)

@@ -83,6 +83,7 @@ COLUMNS: tuple[Column, ...] = (
         for key, title, form in _RELIABILITY
     ),
     Column("within_group_drop", "- one group", "shift", ("within_group", "drop")),
+    Column("elsewhere_drop", "- elsewhere", "shift", ("elsewhere", "drop")),
     Column("shift_drop", "- shift", "shift", ("query", "mean_drop"), narrow=True),
     Column("transductive", "transd.", "transduction", ("transductive",), "flag", narrow=True, better=""),
     Column("transduction_gain", "+ together", "transduction", (), better=""),

@@ -46,6 +46,10 @@ class Trial:
         sampler: the frozen episodes.
         episodes: how many of them.
         on_episode: called with the number of episodes done and the predictions so far, for a progress bar.
+        elsewhere: gives the same kind of episodes from another data set, by its name.
+
+    Attributes:
+        leaked_state: the names of the parameters and buffers that adaptation changed.
     """
 
     def __init__(
@@ -55,10 +59,12 @@ class Trial:
         episodes: int,
         *,
         on_episode: Callable[[int, list[Predictions]], None] | None = None,
+        elsewhere: Callable[[str], Sampler] | None = None,
     ) -> None:
         self.algorithm = algorithm
         self.sampler = sampler
         self.episodes = episodes
+        self.elsewhere = elsewhere
         self.leaked_state: set[str] = set()
         self._on_episode = on_episode
         self._predictions: Predictions | None = None

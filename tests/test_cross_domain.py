@@ -9,6 +9,7 @@ from harness import BLOBS, blobs, cell, run_here, suite_file, tasks_of, waves
 
 from metabench import ClassDataset, ClassPool
 from metabench.datasets.sinusoid import Sinusoid
+from metabench.elsewhere import Elsewhere
 from metabench.errors import ConfigError, UnknownName, UsageError
 from metabench.planning import Selection, plan
 from metabench.plugins import Plugins
@@ -161,6 +162,63 @@ def test_families_of_functions_too(world) -> None:
     slope = episodes.query_y / episodes.query_x
     assert torch.allclose(slope, slope[:, :1].expand_as(slope), atol=1e-4)
     assert tasks.data_digest != tasks_of(world, waves()).data_digest
+
+
+class Borrowed(Spots):
+    """Made from the very classes that the blobs are trained on."""
+
+    name = "borrowed"
+
+    def __init__(self, root: Path | None = None) -> None:
+        super().__init__(root, borrowed=True)
+
+
+class TestElsewhere:
+    """Testing what was trained at home on other data too, without training it again."""
+
+    def shift(self, world: Plugins, *elsewhere: str) -> dict[str, Any]:
+        options = {"shift": {"episodes": 30, "angles": (), "scales": (), "elsewhere": elsewhere}}
+        record = run_here(
+            world, cell("learner", blobs(metrics=("accuracy", "shift"), metric_options=options))
+        )
+        assert record.metrics["shift"].status == "ok", record.metrics["shift"].reason
+        return record.metrics["shift"].values
+
+    def test_the_episodes_are_those_of_a_benchmark_that_is_tested_there(self, world) -> None:
+        home = Elsewhere(tasks_of(world, blobs()), world.registry, None)("spots")
+        assert home.digest(30) == tasks_of(world, ABROAD).held_out("test").digest(30)
+
+    def test_so_the_score_is_that_of_the_cell_which_is_trained_at_home_and_tested_abroad(self, world) -> None:
+        found = self.shift(world, "spots")
+        abroad = run_here(world, cell("learner", ABROAD)).metrics["accuracy"]
+        assert found["elsewhere"]["datasets"]["spots"]["score"] == pytest.approx(abroad.mean)
+        assert found["elsewhere"]["datasets"]["spots"]["ci95"] == pytest.approx(abroad.ci95)
+        assert found["elsewhere"]["drop"] == pytest.approx(found["clean"] - abroad.mean)
+
+    def test_several_data_sets_count_alike(self, world) -> None:
+        found = self.shift(world, "spots", "blobs")["elsewhere"]
+        assert found["datasets"].keys() == {"spots", "blobs"}
+        assert found["datasets"]["blobs"]["data"] != found["datasets"]["spots"]["data"]
+        scores = [one["score"] for one in found["datasets"].values()]
+        assert found["score"] == pytest.approx(sum(scores) / 2)
+
+    def test_nothing_is_told_of_it_where_nobody_asks(self, world) -> None:
+        assert "elsewhere" not in self.shift(world)
+
+    @pytest.mark.parametrize(
+        ("dataset", "says"),
+        [
+            ("borrowed", "classes in the test split of 'borrowed' episodes were seen in meta-training"),
+            ("wide", "cannot be tested on 'wide'"),
+            ("sinusoid", "regression from [1] to 1"),
+            ("spot", "unknown dataset 'spot'"),
+        ],
+    )
+    def test_what_cannot_be_is_said_and_harms_nothing_else(self, world, dataset, says) -> None:
+        world.registry.add("dataset", Spec("borrowed", Borrowed))
+        found = self.shift(world, dataset)
+        assert says in found["elsewhere"]["failed"]
+        assert found["query"]["inverted"]["drop"] is not None
 
 
 def test_the_suite_that_ships_goes_both_ways() -> None:

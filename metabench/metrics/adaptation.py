@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -18,8 +17,7 @@ from metabench.metrics.base import Measurement, Metric, part
 from metabench.metrics.curves import area, nearly_best, steps_to
 from metabench.metrics.labels import fewer_shots
 from metabench.metrics.reshaping import with_shots
-from metabench.metrics.scoring import first, score_changed, score_episodes
-from metabench.stats import t_interval
+from metabench.metrics.scoring import first, score_changed, score_episodes, score_interval
 from metabench.trial import Trial
 
 DIVERGED = 1e3
@@ -93,7 +91,7 @@ class Adaptation(Metric):
             "curve": {
                 "steps": steps,
                 "score": curve,
-                "ci95": [_half_width(column) for column in scores[:, finite].T],
+                "ci95": [score_interval(column)["ci95"] for column in scores[:, finite].T],
                 "ms": times.median(0).values[finite].tolist(),
             },
             "best": max(curve),
@@ -160,12 +158,6 @@ class Adaptation(Metric):
             scores = score_changed(wider, self.episodes, functools.partial(_keep, shots=count))
             curve.append(float(scores.mean()))
         return {"shots": list(shots), "queries": sampler.protocol.queries, "score": curve}
-
-
-def _half_width(scores: Tensor) -> float | None:
-    """Half the 95 % interval of some scores; ``None`` where there is but one."""
-    half_width = t_interval(scores.tolist()).half_width
-    return None if math.isnan(half_width) else half_width
 
 
 def _keep(batch: TaskBatch, indices: Tensor, *, shots: int) -> TaskBatch:

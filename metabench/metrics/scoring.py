@@ -102,9 +102,15 @@ def summary(clean: Tensor, changed: Tensor) -> dict[str, float | None]:
     >>> summary(torch.tensor([1.0, 0.5]), torch.tensor([0.5, 0.0]))
     {'score': 0.25, 'drop': 0.5, 'drop_ci95': 0.0}
     """
-    drop, half_width = t_interval((clean - changed).tolist())
-    return {
-        "score": float(changed.mean()),
-        "drop": drop,
-        "drop_ci95": None if math.isnan(half_width) else half_width,
-    }
+    drop = score_interval(clean - changed)
+    return {"score": float(changed.mean()), "drop": drop["score"], "drop_ci95": drop["ci95"]}
+
+
+def score_interval(scores: Tensor) -> dict[str, float | None]:
+    """The mean of some scores ``[E]``, and half its 95 % interval; ``None`` where there is but one.
+
+    >>> score_interval(torch.tensor([0.5, 0.5]))
+    {'score': 0.5, 'ci95': 0.0}
+    """
+    mean, half_width = t_interval(scores.tolist())
+    return {"score": mean, "ci95": None if math.isnan(half_width) else half_width}

@@ -16,7 +16,7 @@ from metabench.episodes import ClassSampler, GroupSampler
 from metabench.errors import NotApplicable, ProtocolError
 from metabench.metrics.base import Measurement, Metric, part
 from metabench.metrics.images import ChangePictures, Where, change_pictures, check_pictures
-from metabench.metrics.scoring import score_changed, score_changes, summary
+from metabench.metrics.scoring import score_changed, score_changes, score_interval, summary
 from metabench.trial import Trial
 
 
@@ -30,8 +30,10 @@ class Shift(Metric):
     wholly in one that meta-training has not seen. An episode's score is its mean drop over all changes of the
     query. ``within_group`` is the score on episodes whose classes all come from one group of the test
     classes, such as one alphabet, against the mixed ones (paired as :class:`metabench.episodes.GroupSampler`
-    says). A turned or scaled picture takes each value from the nearest pixel, and its border goes on
-    outwards; inverted ink is ``1 - x``.
+    says). ``elsewhere`` is the score on the episodes of other data sets, without training again: the same
+    ways, shots and queries; its drop compares two means, for there is nothing to pair. A turned or scaled
+    picture takes each value from the nearest pixel, and its border goes on outwards; inverted ink is
+    ``1 - x``.
 
     Nearest, since anything smoother blurs thin strokes, and is measured in place of the change. For ProtoNet
     on glyphs (200 episodes, the query alone) turning by 15 degrees and back again costs 0.6 points so, 31
@@ -43,6 +45,7 @@ class Shift(Metric):
         scales: factors of the picture's contents.
         wheres: what is changed: ``query``, ``support`` or ``both``.
         groups: whether to test within groups.
+        elsewhere: names of other data sets to test on, whose test classes meta-training must not have seen.
     """
 
     name: ClassVar[str] = "shift"
@@ -55,6 +58,7 @@ class Shift(Metric):
     scales: tuple[float, ...] = (0.7, 1.3)
     wheres: tuple[Where, ...] = ("query", "both")
     groups: bool = True
+    elsewhere: tuple[str, ...] = ()
 
     def measure(self, trial: Trial) -> Measurement:
         """See :class:`Metric`."""
@@ -77,6 +81,8 @@ class Shift(Metric):
             values[where]["mean_drop"] = float(means[where].mean())
         if self.groups:
             values["within_group"] = part(lambda: _within_group(trial, clean))
+        if self.elsewhere:
+            values["elsewhere"] = part(lambda: _elsewhere(trial, clean, self.elsewhere))
         headline = means.get("query", next(iter(means.values())))
         return Measurement(headline.tolist(), values)
 
@@ -98,6 +104,19 @@ def _within_group(trial: Trial, clean: Tensor) -> dict[str, Any]:
         raise NotApplicable(error.message) from error
     scores = score_changed(Trial(trial.algorithm, within, len(clean)), len(clean))
     return {**summary(clean, scores), "groups": len(set(pool.groups))}
+
+
+def _elsewhere(trial: Trial, clean: Tensor, names: tuple[str, ...]) -> dict[str, Any]:
+    """The score on the test episodes of each of some other data sets."""
+    if trial.elsewhere is None:
+        raise NotApplicable("this trial has episodes of one data set only.")
+    found: dict[str, Any] = {}
+    for name in names:
+        sampler = trial.elsewhere(name)
+        scores = score_changed(Trial(trial.algorithm, sampler, len(clean)), len(clean))
+        found[name] = {**score_interval(scores), "data": sampler.source_digest()}
+    score = math.fsum(one["score"] for one in found.values()) / len(found)
+    return {"score": score, "drop": float(clean.mean()) - score, "datasets": found}
 
 
 def _similarity(x: Tensor, indices: Tensor, role: str, *, angle: float = 0.0, scale: float = 1.0) -> Tensor:

@@ -82,3 +82,8 @@ def test_regression_is_not_applicable() -> None:
     outcome = measured(Shift(), sine_trial(TargetMean))
     assert outcome.status == "n/a"
     assert "pictures" in outcome.reason
+
+
+def test_a_trial_that_knows_one_data_set_only_has_a_reason_and_no_score_elsewhere() -> None:
+    found = Shift(episodes=4, elsewhere=("glyphs",)).measure(picture_trial(Means)).values
+    assert "one data set only" in found["elsewhere"]["n/a"]
