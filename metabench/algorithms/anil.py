@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from metabench.algorithms.augment import with_mirrored_classes
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import (
     GradientBased,
@@ -21,6 +22,7 @@ from metabench.algorithms.inner_loop import (
     sees_its_batch,
     task_params,
 )
+from metabench.algorithms.maml import image_recipe
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, TaskStream
 
@@ -54,11 +56,13 @@ class ANIL(GradientBased):
         train_queries: queries for each class in meta-training; 0 means as many as the shots.
         outer_lr: Adam's learning rate in the outer loop.
         anneal: let the outer learning rate fall to 0 along half a cosine.
+        mirror: whether half of the classes of a training episode are mirrored, where inputs are images.
         norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training.
         backbone: the network below the head; by default the benchmark's own.
     """
 
     name: ClassVar[str] = "anil"
+    version: ClassVar[str] = "2"
     gradient_order = 2
     depends_on_label_order = True
 
@@ -74,6 +78,7 @@ class ANIL(GradientBased):
         train_queries: int = 0,
         outer_lr: float = 3e-3,
         anneal: bool = True,
+        mirror: bool = True,
         norm: Norm = "batch",
         backbone: str = "",
     ) -> None:
@@ -86,6 +91,7 @@ class ANIL(GradientBased):
         self.train_queries = train_queries or self.train_shots
         self.outer_lr = outer_lr
         self.anneal = anneal
+        self.mirror = mirror and len(problem.input_shape) == 3
         self.learner = make_learner(problem, backbone, norm=norm, scale=False)
         self.transductive = sees_its_batch(self.learner)
 
@@ -94,12 +100,13 @@ class ANIL(GradientBased):
         """The settings of MAML's experiments, which the paper repeats."""
         if problem.regression:
             return {"inner_lr": 0.01, "inner_steps": 1, "test_steps": 1, "tasks": 10, "train_shots": 10}
-        return {"backbone": "conv4-strided", "train_queries": max(3, problem.shots)}
+        return image_recipe(problem)
 
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""
         optimizer = tasks.keep(torch.optim.Adam(self.learner.parameters(), lr=self.outer_lr))
         for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
+            batch = with_mirrored_classes(batch) if self.mirror else batch
             adapted = after(self.inner_steps, self.path(batch.support))
             loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
             descend(optimizer, loss, lr=self.outer_lr * (cosine(tasks.progress) if self.anneal else 1))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from metabench.episodes import TaskBatch
 
 
 def moved(x: Tensor, pixels: int) -> Tensor:
@@ -44,3 +48,11 @@ def mirrored(x: Tensor, y: Tensor, ways: int) -> Tensor:
     chosen = torch.rand(len(x), ways, device=x.device) < 0.5
     turned = chosen.gather(1, y)[:, :, None, None, None]
     return torch.where(turned, x.flip(-1), x)
+
+
+def with_mirrored_classes(batch: TaskBatch) -> TaskBatch:
+    """Episodes of images in which half of the classes are mirrored, as :func:`mirrored` has it."""
+    shots = batch.support_x.shape[1]
+    x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+    x = mirrored(x, y, batch.ways)
+    return dataclasses.replace(batch, support_x=x[:, :shots], query_x=x[:, shots:])

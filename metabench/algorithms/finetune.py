@@ -38,7 +38,8 @@ class FineTune(GradientBased):
     in regression Finn et al. 2017, arXiv:1703.03400, section 5.1.
     Measured: leaderboards/omniglot.
     Deviates: the new head starts at zero and not at random, and every task shuffles its support set alike,
-    so that a prediction is a function of the episode; no augmentation.
+    so that a prediction is a function of the episode; no augmentation. On large data sets it trains on
+    1,260,000 examples, some fifteen epochs of Omniglot.
 
     Args:
         problem: what it is built for.
@@ -86,7 +87,9 @@ class FineTune(GradientBased):
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """The MAML paper's in regression, but for the learning rate: at its 0.01 the error rises again."""
-        return {"batch": 25, "head_lr": 2e-3, "test_steps": 10} if problem.regression else {}
+        if problem.regression:
+            return {"batch": 25, "head_lr": 2e-3, "test_steps": 10}
+        return {"budget": 1_260_000}
 
     def scores(self, params: Mapping[str, Tensor], features: Tensor) -> Tensor:
         """The head: ``[..., B, features]`` to ``[..., B, classes]``."""

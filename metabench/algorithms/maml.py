@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from metabench.algorithms.augment import with_mirrored_classes
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import (
     GradientBased,
@@ -45,6 +46,9 @@ class MAML(GradientBased):
     what the paper trains on, so outer steps are smaller (4 tasks and not 32 or 16; 10 and not 25 for the
     sinusoid), and the outer learning rate is larger than the paper's 1e-3 and falls to 0 at the end. With 3
     queries in training, 200,000 examples bring 89.4 %; with 1, 7 and 15 88.7, 87.6 and 84.8 % (15 at test).
+    Half of the classes of a training episode are mirrored: classes that the data do not have. After 24,000
+    examples of glyphs (5-way 1-shot, meta-validation) that brings 74.3 % where there are 72.8 % without, and
+    73.5 % where images are moved by a pixel as well.
     The sinusoid's network has He's initialisation (:class:`metabench.backbones.mlp.MLP`).
 
     Args:
@@ -58,6 +62,7 @@ class MAML(GradientBased):
         outer_lr: Adam's learning rate in the outer loop.
         anneal: let the outer learning rate fall to 0 along half a cosine.
         first_order: take the inner gradients as constants (FOMAML).
+        mirror: whether half of the classes of a training episode are mirrored, where inputs are images.
         norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training.
         backbone: the network below the head; by default the benchmark's own.
 
@@ -67,6 +72,7 @@ class MAML(GradientBased):
     """
 
     name: ClassVar[str] = "maml"
+    version: ClassVar[str] = "2"
     second_order: ClassVar[bool] = True
     depends_on_label_order = True
     recompute = False
@@ -84,6 +90,7 @@ class MAML(GradientBased):
         outer_lr: float = 3e-3,
         anneal: bool = True,
         first_order: bool = False,
+        mirror: bool = True,
         norm: Norm = "batch",
         backbone: str = "",
     ) -> None:
@@ -96,6 +103,7 @@ class MAML(GradientBased):
         self.train_queries = train_queries or self.train_shots
         self.outer_lr = outer_lr
         self.anneal = anneal
+        self.mirror = mirror and len(problem.input_shape) == 3
         self.gradient_order = 2 if self.second_order and not first_order else 1
         self.learner = make_learner(problem, backbone, norm=norm, scale=False)
         self.transductive = sees_its_batch(self.learner)
@@ -111,7 +119,7 @@ class MAML(GradientBased):
                 "train_shots": 10,
                 "outer_lr": 5e-3,
             }
-        images: dict[str, Value] = {"backbone": "conv4-strided", "train_queries": max(3, problem.shots)}
+        images = image_recipe(problem)
         if not cls.second_order:
             return images | {"inner_lr": 0.5, "inner_steps": 5, "test_steps": 5}
         return images | {"inner_steps": 5, "test_steps": 5} if problem.ways >= 20 else images
@@ -120,6 +128,7 @@ class MAML(GradientBased):
         """See :class:`Algorithm`."""
         optimizer = tasks.keep(torch.optim.Adam(self.learner.parameters(), lr=self.outer_lr))
         for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
+            batch = with_mirrored_classes(batch) if self.mirror else batch
             adapted = after(self.inner_steps, self.path(batch.support))
             loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
             descend(optimizer, loss, lr=self.outer_lr * (cosine(tasks.progress) if self.anneal else 1))
@@ -143,3 +152,8 @@ class MAML(GradientBased):
             recompute=self.recompute,
         )
         return predictors(self.learner.forward_tasks, steps)
+
+
+def image_recipe(problem: Problem) -> dict[str, Value]:
+    """What the methods of this kind have in common on images: the paper's network, few queries in training."""
+    return {"backbone": "conv4-strided", "train_queries": max(3, problem.shots)}

@@ -2,7 +2,8 @@
 
 import torch
 
-from metabench.algorithms.augment import mirrored, moved
+from metabench.algorithms.augment import mirrored, moved, with_mirrored_classes
+from metabench.episodes import TaskBatch
 
 
 def dots(count: int) -> torch.Tensor:
@@ -52,3 +53,15 @@ def test_all_images_of_a_class_are_mirrored_or_none() -> None:
         some, every = (turned & of_class).any(1), (turned | ~of_class).all(1)
         assert torch.equal(some, every & of_class.any(1))
         assert 200 < (every & of_class.any(1)).sum() < 300
+
+
+def test_support_and_query_of_a_class_are_mirrored_together() -> None:
+    torch.manual_seed(0)
+    y = torch.arange(3).repeat_interleave(2).expand(50, 6)
+    x = torch.rand(50, 1, 1, 2, 4).expand(50, 6, 1, 2, 4)
+    batch = TaskBatch(x[:, :3], y[:, ::2], x[:, 3:], y[:, 1::2], 3, torch.zeros(50, 3, dtype=torch.int64))
+    found = with_mirrored_classes(batch)
+    assert torch.equal(found.support_x, found.query_x)
+    changed = (found.support_x != batch.support_x).flatten(2).any(2)
+    assert 0.3 < changed.float().mean() < 0.7
+    assert found.support_y is batch.support_y

@@ -8,9 +8,12 @@ from harness import cell, run_here
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from metabench.algorithms import augment
+from metabench.algorithms.anil import ANIL
 from metabench.algorithms.base import Predictor
-from metabench.algorithms.inner_loop import after
+from metabench.algorithms.inner_loop import GradientBased, after
 from metabench.algorithms.maml import MAML
+from metabench.algorithms.meta_sgd import MetaSGD
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, TaskBatch
 from metabench.errors import DivergedError
@@ -18,7 +21,7 @@ from metabench.plugins import installed_plugins
 from metabench.suites.model import collect_benchmarks, load_suites
 
 PROBLEMS = [classification("mlp"), classification("conv"), regression()]
-SMALL: dict[str, Any] = {"tasks": 3, "inner_steps": 2, "inner_lr": 0.1}
+SMALL: dict[str, Any] = {"tasks": 3, "inner_steps": 2, "inner_lr": 0.1, "mirror": False}
 
 
 def wide(algorithm: Any) -> Any:
@@ -124,6 +127,21 @@ def test_the_shift_of_batch_norm_is_learned_and_not_adapted() -> None:
     assert not any("gamma" in name for name, _ in algorithm.named_parameters())
     _, gradients, _ = first_step(algorithm)
     assert any(name.endswith("beta") and g.abs().sum() > 0 for name, g in gradients.items())
+
+
+@pytest.mark.parametrize("method", [MAML, ANIL, MetaSGD])
+def test_it_is_trained_on_the_mirrored_classes(
+    method: type[GradientBased], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(augment, "mirrored", lambda x, y, ways: x.flip(-1))
+    mirroring, plain = (build(method, classification("conv"), tasks=2, mirror=m) for m in (True, False))
+    (batch, _, loss), (_, _, plain_loss) = first_step(mirroring), first_step(plain)
+    mirroring.train()
+    flipped = Support(batch.support_x.flip(-1), batch.support_y, batch.ways)
+    adapted = after(5 if method is ANIL else 1, mirroring.path(flipped))
+    expected = mirroring.problem.loss(adapted(batch.query_x.flip(-1)), batch.query_y).mean()
+    assert loss == pytest.approx(float(expected.detach()))
+    assert loss != plain_loss
 
 
 def test_adaptation_depends_on_the_support_set_alone() -> None:

@@ -10,7 +10,7 @@ from metabench.algorithms.meta_sgd import INITIAL_RATES, MetaSGD
 
 def test_the_gradients_of_the_rates_and_the_initialisation_are_those_of_the_outer_loss() -> None:
     for problem in (classification("mlp"), classification("conv"), regression()):
-        algorithm = wide(build(MetaSGD, problem, tasks=3))
+        algorithm = wide(build(MetaSGD, problem, tasks=3, mirror=False))
         batch, gradients, _ = first_step(algorithm)
 
         def outer_loss(algorithm: MetaSGD = algorithm, batch=batch) -> Tensor:  # type: ignore[no-untyped-def]
