@@ -39,6 +39,7 @@ class Room:
         self._room = self._gate = self._owner = -1
         self._inside = False
         self._timing = False
+        self._undisturbed = False
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
@@ -78,7 +79,7 @@ class Room:
             patience: seconds that the others are waited for, and that another who times is.
         """
         if self._timing:
-            yield True
+            yield self._undisturbed
             return
         if not self._open():
             yield False
@@ -88,7 +89,7 @@ class Room:
             self._unlock(self._room)
         closed = self._wait(self._gate, until)
         empty = closed and self._wait(self._room, until)
-        self._timing = True
+        self._timing, self._undisturbed = True, empty
         try:
             yield empty
         finally:

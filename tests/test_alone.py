@@ -107,9 +107,10 @@ def test_two_never_time_at_once(folder: Path) -> None:
 
 
 def test_one_that_does_not_come_to_a_step_is_not_waited_for_for_ever(folder: Path) -> None:
-    stuck = Room(folder)
-    with stuck.working(), Room(folder).alone(patience=0.05) as alone:
+    stuck, room = Room(folder), Room(folder)
+    with stuck.working(), room.alone(patience=0.05) as alone, room.alone() as nested:
         assert not alone
+        assert not nested
     with Room(folder).alone() as alone:
         assert alone
 

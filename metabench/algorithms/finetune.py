@@ -22,6 +22,9 @@ from metabench.algorithms.inner_loop import (
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, TaskStream
 
+BUDGET = 1_260_000
+"""Examples that the classifier is trained on, where there are so many: some fifteen epochs of Omniglot."""
+
 
 class FineTune(GradientBased):
     r"""Baseline: one classifier over all training classes, then a new linear head for each task.
@@ -38,8 +41,7 @@ class FineTune(GradientBased):
     in regression Finn et al. 2017, arXiv:1703.03400, section 5.1.
     Measured: leaderboards/omniglot.
     Deviates: the new head starts at zero and not at random, and every task shuffles its support set alike,
-    so that a prediction is a function of the episode; no augmentation. On large data sets it trains on
-    1,260,000 examples, some fifteen epochs of Omniglot.
+    so that a prediction is a function of the episode; no augmentation.
 
     Args:
         problem: what it is built for.
@@ -89,7 +91,7 @@ class FineTune(GradientBased):
         """The MAML paper's in regression, but for the learning rate: at its 0.01 the error rises again."""
         if problem.regression:
             return {"batch": 25, "head_lr": 2e-3, "test_steps": 10}
-        return {"budget": 1_260_000}
+        return {"budget": BUDGET}
 
     def scores(self, params: Mapping[str, Tensor], features: Tensor) -> Tensor:
         """The head: ``[..., B, features]`` to ``[..., B, classes]``."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
 from metabench.algorithms.episodic import cosines
-from metabench.algorithms.finetune import FineTune
+from metabench.algorithms.finetune import BUDGET, FineTune
 from metabench.algorithms.problem import Problem
 from metabench.errors import NotApplicable
 
@@ -83,9 +83,9 @@ class FineTuneCosine(FineTune):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The signature's defaults everywhere."""
+        """The budget of :class:`FineTune`."""
         del problem
-        return {}
+        return {"budget": BUDGET}
 
     def scores(self, params: Mapping[str, Tensor], features: Tensor) -> Tensor:
         """See :class:`FineTune`."""

@@ -155,5 +155,5 @@ class MAML(GradientBased):
 
 
 def image_recipe(problem: Problem) -> dict[str, Value]:
-    """What the methods of this kind have in common on images: the paper's network, few queries in training."""
+    """What methods of this kind have in common on images: the paper's network, few queries in training."""
     return {"backbone": "conv4-strided", "train_queries": max(3, problem.shots)}

@@ -9,6 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from metabench.alone import alone
 from metabench.energy import joules_each
 from metabench.memory import peak_process_mb
 from metabench.metrics.base import Measurement, Metric
@@ -35,18 +36,20 @@ class Cost(Metric):
         """See :class:`Metric`."""
         algorithm = trial.algorithm
         task = next(iter(trial.sampler.range(0, 1)))
-        adapt = measure(lambda: algorithm.adapt(task.support), device=trial.device)
         predictor = algorithm.adapt(task.support)
 
         def predict() -> None:
             with torch.no_grad():
                 predictor(task.query_x)
 
+        with alone():  # the others are asked to wait once for both
+            adapting = measure(lambda: algorithm.adapt(task.support), device=trial.device)
+            predicting = measure(predict, device=trial.device)
         values: dict[str, Any] = {
-            **_timing("adapt", adapt),
-            **_timing("predict", predicting := measure(predict, device=trial.device)),
+            **_timing("adapt", adapting),
+            **_timing("predict", predicting),
             "predict_ms_per_query": predicting.median_ms / len(task.query_x),
-            "timed_alone": adapt.alone and predicting.alone,
+            "timed_alone": adapting.alone and predicting.alone,
             "parameters": sum(p.numel() for p in algorithm.parameters()),
             "gradient_order": algorithm.gradient_order,
             "peak_process_mb": peak_process_mb(),
