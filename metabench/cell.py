@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import inspect
 import json
 import math
 import traceback
@@ -15,59 +13,26 @@ from typing import Any
 
 import torch
 
-from metabench.algorithms.base import Algorithm, Value, resolve_hyperparameters
+from metabench.algorithms.base import Algorithm
 from metabench.alone import working
 from metabench.elsewhere import Elsewhere
-from metabench.errors import CellFailed, DivergedError, MetabenchError, NotApplicable, PluginError, UsageError
+from metabench.errors import CellFailed, DivergedError, MetabenchError, NotApplicable, PluginError
+from metabench.identity import BUDGET, Cell, identify
 from metabench.memory import keep_freed_memory
 from metabench.metrics.base import EpisodeMetric, Metric, Outcome, measured
 from metabench.metrics.options import make_metric
 from metabench.provenance import environment
 from metabench.randomness import random_state_kept, seed_everything
 from metabench.registry import Registry, Spec, describe_error
-from metabench.results import AlgorithmId, MetricResult, Record, Status, key_of, now
+from metabench.results import AlgorithmId, MetricResult, Record, Status, now
 from metabench.seeding import make_key
 from metabench.stats import t_interval
-from metabench.suites.model import QUICK_SHRINK, Benchmark
 from metabench.tasks import BenchmarkTasks, open_tasks
 from metabench.training import Trainer
 from metabench.trial import Predictions, Trial
 
 Report = Callable[[dict[str, Any]], None]
 """Takes the events of a cell: ``phase``, ``done``, ``total``, ``score``."""
-
-BUDGET = "budget"
-"""A hyper-parameter that every algorithm has: examples it draws at most; 0 means the benchmark's budget."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Algorithm x benchmark x seed.
-
-    Args:
-        algorithm: the name of the algorithm.
-        benchmark: the benchmark.
-        seed: the seed of its initialisation and its training episodes.
-        overrides: hyper-parameters chosen by hand.
-        metrics: what is measured beside the metric that ranks; by default what the benchmark names. It is no
-            part of the cell's identity: the same trained algorithm is looked at, from more or fewer sides.
-    """
-
-    algorithm: str
-    benchmark: Benchmark
-    seed: int
-    overrides: dict[str, Value]
-    metrics: tuple[str, ...] = ()
-
-    @property
-    def measured(self) -> tuple[str, ...]:
-        """The names of the metrics that are measured; the first is the one that ranks."""
-        return tuple(dict.fromkeys((self.benchmark.metrics[0], *(self.metrics or self.benchmark.metrics))))
-
-    @property
-    def title(self) -> str:
-        """The cell in a few words, for people."""
-        return f"{self.algorithm} on {self.benchmark.name}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -85,94 +50,6 @@ class Conditions:
     threads: int = 1
     data: Path | None = None
     checkpoint: Path | None = None
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a cell's results depend on.
-
-    Attributes:
-        algorithm: the algorithm with its hyper-parameters.
-        data_digest: the sha256 of the data.
-        key: the sha256 of all of it.
-    """
-
-    algorithm: AlgorithmId
-    data_digest: str
-    key: str
-
-
-def hyperparameters_of(
-    cls: type[Algorithm], tasks: BenchmarkTasks, registry: Registry, overrides: dict[str, Value]
-) -> dict[str, Value]:
-    """The hyper-parameters that a cell runs with, the budget among them.
-
-    Raises:
-        UsageError: an override cannot be.
-        PluginError: a default is not a number, text or bool.
-    """
-    problem = tasks.problem(registry)
-    chosen = {k: v for k, v in overrides.items() if k != BUDGET}
-    values = resolve_hyperparameters(cls, problem, chosen)
-    recipe = _budget(cls.name, values.pop(BUDGET, 0))
-    if tasks.benchmark.quick:
-        recipe = -(-recipe // QUICK_SHRINK)  # rounded up: 0 would be the whole budget
-    budget = _budget(cls.name, overrides[BUDGET]) if BUDGET in overrides else recipe
-    values[BUDGET] = min(budget or tasks.benchmark.budget, tasks.benchmark.budget)
-    given: dict[str, object] = dict(values)
-    for name, value in given.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{cls.name}.{name} = {value} is not a finite number.")
-        if not isinstance(value, (bool, int, float, str)):
-            has = "no default" if value is inspect.Parameter.empty else f"the value {value!r}"
-            raise PluginError(
-                f"hyper-parameter '{name}' of '{cls.name}' has {has}; it must be a bool, int, float or str"
-            )
-    return values
-
-
-def _budget(algorithm: str, value: Value) -> int:
-    try:
-        budget = int(str(value))
-    except ValueError:
-        budget = -1
-    if budget < 0:
-        raise UsageError(
-            f"{algorithm}.{BUDGET} = {value!r} is not a number of examples.",
-            hint="0 means the budget of the benchmark.",
-        )
-    return budget
-
-
-def identify(cell: Cell, spec: Spec, tasks: BenchmarkTasks, registry: Registry) -> Identity:
-    """The identity of a cell.
-
-    Raises:
-        UsageError: a hyper-parameter cannot be.
-        PluginError: the algorithm cannot be imported, or is none.
-    """
-    cls = _algorithm_class(spec)
-    values = hyperparameters_of(cls, tasks, registry, cell.overrides)
-    algorithm = AlgorithmId(
-        name=spec.name,
-        version=str(cls.version),
-        distribution=spec.distribution,
-        distribution_version=_distribution_version(spec.distribution),
-        library=str(cls.library or ""),
-        hyperparameters=values,
-        overrides={name: values[name] for name in cell.overrides},  # as they were read: 0.10 is 0.1
-    )
-    key = key_of(algorithm, cell.benchmark, cell.seed, tasks.data_digest)
-    return Identity(algorithm, tasks.data_digest, key)
-
-
-def _algorithm_class(spec: Spec) -> type[Algorithm]:
-    cls = spec.load()
-    if not (isinstance(cls, type) and issubclass(cls, Algorithm)):
-        raise PluginError(
-            f"'{spec.name}' of '{spec.distribution}' does not derive from metabench.Algorithm: it is {cls!r}"
-        )
-    return cls
 
 
 def run_cell(
@@ -350,10 +227,3 @@ def _settings(threads: int) -> Iterator[None]:
     finally:
         cudnn.deterministic, cudnn.benchmark = before[:2]
         torch.set_num_threads(before[2])
-
-
-def _distribution_version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return ""

@@ -10,8 +10,8 @@ from typing import Literal
 
 import torch
 
-from metabench.cell import BUDGET, Cell, Identity, identify
 from metabench.errors import ConfigError, MetabenchError, NothingSelected, PluginError, UsageError
+from metabench.identity import BUDGET, Cell, Identity, identify
 from metabench.metrics.base import EpisodeMetric
 from metabench.metrics.options import check_options
 from metabench.registry import Registry, describe_error, match_names

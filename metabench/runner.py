@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 import torch
 
-from metabench.cell import Cell, Conditions
+from metabench.cell import Conditions
 from metabench.errors import UsageError
 from metabench.executors.base import Job, Terms
 from metabench.executors.guard import Guarded
+from metabench.identity import Cell
 from metabench.planning import Planned
 from metabench.plugins import Plugins
 from metabench.results import FINAL, Record, ResultsFolder

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from metabench.cell import Cell, Conditions, run_cell
+from metabench.cell import Conditions, run_cell
+from metabench.identity import Cell
 from metabench.plugins import Plugins
 from metabench.results import AlgorithmId, MetricResult, Record, digest_of
 from metabench.stats import t_interval

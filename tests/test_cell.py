@@ -8,9 +8,10 @@ import pytest
 import torch
 from harness import blobs, cell, curve_of, run_here, scores_of, tasks_of, waves
 
-from metabench.cell import Cell, Conditions, identify, run_cell
+from metabench.cell import Conditions, run_cell
 from metabench.episodes import TaskStream
 from metabench.errors import UsageError
+from metabench.identity import Cell, identify
 from metabench.metrics.base import EpisodeMetric, Measurement, Metric
 from metabench.registry import Spec
 from metabench.results import Record

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metabench.algorithms import maml, protonet
-from metabench.cell import Cell, Conditions, run_cell
+from metabench.cell import Conditions, run_cell
 from metabench.compare import Comparison, compare
+from metabench.identity import Cell
 from metabench.plugins import installed_plugins
 from metabench.results import Record
 from metabench.suites.model import Benchmark

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from harness import blobs, cell, child_environment, curve_of, made_record, scores_of, waves
 
-from metabench.cell import Cell, Conditions
+from metabench.cell import Conditions
 from metabench.executors import launch, processes
 from metabench.executors.base import Job, Terms
 from metabench.executors.inprocess import InProcessExecutor
 from metabench.executors.processes import ProcessExecutor
+from metabench.identity import Cell
 from metabench.registry import Registry
 from metabench.results import Record
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from metabench.cell import Cell
+from metabench.identity import Cell
 from metabench.planning import Planned
 from metabench.results import Record
 

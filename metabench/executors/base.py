@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from metabench.cell import Cell, Conditions, Report, run_cell
+from metabench.cell import Conditions, Report, run_cell
 from metabench.executors.worker import encode
+from metabench.identity import Cell
 from metabench.registry import Registry
 from metabench.results import AlgorithmId, Record, Status, now
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from metabench.cell import Cell
 from metabench.errors import MetabenchError, PluginError
 from metabench.executors.base import Executor, Job, Terms
+from metabench.identity import Cell
 from metabench.registry import Spec, describe_error
 from metabench.results import Record
 

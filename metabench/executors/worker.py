@@ -35,7 +35,8 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
-    from metabench.cell import Cell, Conditions, run_cell
+    from metabench.cell import Conditions, run_cell
+    from metabench.identity import Cell
     from metabench.plugins import installed_plugins
     from metabench.suites.model import Benchmark
 
