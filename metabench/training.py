@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
-import inspect
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from torch import Tensor
 
 from metabench.algorithms.base import Algorithm
 from metabench.alone import give_way
+from metabench.code import code_digest
 from metabench.energy import total_joules
 from metabench.episodes import NWayKShot, Sampler, TaskBatch, TaskStream
 from metabench.errors import DivergedError
@@ -109,6 +108,7 @@ class Trainer:
         self._validations = tasks.benchmark.validations
         self._began = self._last_checkpoint = self._last_report = 0.0
         self._joules: float | None = None
+        self._code = code_digest(algorithm) if checkpoint is not None else ""
         self.stream = TaskStream(
             self._draws,
             tasks.benchmark.protocol,
@@ -207,7 +207,7 @@ class Trainer:
         state |= {
             "key": self._key,
             "benchmark": self.tasks.benchmark.scored.model_dump_json(),
-            "code": _code_digest(type(self.algorithm)),
+            "code": self._code,
             "audit": self.tasks.audit.state_dict(),
             "random": random_state(),
             "training": self.training.model_dump(),
@@ -247,7 +247,7 @@ class Trainer:
             return None
         if state.get("benchmark") != self.tasks.benchmark.scored.model_dump_json():
             return None
-        return state if state.get("code") == _code_digest(type(self.algorithm)) else None
+        return state if state.get("code") == self._code else None
 
 
 @contextlib.contextmanager
@@ -264,12 +264,3 @@ def _untouched(algorithm: Algorithm) -> Iterator[None]:
             module.training = mode
         for parameter, gradient in gradients:
             parameter.grad = gradient
-
-
-def _code_digest(cls: type[Algorithm]) -> str:
-    """Stands for the code of an algorithm and the PyTorch it runs on: other code starts again from zero."""
-    digest = hashlib.sha256(torch.__version__.encode())
-    for base in cls.__mro__[: cls.__mro__.index(Algorithm)]:
-        with contextlib.suppress(OSError, TypeError):  # typed into an interpreter
-            digest.update(Path(inspect.getfile(base)).read_bytes())
-    return digest.hexdigest()
