@@ -13,16 +13,16 @@ def metabench_algorithms() -> list[Spec]:
     """The native algorithms."""
     at = "metabench.algorithms"
     return [
-        Spec("anil", f"{at}.anil:ANIL", "1", "MAML whose inner loop adapts the head only"),
+        Spec("anil", f"{at}.anil:ANIL", "2", "MAML whose inner loop adapts the head only"),
         Spec("cavia", f"{at}.cavia:CAVIA", "1", "Adapt a small context vector, the network is shared"),
         Spec("finetune", f"{at}.finetune:FineTune", "1", "A classifier, and a new linear head for each task"),
         Spec("finetune-cosine", f"{at}.finetune_cosine:FineTuneCosine", "1", "The same with cosine heads"),
-        Spec("fomaml", f"{at}.fomaml:FOMAML", "1", "MAML without second-order gradients"),
-        Spec("from-scratch", f"{at}.from_scratch:FromScratch", "1", "Train on each support set alone"),
-        Spec("maml", f"{at}.maml:MAML", "1", "Learn an initialisation that a few gradient steps adapt"),
+        Spec("fomaml", f"{at}.fomaml:FOMAML", "2", "MAML without second-order gradients"),
+        Spec("from-scratch", f"{at}.from_scratch:FromScratch", "2", "Train on each support set alone"),
+        Spec("maml", f"{at}.maml:MAML", "2", "Learn an initialisation that a few gradient steps adapt"),
         Spec("matchingnet", f"{at}.matchingnet:MatchingNet", "1", "Attention over the support set"),
-        Spec("meta-lstm", f"{at}.meta_lstm:MetaLSTM", "1", "Learn the optimiser, an LSTM"),
-        Spec("meta-sgd", f"{at}.meta_sgd:MetaSGD", "1", "Learn the initialisation and every learning rate"),
+        Spec("meta-lstm", f"{at}.meta_lstm:MetaLSTM", "3", "Learn the optimiser, an LSTM"),
+        Spec("meta-sgd", f"{at}.meta_sgd:MetaSGD", "2", "Learn the initialisation and every learning rate"),
         Spec("multi-task", f"{at}.multi_task:MultiTask", "1", "Train jointly on all tasks, then fine-tune"),
         Spec("nearest-mean", f"{at}.nearest_mean:NearestMean", "1", "Nearest class mean in pixel space"),
         Spec("protonet", f"{at}.protonet:ProtoNet", "1", "Distance to the mean embedding of each class"),
@@ -64,12 +64,12 @@ def metabench_metrics() -> list[Spec]:
     at = "metabench.metrics"
     return [
         Spec("accuracy", f"{at}.accuracy:Accuracy", "1", "Share of queries classified rightly"),
-        Spec("adaptation", f"{at}.adaptation:Adaptation", "1", "Score against inner steps and against shots"),
+        Spec("adaptation", f"{at}.adaptation:Adaptation", "2", "Score against inner steps and against shots"),
         Spec("adversarial", f"{at}.adversarial:Adversarial", "1", "Accuracy under attack and poisoning"),
         Spec("cost", f"{at}.cost:Cost", "1", "Milliseconds, memory, parameters and FLOPs"),
         Spec("mse", f"{at}.mse:MeanSquaredError", "1", "Mean squared error over the queries"),
         Spec("noise", f"{at}.noise:Noise", "1", "Score lost to wrong labels and spoiled inputs"),
-        Spec("shift", f"{at}.shift:Shift", "1", "Score lost to rotation, scale and inverted ink"),
+        Spec("shift", f"{at}.shift:Shift", "2", "Score lost to rotation, scale and inverted ink"),
         Spec("transduction", f"{at}.transduction:Transduction", "1", "Whether queries help each other"),
     ]
 

@@ -44,7 +44,7 @@ def _sources(algorithm: Algorithm) -> dict[str, bytes]:
         name = module.__name__
         if name in sources or (_package(name) == "metabench" and not name.startswith(OURS)):
             continue
-        with contextlib.suppress(OSError, TypeError, SyntaxError):
+        with contextlib.suppress(OSError, TypeError, SyntaxError, ImportError, ValueError):
             source = Path(inspect.getfile(module)).read_bytes()
             sources[name] = source
             if _package(name) in own:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from metabench.algorithms.augment import with_mirrored_classes
 from metabench.algorithms.base import Predictor
 from metabench.algorithms.inner_loop import GradientBased, Params, after, cosine
 from metabench.backbones.network import Network
@@ -36,6 +37,7 @@ class TaskByTask(GradientBased):
         train_queries: queries for each class in meta-training.
         outer_lr: Adam's learning rate in the outer loop.
         anneal: let the outer learning rate fall to 0 along half a cosine.
+        mirror: whether half of the classes of a training episode are mirrored.
     """
 
     learner: Network
@@ -45,6 +47,7 @@ class TaskByTask(GradientBased):
     train_queries: int
     outer_lr: float
     anneal: bool
+    mirror: bool = False
 
     @abstractmethod
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
@@ -64,7 +67,7 @@ class TaskByTask(GradientBased):
         for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
             optimizer.zero_grad()
             losses = []
-            for task in batch:
+            for task in with_mirrored_classes(batch) if self.mirror else batch:
                 learner = after(self.inner_steps, self.inner_loop(task.support))
                 loss = self.problem.loss(learner(task.query_x), task.query_y) / len(batch)
                 loss.backward()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from metabench.algorithms.base import Algorithm
+from metabench.algorithms.inner_loop import GradientBased
 from metabench.algorithms.problem import Problem
 from metabench.backbones.conv4 import Conv4Strided
 from metabench.backbones.mlp import MLP
@@ -118,8 +119,13 @@ class _Double(Sampler):
 
 
 def build(name: str, problem: Problem, **chosen: Any) -> Any:
-    """An algorithm from seed 0, in float64, with weights so large that second-order terms are no rounding."""
+    """An algorithm from seed 0, in float64, with weights so large that second-order terms are no rounding.
+
+    It is trained on the tasks as they are drawn, with no class mirrored, unless that is chosen.
+    """
     cls = adapter(name)
+    if issubclass(cls, GradientBased):
+        chosen = {"mirror": False, **chosen}
     torch.manual_seed(0)
     algorithm = cls(problem, **chosen).double()
     generator = torch.Generator().manual_seed(1)
@@ -136,6 +142,7 @@ def outer_gradient(algorithm: Any) -> tuple[dict[str, Tensor], TaskBatch]:
     tasks = Tasks(algorithm.problem)
     before = {k: p.detach().clone() for k, p in algorithm.named_parameters()}
     algorithm.train()
+    torch.manual_seed(0)
     algorithm.meta_train(TaskStream(tasks, tasks.protocol, probe.cost))
     gradients = {k: p.grad.clone() for k, p in algorithm.named_parameters()}
     with torch.no_grad():

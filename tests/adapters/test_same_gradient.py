@@ -83,6 +83,18 @@ def test_the_relatives_have_the_native_gradient(
     assert_same(found, wanted)
 
 
+@pytest.mark.parametrize("name", ["l2l-maml", "l2l-anil", "l2l-meta-sgd", "higher-maml", "torchopt-maml"])
+def test_they_mirror_the_classes_that_the_native_ones_mirror(name: str) -> None:
+    native = name.partition("-")[2]
+    problem, chosen = classification("conv"), {"tasks": TASKS, "mirror": True}
+    found, _ = outer_gradient(build(name, problem, **chosen))
+    wanted, _ = outer_gradient(build(native, problem, **chosen))
+    assert_same(found, wanted)
+    plain, _ = outer_gradient(build(native, problem, tasks=TASKS))
+    with pytest.raises(AssertionError):  # it makes a difference
+        assert_same(found, plain)
+
+
 @pytest.mark.parametrize("backbone", ["mlp", "conv"])
 def test_the_prototypical_classifier_has_the_native_gradient(backbone: str) -> None:
     chosen = {"train_ways": 8, "tasks": 2}

@@ -18,4 +18,4 @@ def metabench_algorithms() -> list[Spec]:
         ("higher-learned-lr", "learned_lr:HigherLearnedLR", "MAML with learned inner rates, by higher"),
         ("higher-maml", "maml:HigherMAML", "MAML by higher"),
     ]
-    return [Spec(name, f"{at}.{place}", "1", summary, LIBRARY) for name, place, summary in found]
+    return [Spec(name, f"{at}.{place}", "2", summary, LIBRARY) for name, place, summary in found]

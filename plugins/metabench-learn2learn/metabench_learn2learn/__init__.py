@@ -13,14 +13,19 @@ def metabench_algorithms() -> list[Spec]:
     """The algorithms, each named as its native namesake."""
     at = "metabench_learn2learn"
     found = [
-        ("l2l-anil", "anil:L2LANIL", "ANIL by learn2learn's MAML around the head"),
-        ("l2l-fomaml", "maml:L2LFOMAML", "First-order MAML by learn2learn"),
-        ("l2l-maml", "maml:L2LMAML", "MAML by learn2learn"),
-        ("l2l-meta-curvature", "meta_curvature:L2LMetaCurvature", "Meta-Curvature by learn2learn's GBML"),
-        ("l2l-meta-sgd", "meta_sgd:L2LMetaSGD", "Meta-SGD by learn2learn"),
-        ("l2l-protonet", "protonet:L2LProtoNet", "ProtoNet by learn2learn's PrototypicalClassifier"),
+        ("l2l-anil", "anil:L2LANIL", "2", "ANIL by learn2learn's MAML around the head"),
+        ("l2l-fomaml", "maml:L2LFOMAML", "2", "First-order MAML by learn2learn"),
+        ("l2l-maml", "maml:L2LMAML", "2", "MAML by learn2learn"),
+        (
+            "l2l-meta-curvature",
+            "meta_curvature:L2LMetaCurvature",
+            "2",
+            "Meta-Curvature by learn2learn",
+        ),
+        ("l2l-meta-sgd", "meta_sgd:L2LMetaSGD", "2", "Meta-SGD by learn2learn"),
+        ("l2l-protonet", "protonet:L2LProtoNet", "1", "ProtoNet by learn2learn's PrototypicalClassifier"),
     ]
-    return [Spec(name, f"{at}.{place}", "1", summary, LIBRARY) for name, place, summary in found]
+    return [Spec(name, f"{at}.{place}", version, summary, LIBRARY) for name, place, version, summary in found]
 
 
 @hookimpl
