@@ -112,7 +112,7 @@ def identify(cell: Cell, spec: Spec, tasks: BenchmarkTasks, registry: Registry) 
         UsageError: a hyper-parameter cannot be.
         PluginError: the algorithm cannot be imported, or is none.
     """
-    cls = _algorithm_class(spec)
+    cls = algorithm_class(spec)
     values = hyperparameters_of(cls, tasks, registry, cell.overrides)
     algorithm = AlgorithmId(
         name=spec.name,
@@ -127,7 +127,12 @@ def identify(cell: Cell, spec: Spec, tasks: BenchmarkTasks, registry: Registry) 
     return Identity(algorithm, tasks.data_digest, key)
 
 
-def _algorithm_class(spec: Spec) -> type[Algorithm]:
+def algorithm_class(spec: Spec) -> type[Algorithm]:
+    """The class that a plugin names.
+
+    Raises:
+        PluginError: it cannot be imported, or is no algorithm.
+    """
     cls = spec.load()
     if not (isinstance(cls, type) and issubclass(cls, Algorithm)):
         raise PluginError(

@@ -10,7 +10,8 @@ import torch
 
 from metabench.algorithms.base import Algorithm, Value
 from metabench.algorithms.problem import Problem
-from metabench.errors import NotApplicable, PluginError, UnknownName, UsageError
+from metabench.errors import NotApplicable, UnknownName, UsageError
+from metabench.identity import algorithm_class
 from metabench.plugins import installed_plugins
 from metabench.registry import describe_error, match_names
 from metabench.testing.check import Check, CheckFailed
@@ -150,13 +151,7 @@ def installed_algorithm(name: str) -> type[Algorithm]:
         UnknownName: there is none of this name.
         PluginError: it cannot be imported, or is no algorithm.
     """
-    spec = installed_plugins().registry.get("algorithm", name)
-    cls = spec.load()
-    if not (isinstance(cls, type) and issubclass(cls, Algorithm)):
-        raise PluginError(
-            f"'{spec.name}' of '{spec.distribution}' does not derive from metabench.Algorithm: it is {cls!r}"
-        )
-    return cls
+    return algorithm_class(installed_plugins().registry.get("algorithm", name))
 
 
 def _named(name: str) -> Check:
