@@ -91,7 +91,7 @@ class ANIL(GradientBased):
         self.train_queries = train_queries or self.train_shots
         self.outer_lr = outer_lr
         self.anneal = anneal
-        self.mirror = mirror and len(problem.input_shape) == 3
+        self.mirror = mirror and problem.images
         self.learner = make_learner(problem, backbone, norm=norm, scale=False)
         self.transductive = sees_its_batch(self.learner)
 

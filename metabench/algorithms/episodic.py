@@ -61,9 +61,8 @@ class Episodic(Algorithm):
         self.lr = lr
         self.hold = hold
         self.turns = turns
-        images = len(problem.input_shape) == 3
-        self.shift = shift if images else 0
-        self.mirror = mirror and images
+        self.shift = shift if problem.images else 0
+        self.mirror = mirror and problem.images
         self.embed = problem.backbone(backbone)
 
     @abstractmethod

@@ -27,5 +27,4 @@ class FOMAML(MAML):
     """
 
     name: ClassVar[str] = "fomaml"
-    version: ClassVar[str] = "2"
     second_order: ClassVar[bool] = False

@@ -89,7 +89,7 @@ class MetaSGD(GradientBased):
         self.train_queries = train_queries
         self.outer_lr = outer_lr
         self.anneal = anneal
-        self.mirror = mirror and len(problem.input_shape) == 3
+        self.mirror = mirror and problem.images
         self.learner = make_learner(problem, backbone, norm=norm, scale=False)
         self.transductive = sees_its_batch(self.learner)
         initial = torch.empty(()).uniform_(*INITIAL_RATES).item()

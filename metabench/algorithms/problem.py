@@ -44,6 +44,11 @@ class Problem:
         """Whether values are predicted and not classes."""
         return self.kind == "regression"
 
+    @property
+    def images(self) -> bool:
+        """Whether an example is an image, ``[channels, height, width]``."""
+        return len(self.input_shape) == 3
+
     def backbone(self, name: str = "", **options: Any) -> Backbone:
         """A new backbone for these inputs.
 

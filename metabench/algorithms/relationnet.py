@@ -73,7 +73,7 @@ class RelationNet(Episodic):
         mirror: bool = True,
         backbone: str = "conv4-maps",
     ) -> None:
-        if not problem.regression and len(problem.input_shape) != 3:
+        if not problem.regression and not problem.images:
             raise NotApplicable("relationnet compares maps, and the inputs of this benchmark are no images.")
         super().__init__(
             problem,
