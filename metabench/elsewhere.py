@@ -36,6 +36,7 @@ class Elsewhere:
         """
         there = self.tasks.benchmark.model_copy(update={"test_dataset": dataset, "test_dataset_options": {}})
         tasks = open_tasks(self.registry, there, self.root, self.tasks.device, self.tasks.seed)
-        if pools := tasks.pools:
-            self.tasks.audit.check(pools["test"].origins, split=f"test split of '{dataset}'")
+        if self.tasks.pools:
+            # The test split alone: at home training and validation lie in memory already.
+            self.tasks.audit.check(tasks.pool("test").origins, split=f"test split of '{dataset}'")
         return tasks.held_out("test")

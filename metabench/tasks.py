@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,7 @@ class BenchmarkTasks:
     device: torch.device
     seed: int = 0
     test_dataset: ClassDataset | TaskFamily | None = None
+    _pools: dict[Split, ClassPool] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if bool(self.benchmark.test_dataset) != (self.test_dataset is not None):
@@ -131,9 +132,16 @@ class BenchmarkTasks:
         self._check_alike()
         if isinstance(self.dataset, TaskFamily):
             return {}
-        return {split: self._pool(split) for split in SPLITS}
+        return {split: self.pool(split) for split in SPLITS}
 
-    def _pool(self, split: Split) -> ClassPool:
+    def pool(self, split: Split) -> ClassPool:
+        """The labelled examples of one split, which is read at the first asking; see :attr:`pools`."""
+        if split not in self._pools:
+            self._check_alike()
+            self._pools[split] = self._read(split)
+        return self._pools[split]
+
+    def _read(self, split: Split) -> ClassPool:
         dataset = self._of(split)
         assert isinstance(dataset, ClassDataset)
         try:
@@ -251,7 +259,7 @@ class BenchmarkTasks:
         where = f"the {split} split of '{dataset.name}'"
         if isinstance(dataset, TaskFamily):
             return FamilySampler(dataset, protocol, key, self.device, where=where)
-        return ClassSampler(self.pools[split], protocol, key, self.device, where=where)
+        return ClassSampler(self.pool(split), protocol, key, self.device, where=where)
 
 
 def _kind(dataset: ClassDataset | TaskFamily) -> str:

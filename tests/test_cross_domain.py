@@ -202,6 +202,14 @@ class TestElsewhere:
         scores = [one["score"] for one in found["datasets"].values()]
         assert found["score"] == pytest.approx(sum(scores) / 2)
 
+    def test_the_data_at_home_are_not_read_again(self, world, monkeypatch: pytest.MonkeyPatch) -> None:
+        home = tasks_of(world, blobs())
+        assert set(home.pools) == {"train", "validation", "test"}
+        read: list[str] = []
+        monkeypatch.setattr(type(home.dataset), "pool", lambda self, split: read.append(split))
+        Elsewhere(home, world.registry, None)("spots").range(0, 1)
+        assert read == []
+
     def test_nothing_is_told_of_it_where_nobody_asks(self, world) -> None:
         assert "elsewhere" not in self.shift(world)
 
