@@ -15,6 +15,8 @@ from metabench.results import MetricResult, Record
 
 Form = Literal["share", "number", "count", "flag"]
 Found = bool | float | None
+Rule = tuple[str, Mapping[str, Any]]
+"""What values of a metric must share to stand in one column: its version, and its options."""
 
 BASELINE = "nearest-mean"
 """What the drops of the others are held against."""
@@ -124,18 +126,18 @@ class Beside:
     why: dict[str, str]
 
 
-def beside(records: Sequence[Record], options: Mapping[str, Any]) -> Beside:
+def beside(records: Sequence[Record], rules: Mapping[str, Rule]) -> Beside:
     """The columns of one algorithm on one benchmark, each the median over its seeds.
 
     Args:
         records: its records that are ok, one for each seed.
-        options: the options of the benchmark's metrics that the table goes by; what was measured with others
-            cannot be compared, and stays out.
+        rules: what the table goes by for each metric; what was measured otherwise cannot be compared, and
+            stays out.
     """
     values: dict[str, Found] = {}
     why: dict[str, str] = {}
     for column in COLUMNS:
-        found = [_find(r, column, options) for r in records]
+        found = [_find(r, column, rules) for r in records]
         numbers = [v for v in found if not isinstance(v, str) and v is not None]
         values[column.key] = _middle(numbers, column.form)
         reasons = sorted({v for v in found if isinstance(v, str)})
@@ -150,13 +152,15 @@ def beside(records: Sequence[Record], options: Mapping[str, Any]) -> Beside:
 
 
 def beside_all(groups: Mapping[tuple[str, str], Sequence[Record]]) -> dict[tuple[str, str], Beside]:
-    """The columns of every row, by benchmark and label; each benchmark's newest record says which options."""
-    options: dict[str, Mapping[str, Any]] = {}
+    """The columns of every row, by benchmark and label; the newest that measured a metric rules it there."""
+    rules: dict[str, dict[str, Rule]] = {}
     for record in sorted((r for group in groups.values() for r in group), key=lambda r: r.finished):
         if record.status == "ok":
-            options[record.benchmark.title] = record.benchmark.metric_options
+            measured = [name for name, metric in record.metrics.items() if metric.status == "ok"]
+            of_benchmark = rules.setdefault(record.benchmark.title, {})
+            of_benchmark.update({name: _rule(record, name) for name in measured})
     found = {
-        (benchmark, label): beside([r for r in group if r.status == "ok"], options.get(benchmark, {}))
+        (benchmark, label): beside([r for r in group if r.status == "ok"], rules.get(benchmark, {}))
         for (benchmark, label), group in groups.items()
     }
     return {place: relative(row, found.get((place[0], BASELINE))) for place, row in found.items()}
@@ -224,13 +228,17 @@ def _says_something(rows: Sequence[Beside], column: Column) -> bool:
     return any(r.values.get(column.key) is not None or column.key in r.why for r in rows)
 
 
-def _find(record: Record, column: Column, options: Mapping[str, Any]) -> Found | str:
+def _rule(record: Record, metric: str) -> Rule:
+    return record.metrics[metric].version, record.benchmark.metric_options.get(metric, {})
+
+
+def _find(record: Record, column: Column, rules: Mapping[str, Rule]) -> Found | str:
     """A value, nothing where it was not measured, or in words why there is none."""
     metric = record.metrics.get(column.metric)
     if metric is None:
         return None
-    if record.benchmark.metric_options.get(column.metric, {}) != options.get(column.metric, {}):
-        return "measured with other options than the rest"
+    if metric.status == "ok" and _rule(record, column.metric) != rules.get(column.metric):
+        return "measured by another version or with other options than the newest"
     return _value(metric, column.path)
 
 

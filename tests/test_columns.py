@@ -124,6 +124,27 @@ def test_what_was_measured_with_other_options_is_not_compared() -> None:
     assert row["pgd_0.1"] == 0.25
 
 
+def test_what_another_version_measured_is_not_compared() -> None:
+    old, new = record("a"), record("b", finished="2026-02-01T00:00:00+00:00")
+    new.metrics["shift"] = new.metrics["shift"].model_copy(update={"version": "2"})
+    row = columns_of(old, new, algorithm="a")
+    assert row["shift_drop"] is None
+    assert "another version" in row["why"]["shift_drop"]
+    assert row["pgd_0.1"] == 0.25
+
+
+def test_who_did_not_measure_a_metric_does_not_rule_it() -> None:
+    old = record("a", options={"shift": {"episodes": 3}})
+    later = {"options": {"shift": {"episodes": 9}}, "finished": "2026-02-01T00:00:00+00:00"}
+    assert columns_of(old, record("b", {}, **later), algorithm="a")["shift_drop"] == 0.4
+    inapplicable = record("b", **later)
+    inapplicable.metrics["shift"] = inapplicable.metrics["shift"].model_copy(
+        update={"status": "n/a", "reason": "no images."}
+    )
+    assert columns_of(old, inapplicable, algorithm="a")["shift_drop"] == 0.4
+    assert columns_of(old, inapplicable, algorithm="b")["why"]["shift_drop"] == "n/a: no images."
+
+
 class TestTraining:
     def row(self, values: dict[str, dict[str, Any]]) -> dict[str, Any]:
         curve = [
