@@ -50,15 +50,20 @@ def measure(
         repeats: calls that count; fewer, but five, where they would take longer than a second.
         warm_up: calls before them that do not.
     """
-    clock = _cuda_ms if device.type == "cuda" else _cpu_ms
+    milliseconds = clock(device)
     times: list[float] = []
     with alone() as undisturbed:
         for _ in range(warm_up):
             function()
         while len(times) < repeats and (len(times) < LEAST_REPEATS or sum(times) < ENOUGH_MS):
-            times.append(clock(function))
+            times.append(milliseconds(function))
     low, median, high = np.quantile(times, [0.25, 0.5, 0.75])
     return Timing(float(median), float(high - low), len(times), undisturbed)
+
+
+def clock(device: torch.device) -> Callable[[Callable[[], object]], float]:
+    """What tells how many milliseconds one call takes on a device, all of its work included."""
+    return _cuda_ms if device.type == "cuda" else _cpu_ms
 
 
 def _cpu_ms(function: Callable[[], object]) -> float:

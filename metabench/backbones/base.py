@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+
+from metabench.backbones.engines import Engine, choose
 
 Params = Mapping[str, Tensor]
 """Parameters by name; with a leading task dimension where that is said."""
@@ -33,12 +36,39 @@ class Backbone(ABC, nn.Module):  # in this order, a library can put an abstract 
             x: ``[T, B, *input]``.
 
         Returns:
-            ``[T, B, features]``. This plain loop over tasks serves any network; a backbone that knows a
-            faster way that gives the same numbers overrides it.
+            ``[T, B, features]``, by the fastest of :meth:`engines`.
         """
+        return choose(self.engines(), self.fastest_on_cpu(x), params, x)(params, x)
+
+    def engines(self) -> dict[str, Engine]:
+        """The ways to :meth:`forward_tasks`, by name; they give the same numbers.
+
+        Any network has two: a plain ``loop`` over the tasks, and ``vmap`` over the parameters where no
+        running statistics would have to be written. A backbone that knows a faster one adds it.
+        """
+        return {"loop": self._loop, "vmap": self._vmap} if self._stateless else {"loop": self._loop}
+
+    def fastest_on_cpu(self, x: Tensor) -> str:
+        """The name of the engine that is the fastest for such inputs on a CPU.
+
+        Args:
+            x: ``[T, B, *input]``.
+        """
+        del x
+        return "loop"
+
+    @functools.cached_property
+    def _stateless(self) -> bool:
+        return not any(buffer.is_floating_point() for buffer in self.buffers())
+
+    def _loop(self, params: Params, x: Tensor) -> Tensor:
         return torch.stack(
             [self.forward_with({k: v[t] for k, v in params.items()}, x[t]) for t in range(len(x))]
         )
+
+    def _vmap(self, params: Params, x: Tensor) -> Tensor:
+        found: Tensor = torch.func.vmap(self.forward_with)(dict(params), x)
+        return found
 
     def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
         """The features of ``x`` where batch norm by the batch's own statistics takes those of the support.

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from metabench.backbones.base import Backbone, Params
 from metabench.backbones.convolution import convolve
+from metabench.backbones.engines import Engine
 from metabench.backbones.layout import channels_last
 from metabench.backbones.normalize import EPS, batch_norm_relu
 from metabench.backbones.order import is_differentiated_twice
@@ -218,19 +219,31 @@ class Conv4(Backbone):
             x = block(x)
         return self._read_out(x)
 
-    def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
-        """See :meth:`Backbone.forward_tasks`: the way that suits the derivatives taken."""
+    def engines(self) -> dict[str, Engine]:
+        """See :meth:`Backbone.engines`; but for ``loop``, batch norm is by the batch's own statistics.
+
+        ``grouped``: one convolution for all tasks. ``twice``: the same, made to be differentiated twice,
+        for pooled networks. ``unfolded``: batched matrix products, for strided ones.
+        """
+        known = super().engines()
         if self.norm == "running":
-            return super().forward_tasks(params, x)
+            return known
+        known["grouped"] = functools.partial(self._in_groups, ConvBlock.forward_grouped)
+        if self.strided:
+            return known | {"unfolded": self._forward_unfolded}
+        return known | {"twice": functools.partial(self._in_groups, ConvBlock.forward_twice)}
+
+    def fastest_on_cpu(self, x: Tensor) -> str:
+        """See :meth:`Backbone.fastest_on_cpu`: it depends on the derivatives taken."""
+        if self.norm == "running":
+            return "loop"
         if not is_differentiated_twice():
-            return self._in_groups(ConvBlock.forward_grouped, params, x)
+            return "grouped"
         height, width = x.shape[-2:]
         places = height * width // (16 if self.strided else 4)
         if x.shape[1] <= TOGETHER_EXAMPLES and x.shape[1] * places <= UNFOLDED_ROWS:
-            if self.strided:
-                return self._forward_unfolded(params, x)
-            return self._in_groups(ConvBlock.forward_twice, params, x)
-        return super().forward_tasks(params, x)
+            return "unfolded" if self.strided else "twice"
+        return "loop"
 
     def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
         """See :meth:`Backbone.forward_tasks_beside`: exactly so, all examples at once."""

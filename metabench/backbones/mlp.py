@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.backbones.base import Backbone, Params
+from metabench.backbones.engines import Engine
 
 
 class MLP(Backbone):
@@ -44,8 +45,16 @@ class MLP(Backbone):
             x = F.relu(torch.addmm(bias, x, weight))
         return x
 
-    def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
-        """See :meth:`Backbone.forward_tasks`: one batched matrix product a layer."""
+    def engines(self) -> dict[str, Engine]:
+        """See :meth:`Backbone.engines`."""
+        return {**super().engines(), "batched": self._batched}
+
+    def fastest_on_cpu(self, x: Tensor) -> str:
+        """See :meth:`Backbone.fastest_on_cpu`: nothing beats one batched matrix product a layer."""
+        del x
+        return "batched"
+
+    def _batched(self, params: Params, x: Tensor) -> Tensor:
         x = x.flatten(2)
         for i in range(len(self.weights)):
             x = F.relu(torch.baddbmm(params[f"biases.{i}"].unsqueeze(1), x, params[f"weights.{i}"]))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metabench.backbones.base import Backbone, Params
+from metabench.backbones.engines import Engine
 
 
 class LinearHead(Backbone):
@@ -29,8 +30,16 @@ class LinearHead(Backbone):
         """``[B, inputs]`` to ``[B, outputs]``."""
         return torch.addmm(self.bias, x, self.weight)
 
-    def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
-        """See :meth:`Backbone.forward_tasks`."""
+    def engines(self) -> dict[str, Engine]:
+        """See :meth:`Backbone.engines`."""
+        return {**super().engines(), "batched": self._batched}
+
+    def fastest_on_cpu(self, x: Tensor) -> str:
+        """See :meth:`Backbone.fastest_on_cpu`."""
+        del x
+        return "batched"
+
+    def _batched(self, params: Params, x: Tensor) -> Tensor:
         return torch.baddbmm(params["bias"].unsqueeze(1), x, params["weight"])
 
 

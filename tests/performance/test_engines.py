@@ -1,0 +1,63 @@
+"""Whether the engine that a network takes on a CPU is the fastest that it has, for the sizes that occur.
+
+Eight tasks forwards and backwards, where second derivatives are taken backwards twice: with the examples of a
+1-shot support set, of a 5-shot one, and of 15 queries for each of 5 classes.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from contest import Side
+from judge import Judge
+
+from metabench.algorithms.inner_loop import task_params
+from metabench.backbones.conv4 import Conv4, Conv4Strided
+from metabench.backbones.engines import Engine, forward_and_backward
+from metabench.backbones.order import differentiated_twice
+
+MOST = 1.15
+ROUNDS = 5
+TASKS = 8
+EXAMPLES = (5, 25, 75)
+NETWORKS: dict[str, Callable[[], Conv4]] = {
+    "Conv4-64 with pooling": lambda: Conv4((1, 28, 28), norm="batch"),
+    "the stride-2 Conv-64": lambda: Conv4Strided((1, 28, 28)),
+}
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_no_engine_is_much_faster_than_the_one_that_is_taken(
+    name: str, examples: int, twice: bool, one_thread: None, judge: Judge
+) -> None:
+    torch.manual_seed(0)
+    network = NETWORKS[name]()
+    params = {k: p.detach().clone().requires_grad_() for k, p in task_params(network, TASKS).items()}
+    x = torch.rand(TASKS, examples, 1, 28, 28)
+
+    def side(engine: Engine) -> Side:
+        def run() -> int:
+            with differentiated_twice(twice):
+                forward_and_backward(engine, params, x)
+            return TASKS
+
+        return run
+
+    engines = network.engines()
+    with differentiated_twice(twice):
+        taken = network.fastest_on_cpu(x)
+    others = {k: side(engine) for k, engine in engines.items() if k != taken}
+    order = "second derivatives" if twice else "first derivatives"
+    figure = judge.against_peers(
+        f"engine-{'strided' if network.strided else 'pooled'}-{'twice' if twice else 'once'}-{examples}",
+        side(engines[taken]),
+        others,
+        rounds=ROUNDS,
+        unit="tasks",
+        what=f"the engine taken (`{taken}`), {name}, {order}",
+        setting=f"{TASKS} tasks of {examples} examples, batch norm by the batch's statistics",
+        bar=round(1 / MOST, 2),
+    )
+    assert figure.met, str(figure)
