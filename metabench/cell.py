@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from metabench.algorithms.base import Algorithm
+from metabench.algorithms.shared_tasks import lent_processes
 from metabench.alone import working
 from metabench.elsewhere import Elsewhere
 from metabench.errors import CellFailed, DivergedError, MetabenchError, NotApplicable, PluginError
@@ -217,13 +218,17 @@ def _fail(record: Record, status: Status, reason: str) -> None:
 
 @contextlib.contextmanager
 def _settings(threads: int) -> Iterator[None]:
-    """The same bits from the same inputs, also on a GPU where it can; put back afterwards."""
+    """The same bits from the same inputs, also on a GPU where it can; put back afterwards.
+
+    What threads could do for each operation, processes do better for whole outer steps, where they can.
+    """
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark, torch.get_num_threads()
     cudnn.deterministic, cudnn.benchmark = True, False
     torch.set_num_threads(threads)
     try:
-        yield
+        with lent_processes(threads):
+            yield
     finally:
         cudnn.deterministic, cudnn.benchmark = before[:2]
         torch.set_num_threads(before[2])

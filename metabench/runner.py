@@ -39,8 +39,9 @@ class Resources:
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for a GPU where there is one.
         jobs: cells at a time; 0 leaves it to the executor.
-        threads: threads of each cell. One by default, whatever the number of jobs: the number of threads can
-            change last bits.
+        threads: threads of each cell, and processes that share the tasks of an outer step where they can
+            (:mod:`metabench.algorithms.shared_tasks`). One by default, whatever the number of jobs: their
+            number can change last bits.
         timeout: seconds that a cell may take.
         data: the folder that holds one folder per data set.
         executor: the name of the executor: where the cells run.

@@ -8,14 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from metabench.algorithms.augment import with_mirrored_classes
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import (
-    GradientBased,
     Norm,
-    after,
-    cosine,
-    descend,
     gradient_steps,
     make_learner,
     predictors,
@@ -23,11 +18,12 @@ from metabench.algorithms.inner_loop import (
     task_params,
 )
 from metabench.algorithms.maml import image_recipe
+from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
-from metabench.episodes import Support, TaskStream
+from metabench.episodes import Support
 
 
-class ANIL(GradientBased):
+class ANIL(MetaGradient):
     r"""Almost No Inner Loop: MAML whose inner loop adapts the head only.
 
     .. math::
@@ -101,16 +97,6 @@ class ANIL(GradientBased):
         if problem.regression:
             return {"inner_lr": 0.01, "inner_steps": 1, "test_steps": 1, "tasks": 10, "train_shots": 10}
         return image_recipe(problem)
-
-    def meta_train(self, tasks: TaskStream) -> None:
-        """See :class:`Algorithm`."""
-        optimizer = tasks.keep(torch.optim.Adam(self.learner.parameters(), lr=self.outer_lr))
-        for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
-            batch = with_mirrored_classes(batch) if self.mirror else batch
-            adapted = after(self.inner_steps, self.path(batch.support))
-            loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
-            descend(optimizer, loss, lr=self.outer_lr * (cosine(tasks.progress) if self.anneal else 1))
-            tasks.log(loss)
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import (
-    GradientBased,
     Norm,
     Params,
-    after,
-    cosine,
-    descend,
     gradient_steps,
     make_learner,
     predictors,
     sees_its_batch,
     task_params,
 )
+from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
-from metabench.episodes import Support, TaskStream
+from metabench.episodes import Support
 
 
-class CAVIA(GradientBased):
+class CAVIA(MetaGradient):
     r"""CAVIA: one network for all tasks, and a small context vector that gradient steps adapt to each.
 
     .. math::
@@ -116,15 +112,6 @@ class CAVIA(GradientBased):
                 "outer_lr": 1e-3,
             }
         return {}
-
-    def meta_train(self, tasks: TaskStream) -> None:
-        """See :class:`Algorithm`."""
-        optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
-        for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
-            adapted = after(self.inner_steps, self.path(batch.support))
-            loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
-            descend(optimizer, loss, lr=self.outer_lr * (cosine(tasks.progress) if self.anneal else 1))
-            tasks.log(loss)
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

@@ -265,24 +265,6 @@ def sees_its_batch(network: nn.Module) -> bool:
     )
 
 
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor, *, lr: float, clip: float = 0.0) -> None:
-    """One outer step down the gradient of the loss.
-
-    Args:
-        optimizer: the outer loop's.
-        loss: the outer loss.
-        lr: the learning rate of this step.
-        clip: the norm that the gradient is cut down to; 0 for no clipping.
-    """
-    optimizer.zero_grad()
-    loss.backward()
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-        if clip:
-            nn.utils.clip_grad_norm_(group["params"], clip)
-    optimizer.step()
-
-
 def cosine(progress: float) -> float:
     """What falls from 1 to 0 along half a cosine while ``progress`` goes from 0 to 1."""
     return (1 + math.cos(math.pi * progress)) / 2

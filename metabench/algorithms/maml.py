@@ -5,27 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-import torch
-
-from metabench.algorithms.augment import with_mirrored_classes
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import (
-    GradientBased,
     Norm,
-    after,
-    cosine,
-    descend,
     gradient_steps,
     make_learner,
     predictors,
     sees_its_batch,
     task_params,
 )
+from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
-from metabench.episodes import Support, TaskStream
+from metabench.episodes import Support
 
 
-class MAML(GradientBased):
+class MAML(MetaGradient):
     r"""Model-Agnostic Meta-Learning: learn an initialisation that a few gradient steps adapt well.
 
     .. math::
@@ -126,16 +120,6 @@ class MAML(GradientBased):
         if not cls.second_order:
             return images | {"inner_lr": 0.5, "inner_steps": 5, "test_steps": 5}
         return images | {"inner_steps": 5, "test_steps": 5} if problem.ways >= 20 else images
-
-    def meta_train(self, tasks: TaskStream) -> None:
-        """See :class:`Algorithm`."""
-        optimizer = tasks.keep(torch.optim.Adam(self.learner.parameters(), lr=self.outer_lr))
-        for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
-            batch = with_mirrored_classes(batch) if self.mirror else batch
-            adapted = after(self.inner_steps, self.path(batch.support))
-            loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
-            descend(optimizer, loss, lr=self.outer_lr * (cosine(tasks.progress) if self.anneal else 1))
-            tasks.log(loss)
 
     def adapts(self, name: str) -> bool:
         """Whether the inner loop adapts a parameter of the learner: all but the shifts of batch norm."""

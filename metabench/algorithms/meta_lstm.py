@@ -12,17 +12,14 @@ from torch import Tensor, nn
 
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import (
-    GradientBased,
     Params,
-    after,
-    cosine,
-    descend,
     make_learner,
     sees_its_batch,
     task_params,
 )
+from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
-from metabench.episodes import Support, TaskStream
+from metabench.episodes import Support
 
 P = 10.0
 """The p of the preprocessing: what is smaller than ``exp(-p)`` is scaled and not taken the logarithm of."""
@@ -143,7 +140,7 @@ def _tanh(x: Tensor) -> Tensor:
     return 2 * (2 * x).sigmoid() - 1
 
 
-class MetaLSTM(GradientBased):
+class MetaLSTM(MetaGradient):
     r"""Meta-LSTM: learn the optimiser, an LSTM whose cell state is the learner's parameters.
 
     .. math::
@@ -226,16 +223,6 @@ class MetaLSTM(GradientBased):
                 "budget": 60_000,
             }
         return {"inner_steps": 12 if problem.shots < 5 else 8}
-
-    def meta_train(self, tasks: TaskStream) -> None:
-        """See :class:`Algorithm`."""
-        optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
-        for batch in tasks.batches(self.tasks, queries=self.train_queries):
-            adapted = after(self.inner_steps, self.path(batch.support))
-            loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
-            lr = self.outer_lr * (cosine(tasks.progress) if self.anneal else 1)
-            descend(optimizer, loss, lr=lr, clip=self.clip)
-            tasks.log(loss)
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

@@ -8,14 +8,9 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from metabench.algorithms.augment import with_mirrored_classes
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import (
-    GradientBased,
     Norm,
-    after,
-    cosine,
-    descend,
     gradient_steps,
     make_learner,
     predictors,
@@ -23,14 +18,15 @@ from metabench.algorithms.inner_loop import (
     task_params,
 )
 from metabench.algorithms.maml import image_recipe
+from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
-from metabench.episodes import Support, TaskStream
+from metabench.episodes import Support
 
 INITIAL_RATES = (0.005, 0.1)
 """The range that the one initial value of all learning rates is drawn from."""
 
 
-class MetaSGD(GradientBased):
+class MetaSGD(MetaGradient):
     r"""Meta-SGD: learn the initialisation, and for each parameter the learning rate of the one inner step.
 
     .. math::
@@ -64,6 +60,7 @@ class MetaSGD(GradientBased):
     """
 
     name: ClassVar[str] = "meta-sgd"
+    inner_steps = 1
     version: ClassVar[str] = "2"
     gradient_order = 2
     depends_on_label_order = True
@@ -101,16 +98,6 @@ class MetaSGD(GradientBased):
         if problem.regression:
             return {"tasks": 10, "train_shots": 10, "train_queries": 10}
         return image_recipe(problem)
-
-    def meta_train(self, tasks: TaskStream) -> None:
-        """See :class:`Algorithm`."""
-        optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
-        for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
-            batch = with_mirrored_classes(batch) if self.mirror else batch
-            adapted = after(1, self.path(batch.support))
-            loss = self.problem.loss(adapted(batch.query_x), batch.query_y).mean()
-            descend(optimizer, loss, lr=self.outer_lr * (cosine(tasks.progress) if self.anneal else 1))
-            tasks.log(loss)
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

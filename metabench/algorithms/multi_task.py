@@ -13,13 +13,13 @@ from metabench.algorithms.inner_loop import (
     GradientBased,
     Params,
     cosine,
-    descend,
     gradient_steps,
     make_learner,
     predictors,
     sees_its_batch,
     task_params,
 )
+from metabench.algorithms.outer_loop import take_step
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, TaskBatch, TaskStream
 
@@ -99,7 +99,9 @@ class MultiTask(GradientBased):
             y = torch.cat([batch.support_y, batch.query_y], 1)
             predictions = self.learner.forward_tasks(self._joint_params(batch, rows), x)
             loss = self.problem.loss(predictions, y).mean()
-            descend(optimizer, loss, lr=self.lr * cosine(tasks.progress))
+            optimizer.zero_grad()
+            loss.backward()
+            take_step(optimizer, lr=self.lr * cosine(tasks.progress))
             tasks.log(loss)
 
     def path(self, support: Support) -> Iterator[Predictor]:

@@ -31,7 +31,11 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--device", help="cpu, cuda, cuda:0 or auto; cpu by default.")
 @click.option("--jobs", type=click.IntRange(min=0), help="Cells at a time; one for each core by default.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of each cell; 1 by default.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads of each cell, or processes that share its outer steps where they can; 1 by default.",
+)
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that a cell may take.")
 @click.option(
     "--executor", metavar="NAME", help="Where cells run: `metabench list executors`; processes by default."

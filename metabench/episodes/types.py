@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -112,22 +112,27 @@ class TaskBatch:
 
     def __getitem__(self, tasks: slice) -> TaskBatch:
         """The episodes of a slice, as views."""
-        return TaskBatch(
-            self.support_x[tasks],
-            self.support_y[tasks],
-            self.query_x[tasks],
-            self.query_y[tasks],
-            self.ways,
-            self.classes[tasks],
-        )
+        return self.map(lambda tensor: tensor[tasks])
 
     def to(self, device: torch.device | str) -> TaskBatch:
         """The same episodes on a device."""
+        return self.map(lambda tensor: tensor.to(device))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> TaskBatch:
+        """The same with each tensor changed."""
         return TaskBatch(
-            self.support_x.to(device),
-            self.support_y.to(device),
-            self.query_x.to(device),
-            self.query_y.to(device),
+            change(self.support_x),
+            change(self.support_y),
+            change(self.query_x),
+            change(self.query_y),
             self.ways,
-            self.classes.to(device),
+            change(self.classes),
         )
+
+    def copy_(self, other: TaskBatch) -> None:
+        """Write the tensors of another batch of the same shape over these."""
+        self.support_x.copy_(other.support_x)
+        self.support_y.copy_(other.support_y)
+        self.query_x.copy_(other.query_x)
+        self.query_y.copy_(other.query_y)
+        self.classes.copy_(other.classes)

@@ -13,6 +13,7 @@ import torch
 from judge import Judge
 from machine import bench_threads
 
+from metabench.algorithms.shared_tasks import lent_processes
 from metabench.memory import keep_freed_memory
 
 FOLDER = "METABENCH_PERFORMANCE"
@@ -28,10 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _as_in_a_cell() -> None:
-    """Memory as in every cell that metabench runs, and the chosen threads; the peers have both too."""
+def _as_in_a_cell() -> Iterator[None]:
+    """Memory as in every cell that metabench runs, and the chosen threads; the peers have both too.
+
+    As in a cell, metabench shares outer steps among as many processes, where that pays.
+    """
     keep_freed_memory()
     torch.set_num_threads(bench_threads())
+    with lent_processes(bench_threads()):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +63,11 @@ def l2l() -> types.ModuleType:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """One thread, whatever was chosen."""
+    """One thread and one process, whatever was chosen."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with lent_processes(1):
+        yield
     torch.set_num_threads(before)
 
 

@@ -84,7 +84,8 @@ POOLED = Row(
     queries=15,
     setting=Setting(0.05, 5),
     bar=1.5,
-    rounds=9,
+    rounds=7,
+    count=2,
 )
 STRIDED = Row(
     "maml-strided",
@@ -95,6 +96,7 @@ STRIDED = Row(
     setting=Setting(0.05, 1),
     bar=1.8,
     rounds=11,
+    count=4,
 )
 FIRST_ORDER = Row(
     "fomaml-conv4",
@@ -105,6 +107,7 @@ FIRST_ORDER = Row(
     setting=Setting(0.05, 5, first_order=True),
     bar=2,
     rounds=7,
+    count=2,
 )
 
 
