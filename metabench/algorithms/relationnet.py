@@ -98,7 +98,7 @@ class RelationNet(Episodic):
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """Fewer queries for each class where there are more shots, as in the paper."""
-        return {"train_queries": 10 if problem.shots < 5 else 5}
+        return {"train_queries": 10 if problem.shots < 5 else 5, "budget": 3_500 * 60 * (problem.shots + 5)}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""

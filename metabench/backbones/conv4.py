@@ -25,22 +25,6 @@ from metabench.errors import UsageError
 Norm = Literal["running", "batch"]
 
 BLOCKS = 4
-TOGETHER_EXAMPLES = 40
-"""Where second derivatives are taken, tasks of at most this many examples run together: strided as one
-batched matrix product over unfolded maps, pooled as one convolution of
-:mod:`metabench.backbones.convolution`; larger ones run one after the other. An outer step of 16 pooled
-tasks of 5 support and 75 query examples and 5 inner steps took 2.30 s of one CPU core with that
-convolution and 2.69 s unfolded; of 32 strided tasks of 5 and 5 and 1 inner step, 0.30 s and 0.26 s.
-Measured on one busy CPU core with 28x28 images, seconds an outer step, unfolded against one by one:
-strided 5 examples 0.32 and 1.06, 40 examples 0.55 and 0.87; pooled 5 examples 0.99 and 1.52, 20 examples
-0.50 and 0.58, 25 examples 0.57 and 0.70, 40 examples 0.96 and 1.21.
-
-Where they are not, all tasks run as one grouped convolution. Milliseconds forward and backward for 16
-tasks, grouped against unfolded and one by one: pooled with 32 channels 5 examples 25, 52 and 53, 25
-examples 125, 248 and 146; pooled with 64 channels 5 examples 74, 112 and 98; strided 5 examples 29, 32 and
-55, 25 examples 110, 148 and 134. PyTorch's own second derivative of it is the slowest: 317 against 129
-unfolded, 16 tasks of 5 examples."""
-
 GROUPED_TASKS = 8
 """So many tasks at most in one grouped convolution, whose maps then stay nearer to the processor.
 Milliseconds of one CPU core forward and backward, 28x28 images, 64 channels, in groups of 4, 8 and 16:
@@ -48,9 +32,9 @@ pooled, 32 tasks of 5 examples 185, 185 and 190, 16 tasks of 25 examples 396, 38
 examples 962, 934 and 1138; strided, 32 tasks of 5 examples 79, 68 and 68, 16 tasks of 75 examples 332, 323
 and 342."""
 
-UNFOLDED_ROWS = 8000
-"""Nor more than this many places a task in the second block's maps, nine times which the unfolded maps hold:
-a bound on memory for larger images, beyond which nothing was measured."""
+UNFOLDED_ROWS = 16_000
+"""Unfolded, a task has at most so many places in the second block's maps, nine times which its products hold:
+a bound on memory, beyond which nothing was measured. It is 300 examples of 28x28."""
 
 
 class ConvBlock(nn.Module):
@@ -234,16 +218,27 @@ class Conv4(Backbone):
         return known | {"twice": functools.partial(self._in_groups, ConvBlock.forward_twice)}
 
     def fastest_on_cpu(self, x: Tensor) -> str:
-        """See :meth:`Backbone.fastest_on_cpu`: it depends on the derivatives taken."""
+        """See :meth:`Backbone.fastest_on_cpu`: it depends on the derivatives taken.
+
+        Differentiated once, one grouped convolution wins. Milliseconds of one core forward and backward, 16
+        tasks, grouped, unfolded and one by one: pooled with 64 channels 5 examples 74, 112 and 98; strided
+        5 examples 29, 32 and 55, 25 examples 110, 148 and 134.
+
+        Twice, PyTorch's own second derivative of it is the slowest of all (317 against 129 unfolded, 16
+        strided tasks of 5 examples); with derivatives that are grouped convolutions themselves
+        (:mod:`metabench.backbones.convolution`) it wins where there is a pool, in 1,170 ms against 2,550
+        one by one (8 tasks of 50 examples), 2,357 against 6,375 (100 examples); unfolded products win where
+        there is none, in 518 against 701 and 977 against 1,339. A single task gains as much, but for the
+        smallest: 25 against 28 ms pooled, 10 against 12 strided (5 examples).
+        """
         if self.norm == "running":
             return "loop"
         if not is_differentiated_twice():
             return "grouped"
+        if not self.strided:
+            return "twice"
         height, width = x.shape[-2:]
-        places = height * width // (16 if self.strided else 4)
-        if x.shape[1] <= TOGETHER_EXAMPLES and x.shape[1] * places <= UNFOLDED_ROWS:
-            return "unfolded" if self.strided else "twice"
-        return "loop"
+        return "unfolded" if x.shape[1] * (height * width // 16) <= UNFOLDED_ROWS else "loop"
 
     def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
         """See :meth:`Backbone.forward_tasks_beside`: exactly so, all examples at once."""

@@ -1,7 +1,7 @@
 """Whether the engine that a network takes on a CPU is the fastest that it has, for the sizes that occur.
 
 Eight tasks forwards and backwards, where second derivatives are taken backwards twice: with the examples of a
-1-shot support set, of a 5-shot one, and of 15 queries for each of 5 classes.
+5-way 1-shot support set, of a 5-shot one, and of a 20-way 5-shot one.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from metabench.backbones.order import differentiated_twice
 MOST = 1.15
 ROUNDS = 5
 TASKS = 8
-EXAMPLES = (5, 25, 75)
+EXAMPLES = (5, 25, 100)
 NETWORKS: dict[str, Callable[[], Conv4]] = {
     "Conv4-64 with pooling": lambda: Conv4((1, 28, 28), norm="batch"),
     "the stride-2 Conv-64": lambda: Conv4Strided((1, 28, 28)),
