@@ -22,6 +22,7 @@ from metabench.identity import BUDGET, Cell, identify
 from metabench.memory import keep_freed_memory
 from metabench.metrics.base import EpisodeMetric, Metric, Outcome, measured
 from metabench.metrics.options import make_metric
+from metabench.precision import Precision, computing_in
 from metabench.provenance import environment
 from metabench.randomness import random_state_kept, seed_everything
 from metabench.registry import Registry, Spec, describe_error
@@ -43,12 +44,14 @@ class Conditions:
     Args:
         device: where it runs.
         threads: threads that PyTorch may use.
+        precision: how precisely it computes, see :func:`metabench.precision.computing_in`.
         data: the folder that holds one folder per data set.
         checkpoint: where checkpoints are written.
     """
 
     device: str = "cpu"
     threads: int = 1
+    precision: Precision = "highest"
     data: Path | None = None
     checkpoint: Path | None = None
 
@@ -81,7 +84,7 @@ def run_cell(
         status="failed",
         started=now(),
     )
-    with _as_status(record), working(), _settings(conditions.threads), random_state_kept():
+    with _as_status(record), working(), _settings(conditions), random_state_kept():
         _run(cell, registry, conditions, report, record)
         record.status = "ok"
     record.finished = now()
@@ -91,7 +94,9 @@ def run_cell(
 def _run(cell: Cell, registry: Registry, conditions: Conditions, report: Report, record: Record) -> None:
     report({"phase": "load"})
     device = torch.device(conditions.device)
-    record.environment = environment(device=device, threads=conditions.threads)
+    record.environment = environment(
+        device=device, threads=conditions.threads, precision=conditions.precision
+    )
     benchmark = cell.benchmark
     tasks = open_tasks(registry, benchmark, conditions.data, device, cell.seed)
     spec = registry.get("algorithm", cell.algorithm)
@@ -217,7 +222,7 @@ def _fail(record: Record, status: Status, reason: str) -> None:
 
 
 @contextlib.contextmanager
-def _settings(threads: int) -> Iterator[None]:
+def _settings(conditions: Conditions) -> Iterator[None]:
     """The same bits from the same inputs, also on a GPU where it can; put back afterwards.
 
     What threads could do for each operation, processes do better for whole outer steps, where they can.
@@ -225,9 +230,12 @@ def _settings(threads: int) -> Iterator[None]:
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark, torch.get_num_threads()
     cudnn.deterministic, cudnn.benchmark = True, False
-    torch.set_num_threads(threads)
+    torch.set_num_threads(conditions.threads)
     try:
-        with lent_processes(threads):
+        with (
+            lent_processes(conditions.threads),
+            computing_in(conditions.precision, torch.device(conditions.device)),
+        ):
             yield
     finally:
         cudnn.deterministic, cudnn.benchmark = before[:2]

@@ -41,6 +41,7 @@ class RunConfig(BaseModel):
     device: str | None = None
     jobs: int | None = Field(default=None, ge=0)
     threads: int | None = Field(default=None, gt=0)
+    precision: str | None = None
     timeout: float | None = Field(default=None, gt=0)
     executor: str | None = None
     results: Path | None = None

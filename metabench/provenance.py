@@ -14,7 +14,7 @@ import torch
 Environment = dict[str, str | int | float | bool | None]
 
 
-def environment(*, device: torch.device, threads: int) -> Environment:
+def environment(*, device: torch.device, threads: int, precision: str = "highest") -> Environment:
     """The facts of this machine and installation that can change a number or a timing."""
     facts: Environment = {
         "metabench": importlib.metadata.version("metabench"),
@@ -26,7 +26,7 @@ def environment(*, device: torch.device, threads: int) -> Environment:
         "cpu_count": os.cpu_count(),
         "threads": threads,
         "device": str(device),
-        "precision": torch.get_float32_matmul_precision(),
+        "precision": precision,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
         "git_commit": None,
@@ -45,7 +45,7 @@ def _cuda(device: torch.device) -> Environment:
         "gpu_capability": capability,
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
-        "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "tf32": torch.backends.cudnn.allow_tf32,
     }
 
 

@@ -16,6 +16,7 @@ from metabench.executors.guard import Guarded
 from metabench.identity import Cell
 from metabench.planning import Planned
 from metabench.plugins import Plugins
+from metabench.precision import Precision, check_precision
 from metabench.results import FINAL, Record, ResultsFolder
 
 
@@ -42,6 +43,8 @@ class Resources:
         threads: threads of each cell, and processes that share the tasks of an outer step where they can
             (:mod:`metabench.algorithms.shared_tasks`). One by default, whatever the number of jobs: their
             number can change last bits.
+        precision: how precisely cells compute: ``highest``, ``tf32`` or ``bf16``. A stored record counts as
+            stored whatever its precision, which stands in it.
         timeout: seconds that a cell may take.
         data: the folder that holds one folder per data set.
         executor: the name of the executor: where the cells run.
@@ -50,6 +53,7 @@ class Resources:
     device: str = "cpu"
     jobs: int = 0
     threads: int = 1
+    precision: Precision = "highest"
     timeout: float | None = None
     data: Path | None = None
     executor: str = "processes"
@@ -108,6 +112,7 @@ def run_planned(
     # By place and not by key: what the key stands for may change between the plan and the run.
     records = {_place(p.cell): p.record for p in planned if p.record is not None}
     resources = replace(resources, device=check_device(resources.device))
+    check_precision(resources.precision, resources.device)
     spec = plugins.registry.get("executor", resources.executor)
 
     def event(cell: Cell, what: dict[str, Any]) -> None:
@@ -154,4 +159,4 @@ def _conditions(resources: Resources, folder: ResultsFolder, planned: Planned) -
     checkpoint = folder.checkpoint(planned.key)
     if planned.fresh:
         checkpoint.unlink(missing_ok=True)
-    return Conditions(resources.device, resources.threads, resources.data, checkpoint)
+    return Conditions(resources.device, resources.threads, resources.precision, resources.data, checkpoint)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metabench.backbones.engines import Engine, choose
+from metabench.precision import lowered
 
 Params = Mapping[str, Tensor]
 """Parameters by name; with a leading task dimension where that is said."""
@@ -67,7 +68,8 @@ class Backbone(ABC, nn.Module):  # in this order, a library can put an abstract 
         )
 
     def _vmap(self, params: Params, x: Tensor) -> Tensor:
-        found: Tensor = torch.func.vmap(self.forward_with)(dict(params), x)
+        x, *values = lowered(x, *params.values())  # vmap does not let autocast through
+        found: Tensor = torch.func.vmap(self.forward_with)(dict(zip(params, values, strict=True)), x)
         return found
 
     def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from metabench.precision import lowered
+
 Shape = tuple[int, ...]
 
 
@@ -27,6 +29,7 @@ def convolve(maps: Tensor, kernels: Tensor, stride: int, groups: int) -> Tensor:
     Returns:
         ``[B, groups * O, H', W']``. Differentiable to any order.
     """
+    maps, kernels = lowered(maps, kernels)
     out: Tensor = _Outputs.apply(maps, kernels, stride, groups)  # type: ignore[no-untyped-call]
     return out
 

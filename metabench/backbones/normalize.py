@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from metabench.precision import raised
+
 EPS = 1e-5
 """What PyTorch adds to the variance."""
 
@@ -36,6 +38,7 @@ def batch_norm_relu(y: Tensor, gamma: Tensor | None, beta: Tensor) -> Tensor:
     Returns:
         ``[T, N, C]``.
     """
+    y = raised(y)
     z: Tensor = _Forward.apply(y, None if gamma is None else gamma.unsqueeze(1), beta.unsqueeze(1))  # type: ignore[no-untyped-call]
     return z
 

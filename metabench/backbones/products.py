@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from metabench.precision import lowered
+
 
 def outputs(x: Tensor, weight: Tensor) -> Tensor:
     """``[T, N, K]`` and ``[T, O, K]`` to ``[T, N, O]``: a linear layer for every task."""
+    x, weight = lowered(x, weight)
     y: Tensor = _Outputs.apply(x, weight)  # type: ignore[no-untyped-call]
     return y
 

@@ -36,6 +36,11 @@ _PATH = click.Path(path_type=Path)
     type=click.IntRange(min=1),
     help="Threads of each cell, or processes that share its outer steps where they can; 1 by default.",
 )
+@click.option(
+    "--precision",
+    metavar="NAME",
+    help="How products are computed: highest (float32), tf32 or bf16; highest by default.",
+)
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that a cell may take.")
 @click.option(
     "--executor", metavar="NAME", help="Where cells run: `metabench list executors`; processes by default."
@@ -119,16 +124,19 @@ def _execute(selection: Any, options: dict[str, Any], *, named: bool, dry_run: b
     from metabench.cli.progress import make_watcher
     from metabench.planning import plan
     from metabench.plugins import installed_plugins
+    from metabench.precision import check_precision
     from metabench.quiet import stdout_to_stderr
     from metabench.results import ResultsFolder
     from metabench.runner import Resources, check_device, run_planned
 
     console = Console(stderr=True)
     plugins = installed_plugins()
+    device = check_device(options["device"] or "cpu")
     resources = Resources(
-        device=check_device(options["device"] or "cpu"),
+        device=device,
         jobs=options["jobs"] or 0,
         threads=options["threads"] or 1,
+        precision=check_precision(options["precision"] or "highest", device),
         timeout=options["timeout"],
         data=options["data"],
         executor=plugins.registry.get("executor", options["executor"] or Resources.executor).name,

@@ -8,7 +8,7 @@ import numpy as np
 
 from metabench.results import Record, Value
 
-FINGERPRINT = ("cpu", "gpu", "threads", "torch", "device")
+FINGERPRINT = ("cpu", "gpu", "threads", "torch", "device", "precision")
 """The facts of the environment that must agree before two timings are compared."""
 
 SLOWER = 1.3

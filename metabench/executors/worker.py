@@ -23,6 +23,7 @@ def encode(cell: Any, key: str, conditions: Any) -> str:
             "metrics": cell.metrics,
             "device": conditions.device,
             "threads": conditions.threads,
+            "precision": conditions.precision,
             "data": None if conditions.data is None else str(conditions.data),
             "checkpoint": None if conditions.checkpoint is None else str(conditions.checkpoint),
         }
@@ -54,6 +55,7 @@ def main() -> None:
     conditions = Conditions(
         device=job["device"],
         threads=job["threads"],
+        precision=job["precision"],
         data=None if job["data"] is None else Path(job["data"]),
         checkpoint=None if job["checkpoint"] is None else Path(job["checkpoint"]),
     )

@@ -263,6 +263,13 @@ BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
         "drifter",
     ),
     (("-a", "drifter", "--suite", "TINY", "--set", "learnr.lr=1"), 2, "Did you mean 'learner'?", ""),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--precision", "fp16"),
+        2,
+        "unknown precision 'fp16'",
+        "highest, tf32, bf16",
+    ),
+    (("-a", "drifter", "--suite", "TINY", "--precision", "tf32"), 2, "the device is cpu", "--precision bf16"),
     (("-a", "drifter", "--suite", "TINY", "--device", "gpu"), 2, "'gpu' is not a device.", "cpu, cuda"),
     (
         ("-a", "drifter", "--suite", "TINY", "--device", "cuda"),

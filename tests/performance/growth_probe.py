@@ -13,21 +13,29 @@ import workloads
 from contest import Timing, timed
 from outer_steps import Metabench
 
+from metabench.algorithms.shared_tasks import lent_processes
 from metabench.memory import keep_freed_memory, peak_process_mb
+
+STEPS = 4
+"""Outer steps in a round, in which the processes that share them are started once."""
 
 
 def probe(tasks: int, ways: int, steps: int, rounds: int, threads: int) -> dict[str, float]:
-    """Median seconds of an outer step, and the peak MiB beyond what the process had before the first."""
+    """Median seconds of an outer step, and the peak MiB beyond what the process had before the first.
+
+    As in a cell, processes share the tasks where that pays; the memory is that of one of them.
+    """
     keep_freed_memory()
     torch.set_num_threads(threads)
     batch = workloads.glyph_tasks(tasks, 1, ways=ways)
     maml = workloads.make_maml(
         workloads.GLYPHS, ways=ways, inner_lr=0.05, inner_steps=steps, backbone="conv4-strided"
     )
-    run = Metabench(maml, batch).steps(1)
+    run = Metabench(maml, batch).steps(STEPS)
     before = peak_process_mb()
-    timed(run)
-    seconds = Timing.of([timed(run) * tasks for _ in range(rounds)])
+    with lent_processes(threads):
+        timed(run)
+        seconds = Timing.of([timed(run) * tasks for _ in range(rounds)])
     return {"seconds": seconds.median, "mb": peak_process_mb() - before}
 
 
