@@ -10,10 +10,11 @@ from typing import Literal
 
 import torch
 
+from metabench.elsewhere import Elsewhere
 from metabench.errors import ConfigError, MetabenchError, NothingSelected, PluginError, UsageError
 from metabench.identity import BUDGET, Cell, Identity, identify
 from metabench.metrics.base import EpisodeMetric
-from metabench.metrics.options import check_options
+from metabench.metrics.options import check_options, make_metric
 from metabench.registry import Registry, describe_error, match_names
 from metabench.results import FINAL, AlgorithmId, Record, Value, digest_of
 from metabench.suites.model import Benchmark, collect_benchmarks, load_suites, read_suite
@@ -197,6 +198,9 @@ def plan(
             opened(dataset)
         tasks = open_tasks(registry, benchmark, data, torch.device("cpu"))
         tasks.check()
+        for dataset in _other_datasets(registry, benchmark, metrics):
+            opened(dataset)
+            Elsewhere(tasks, registry, data)(dataset)
         for name in algorithms:
             overrides = dict((selection.settings or {}).get(name, {}))
             cells = [Cell(name, benchmark, seed, overrides, metrics) for seed in seeds]
@@ -204,6 +208,15 @@ def plan(
         for name, reason in (broken or {}).items():
             planned.extend(_broken(Cell(name, benchmark, seed, {}), reason) for seed in seeds)
     return [_again(p, registry) for p in planned] if selection.fresh else planned
+
+
+def _other_datasets(registry: Registry, benchmark: Benchmark, metrics: Iterable[str]) -> list[str]:
+    """The data sets that metrics will test on beside the benchmark's own."""
+    found: dict[str, None] = {}
+    for name, options in benchmark.metric_options.items():  # without options, none has any
+        if name in (metrics or benchmark.metrics):
+            found |= dict.fromkeys(make_metric(registry.get("metric", name), options).datasets)
+    return list(found)
 
 
 def expected_work(benchmark: Benchmark, hyperparameters: Mapping[str, Value]) -> float:

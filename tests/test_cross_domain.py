@@ -1,5 +1,6 @@
 """Meta-training on one data set and meta-test on another."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from harness import BLOBS, blobs, cell, run_here, suite_file, tasks_of, waves
 from metabench import ClassDataset, ClassPool
 from metabench.datasets.sinusoid import Sinusoid
 from metabench.elsewhere import Elsewhere
-from metabench.errors import ConfigError, UnknownName, UsageError
+from metabench.errors import ConfigError, DataError, UnknownName, UsageError
 from metabench.planning import Selection, plan
 from metabench.plugins import Plugins
 from metabench.registry import Spec
@@ -173,6 +174,15 @@ class Borrowed(Spots):
         super().__init__(root, borrowed=True)
 
 
+class Absent(Spots):
+    """Data that nobody has."""
+
+    name = "absent"
+
+    def pool(self, split: Any) -> Any:
+        raise DataError("no such file")
+
+
 class TestElsewhere:
     """Testing what was trained at home on other data too, without training it again."""
 
@@ -209,6 +219,30 @@ class TestElsewhere:
         monkeypatch.setattr(type(home.dataset), "pool", lambda self, split: read.append(split))
         Elsewhere(home, world.registry, None)("spots").range(0, 1)
         assert read == []
+
+    @pytest.mark.parametrize(
+        ("elsewhere", "error", "says"),
+        [
+            ("gone", UnknownName, "gone"),
+            ("absent", DataError, "no such file"),
+            ("ramps", ConfigError, "ramps"),
+        ],
+    )
+    def test_data_that_are_not_there_are_told_before_anything_is_trained(
+        self, world, tmp_path: Path, elsewhere: str, error: type[Exception], says: str
+    ) -> None:
+        world.registry.add("dataset", Spec("absent", Absent))
+        world.registry.add("dataset", Spec("ramps", Ramps))
+        suite = suite_file(tmp_path / "shifted.toml")
+        options = f'metric_options = {{shift = {{elsewhere = ["{elsewhere}"]}}}}'
+        suite.write_text(suite.read_text() + f"\n{options}\n")
+        chosen = Selection(("learner",), suite=str(suite), metrics=("shift",))
+        with pytest.raises(error, match=says):
+            plan(world.registry, chosen, [])
+        opened: list[str] = []
+        (planned,) = plan(world.registry, replace(chosen, metrics=("accuracy",)), [], opened=opened.append)
+        assert planned.state == "new"
+        assert opened == ["blobs"]
 
     def test_nothing_is_told_of_it_where_nobody_asks(self, world) -> None:
         assert "elsewhere" not in self.shift(world)

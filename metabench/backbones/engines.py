@@ -55,7 +55,8 @@ def choose(engines: Mapping[str, Engine], on_cpu: str, params: Mapping[str, Tens
         return engines[wanted]
     if x.device.type != "cuda" or len(engines) < 2:
         return engines[on_cpu]
-    kind = (*engines, *map(_kind, params.values()), _kind(x), is_differentiated_twice())
+    how = is_differentiated_twice(), torch.is_autocast_enabled("cuda"), torch.backends.cudnn.allow_tf32
+    kind = (*engines, *map(_kind, params.values()), _kind(x), *how)
     if kind not in _measured:
         if torch.cuda.is_current_stream_capturing():  # nothing may wait now
             return engines[on_cpu]

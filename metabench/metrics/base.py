@@ -64,6 +64,14 @@ class Metric(ABC):
     direction: ClassVar[Literal["higher", "lower"]]
     unit: ClassVar[str]
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of data sets that it will ask the trial for, beside the benchmark's: none by default.
+
+        They are looked for before anything is trained.
+        """
+        return ()
+
     @abstractmethod
     def measure(self, trial: Trial) -> Measurement:
         """Measure a trained algorithm on frozen episodes.

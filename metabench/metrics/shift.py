@@ -60,6 +60,11 @@ class Shift(Metric):
     groups: bool = True
     elsewhere: tuple[str, ...] = ()
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """See :class:`Metric`."""
+        return self.elsewhere
+
     def measure(self, trial: Trial) -> Measurement:
         """See :class:`Metric`."""
         check_pictures(trial.algorithm.problem)

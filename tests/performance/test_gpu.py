@@ -4,6 +4,7 @@ Ours are replays of a CUDA graph, with the engines of the network that were meas
 """
 
 from types import ModuleType
+from typing import Literal
 
 import networks
 import pytest
@@ -12,6 +13,8 @@ import workloads
 from contest import Side
 from judge import Judge
 from outer_steps import Learn2Learn, Metabench, Setting
+
+from metabench.precision import computing_in
 
 TASKS, STEPS, INNER_LR = 32, 5, 0.05
 OURS = 100
@@ -38,6 +41,7 @@ def test_outer_steps_on_a_gpu_are_so_many_times_as_fast(queries: int, l2l: Modul
         f"maml-gpu-{queries}",
         synchronised(ours.steps(OURS)),
         {peer.name: synchronised(peer.steps(1))},
+        beside={f"metabench, {kind}": synchronised(lowered(kind, ours)) for kind in ("tf32", "bf16")},
         rounds=ROUNDS,
         warmup=3,
         unit="tasks",
@@ -47,6 +51,16 @@ def test_outer_steps_on_a_gpu_are_so_many_times_as_fast(queries: int, l2l: Modul
         bar=BAR,
     )
     assert figure.met, str(figure)
+
+
+def lowered(kind: Literal["tf32", "bf16"], ours: Metabench) -> Side:
+    """Our outer steps in another precision."""
+
+    def run() -> int:
+        with computing_in(kind, torch.device("cuda")):
+            return ours.steps(OURS)()
+
+    return run
 
 
 def synchronised(side: Side) -> Side:
