@@ -26,7 +26,11 @@ ROW = Figure(
     rate_unit="tasks/s",
     sides={"metabench": SIDE, "higher": {"median": 150.0, "q1": 1.5, "q3": 1500.0}},
     beside={"vmap": {"median": 10.0, "q1": 9.0, "q3": 11.0}},
-    extra={"mflop_a_task": 100.0, "share_of_sgemm": {"metabench": 0.4, "higher": 0.2}},
+    extra={
+        "mflop_a_task": 100.0,
+        "share_of_sgemm": {"metabench": 0.4, "higher": 0.2},
+        "mb": {"metabench": 1234.5},
+    },
     environment={"cpu": "Some CPU", "cpu_count": 2, "python": "3.11.7", "sgemm_gflops": 75.0},
     versions={"torch": "2.13.0"},
     measured="2026-01-01",
@@ -80,7 +84,8 @@ def test_a_row_that_is_measured_again_takes_the_place_of_the_earlier_one(tmp_pat
 
 def test_the_page_tells_the_share_of_the_ceiling_and_what_it_was_measured_with() -> None:
     text = page.render("some-cpu", {ROW.key: ROW})
-    assert re.search(r"\| MAML +\| 2 +\| metabench +\| 100 +\| 75 +\| 40\.0%", text)
+    assert re.search(r"\| MAML +\| 2 +\| metabench +\| 100 +\| 75 +\| 40\.0% +\| 1,234 ", text)
+    assert re.search(r"\| MAML +\| 2 +\| higher +\| 100 +\| 75 +\| 20\.0% +\|  +\|", text)
     assert "Some CPU, 2 cores, Python 3.11.7, torch 2.13.0, on 2026-01-01" in text
 
 

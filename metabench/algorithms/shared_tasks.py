@@ -85,9 +85,13 @@ class Shared:
         parts = [self._batch[a:b] for a, b in itertools.pairwise(bounds)]
         self._own = _Part(self._parameters, losses, parts[0], len(batch))
         self._helpers: list[_Helper] = []
-        for part in parts[1:]:
-            share = _Part(self._parameters, losses, part, len(batch))
-            self._helpers.append(_Helper(share, [helper.line for helper in self._helpers]))
+        try:
+            for part in parts[1:]:
+                share = _Part(self._parameters, losses, part, len(batch))
+                self._helpers.append(_Helper(share, [helper.line for helper in self._helpers]))
+        except OSError:  # no further process may be started
+            self.close()
+            raise
 
     def __call__(self, batch: TaskBatch) -> Tensor:
         """See :class:`metabench.algorithms.outer_gradient.Engine`.

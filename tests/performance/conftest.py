@@ -1,9 +1,6 @@
 """What the comparisons share: peers that import, threads, and the judge."""
 
-import contextlib
-import importlib
 import os
-import sys
 import types
 import warnings
 from collections.abc import Iterator
@@ -12,6 +9,7 @@ import pytest
 import torch
 from judge import Judge
 from machine import bench_threads
+from outer_steps import make_learn2learn_importable
 
 from metabench.algorithms.shared_tasks import lent_processes
 from metabench.memory import keep_freed_memory
@@ -43,17 +41,7 @@ def _as_in_a_cell() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def l2l() -> types.ModuleType:
     """learn2learn, or a skip where it is not installed."""
-    # The published torchvision is linked to CUDA and does not register its operators on a CPU build of torch;
-    # nothing here needs them.
-    with contextlib.suppress(ImportError), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            importlib.import_module("torchvision")
-        except RuntimeError:
-            name = "torchvision._meta_registrations"
-            for loaded in [m for m in sys.modules if m.partition(".")[0] == "torchvision"]:
-                del sys.modules[loaded]
-            sys.modules[name] = types.ModuleType(name)
+    make_learn2learn_importable()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip(

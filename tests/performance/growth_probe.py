@@ -23,7 +23,7 @@ STEPS = 4
 def probe(tasks: int, ways: int, steps: int, rounds: int, threads: int) -> dict[str, float]:
     """Median seconds of an outer step, and the peak MiB beyond what the process had before the first.
 
-    As in a cell, processes share the tasks where that pays; the memory is that of one of them.
+    As in a cell, processes share the tasks where that pays; the memory is that of the one which leads.
     """
     keep_freed_memory()
     torch.set_num_threads(threads)

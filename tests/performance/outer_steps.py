@@ -8,10 +8,14 @@ all tasks at once by ``vmap``, as PyTorch's documentation recommends.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import importlib.util
 import math
+import sys
+import types
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -157,6 +161,23 @@ class Peer(ABC):
         self.optimizer.zero_grad()
         self.accumulate()
         return _flat(p.grad for p in self.network.parameters() if p.grad is not None)
+
+
+def make_learn2learn_importable() -> None:
+    """Let learn2learn be imported where the published torchvision cannot be.
+
+    That one is linked to CUDA, and does not register its operators on a CPU build of torch; nothing here
+    needs them.
+    """
+    with contextlib.suppress(ImportError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            importlib.import_module("torchvision")
+        except RuntimeError:
+            name = "torchvision._meta_registrations"
+            for loaded in [m for m in sys.modules if m.partition(".")[0] == "torchvision"]:
+                del sys.modules[loaded]
+            sys.modules[name] = types.ModuleType(name)
 
 
 class Learn2Learn(Peer):

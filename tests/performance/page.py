@@ -68,13 +68,18 @@ def _short(value: float) -> str:
 
 
 def ceiling_table(figures: Iterable[Figure]) -> str:
-    """For the rows whose FLOPs were counted, what each side makes of the machine's matrix product."""
+    """For the rows whose FLOPs were counted, what each side makes of the machine's matrix product.
+
+    And what memory an outer step takes beyond what was there before it, where that was looked at.
+    """
     rows = []
     for figure in figures:
         for side, share in figure.extra.get("share_of_sgemm", {}).items():
             flops, most = figure.extra["mflop_a_task"], figure.environment["sgemm_gflops"]
+            memory = figure.extra.get("mb", {}).get(side)
             rows.append([figure.what, str(figure.threads), side, f"{flops:g}", f"{most:g}", f"{share:.1%}"])
-    head = ("what", "threads", "side", "MFLOP a task", "sgemm GFLOP/s", "of sgemm")
+            rows[-1].append("" if memory is None else f"{memory:,.0f}")
+    head = ("what", "threads", "side", "MFLOP a task", "sgemm GFLOP/s", "of sgemm", "peak MiB")
     return tabulate(rows, headers=head, tablefmt="pipe", disable_numparse=True) if rows else ""
 
 
@@ -86,7 +91,8 @@ def body(name: str, figures: dict[str, Figure]) -> str:
         parts += [
             "What each side makes of the machine: FLOPs of an outer step as the textbook has it (counted by "
             "`torch.utils.flop_counter` on learn2learn's step), over the seconds, over the product of two "
-            "1024 x 1024 float32 matrices with as many threads.",
+            "1024 x 1024 float32 matrices with as many threads. Beside it an outer step's peak of memory, in "
+            "one process.",
             ceilings,
         ]
     parts += [f"* {figure.what}: {figure.note}" for figure in rows if figure.note]

@@ -5,7 +5,11 @@ makes the same outer gradient, which is checked before anything is timed. First 
 whose inner optimiser keeps the graph of the inner gradients.
 """
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -148,9 +152,18 @@ def sides(row: Row, kinds: list[type[Peer]], dtype: torch.dtype) -> tuple[Metabe
     return ours, [kind(network, row.setting, batch) for kind in kinds]
 
 
-@pytest.mark.parametrize(
-    "row", [sinusoid(1), sinusoid(5), POOLED, STRIDED, FIRST_ORDER], ids=lambda row: row.name
-)
+ROWS = (sinusoid(1), sinusoid(5), POOLED, STRIDED, FIRST_ORDER)
+
+
+def peak_memory(row: Row, side: str) -> float:
+    """MiB that an outer step of a side takes, in a process of its own."""
+    what = {"row": row.name, "side": side, "threads": torch.get_num_threads()}
+    command = [sys.executable, str(Path(__file__).with_name("memory_probe.py")), json.dumps(what)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return round(float(done.stdout.splitlines()[-1]), 1)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_outer_steps_are_so_many_times_as_fast_as_the_fastest_peer(
     row: Row, l2l: ModuleType, judge: Judge
 ) -> None:
@@ -173,6 +186,7 @@ def test_outer_steps_are_so_many_times_as_fast_as_the_fastest_peer(
         extra={
             "gradients_apart": float(f"{found:.1e}"),
             "mflop_a_task": round(operations / row.tasks / 1e6, 3),
+            "mb": {side: peak_memory(row, side) for side in ("metabench", *(peer.name for peer in peers))},
         },
     )
     figure.extra |= _of_the_ceiling(figure.sides, operations / row.tasks)

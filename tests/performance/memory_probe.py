@@ -1,0 +1,34 @@
+"""The memory of MAML's outer step by one side, in a process of its own: prints its peak in MiB.
+
+Beyond what the process had before, and in one process: metabench shares no step here.
+
+``python memory_probe.py '{"row": "maml-conv4", "side": "learn2learn", "threads": 2}'``
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import torch
+from outer_steps import installed, make_learn2learn_importable
+from test_maml import ROWS, sides
+
+from metabench.memory import keep_freed_memory, peak_process_mb
+
+
+def probe(row: str, side: str, threads: int) -> float:
+    """The peak over two outer steps."""
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    make_learn2learn_importable()
+    found = next(one for one in ROWS if one.name == row)
+    ours, peers = sides(found, installed(found.setting), torch.float32)
+    run = {"metabench": ours.steps(2)} | {peer.name: peer.steps(2) for peer in peers}
+    before = peak_process_mb()
+    run[side]()
+    return peak_process_mb() - before
+
+
+if __name__ == "__main__":
+    print(probe(**json.loads(sys.argv[1])))
