@@ -12,6 +12,7 @@ import torch
 from harness import blobs, cell, child_environment, curve_of, run_here, scores_of, tasks_of, waves
 from torch import Tensor
 
+from metabench.algorithms import shared_tasks
 from metabench.episodes import TaskStream
 from metabench.plugins import Plugins
 from metabench.randomness import seed_everything
@@ -121,6 +122,16 @@ def test_a_killed_training_ends_with_the_bits_of_one_that_was_not(
     assert whole.training.model_dump(exclude=without) == resumed.training.model_dump(exclude=without)
     assert resumed.training.sittings == len(deaths) + 1
     assert resumed.tasks.audit.seen == whole.tasks.audit.seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere outer steps are not shared")
+def test_so_does_one_that_processes_share(planted, tmp_path: Path, kill_at, monkeypatch) -> None:
+    monkeypatch.setattr(shared_tasks, "LEAST_VALUES", 1)
+    _, definition, hyperparameters = CASES[-1].values
+    with shared_tasks.lent_processes(2):
+        test_a_killed_training_ends_with_the_bits_of_one_that_was_not(
+            planted, tmp_path, kill_at, "maml", definition, hyperparameters
+        )
 
 
 @pytest.mark.parametrize("death", [0, 1, 19])
