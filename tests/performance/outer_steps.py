@@ -75,10 +75,10 @@ class Replay:
 
 
 class EveryParameter(MAML):
-    """MAML that adapts every parameter and has batch norm's scale, as the peers' documentation has it."""
+    """MAML that adapts every parameter, has batch norm's scale and leaves images alone, as the peers' does."""
 
     def __init__(self, problem: Problem, **options: Any) -> None:
-        super().__init__(problem, outer_lr=OUTER_LR, anneal=False, **options)
+        super().__init__(problem, outer_lr=OUTER_LR, anneal=False, mirror=False, **options)
         self.learner = make_learner(problem, options.get("backbone", ""), norm="batch", scale=True)
 
     def adapts(self, name: str) -> bool:
