@@ -75,7 +75,7 @@ class Replay:
 
 
 class EveryParameter(MAML):
-    """MAML that adapts every parameter, has batch norm's scale and leaves images alone, as the peers' does."""
+    """MAML that adapts every parameter, has batch norm's scale and mirrors nothing, as the peers' does."""
 
     def __init__(self, problem: Problem, **options: Any) -> None:
         super().__init__(problem, outer_lr=OUTER_LR, anneal=False, mirror=False, **options)
