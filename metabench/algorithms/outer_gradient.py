@@ -63,7 +63,7 @@ class OuterGradient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        self.close()
 
     def __call__(self, batch: TaskBatch) -> Tensor:
         """Put the gradients into ``.grad``, in place of what was there.
@@ -73,7 +73,7 @@ class OuterGradient:
         """
         shape = _shape(batch)
         if self.engine is None or shape != self._shape:
-            self._close()
+            self.close()
             self.engine, self._shape = self._choose(batch), shape
         return self.engine(batch)
 
@@ -85,7 +85,8 @@ class OuterGradient:
             return Shared(self._module, self._losses, batch, processes)
         return Whole(self._module, self._losses)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Give back what the engine holds; the next batch has a new one."""
         if self.engine is not None:
             self.engine.close()
         self.engine = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 
 import torch
 import workloads
@@ -17,7 +18,7 @@ from metabench.algorithms.shared_tasks import lent_processes
 from metabench.memory import keep_freed_memory, peak_process_mb
 
 STEPS = 4
-"""Outer steps in a round, in which the processes that share them are started once."""
+"""Outer steps in a round."""
 
 
 def probe(tasks: int, ways: int, steps: int, rounds: int, threads: int) -> dict[str, float]:
@@ -31,9 +32,10 @@ def probe(tasks: int, ways: int, steps: int, rounds: int, threads: int) -> dict[
     maml = workloads.make_maml(
         workloads.GLYPHS, ways=ways, inner_lr=0.05, inner_steps=steps, backbone="conv4-strided"
     )
-    run = Metabench(maml, batch).steps(STEPS)
+    ours = Metabench(maml, batch)
+    run = ours.steps(STEPS)
     before = peak_process_mb()
-    with lent_processes(threads):
+    with lent_processes(threads), closing(ours):
         timed(run)
         seconds = Timing.of([timed(run) * tasks for _ in range(rounds)])
     return {"seconds": seconds.median, "mb": peak_process_mb() - before}

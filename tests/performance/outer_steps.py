@@ -29,6 +29,8 @@ from torch.nn import functional as F
 
 from metabench.algorithms.inner_loop import make_learner
 from metabench.algorithms.maml import MAML
+from metabench.algorithms.outer_gradient import OuterGradient
+from metabench.algorithms.outer_loop import take_step
 from metabench.algorithms.problem import Problem
 from metabench.episodes import TaskBatch
 
@@ -86,7 +88,10 @@ class EveryParameter(MAML):
 
 
 class Metabench:
-    """Outer steps of ``maml``, by its own ``meta_train``.
+    """Outer steps of ``maml``, as its ``meta_train`` takes them one after the other.
+
+    Processes that share them, or a captured graph, live from the first step to :meth:`close`: a cell takes
+    thousands of steps with them.
 
     Args:
         algorithm: the algorithm.
@@ -96,23 +101,31 @@ class Metabench:
     def __init__(self, algorithm: MAML, batch: TaskBatch) -> None:
         self.algorithm = algorithm.train()
         self.batch = batch
+        self._optimizer = torch.optim.Adam(algorithm.parameters(), lr=OUTER_LR)
+        self._gradient = OuterGradient(algorithm, algorithm.outer_losses)
 
     def steps(self, count: int) -> Callable[[], int]:
         """What takes so many outer steps, and says how many tasks they had."""
-        stream: Any = Replay([self.batch] * count)
 
         def run() -> int:
-            self.algorithm.meta_train(stream)
+            for _ in range(count):
+                loss = self._gradient(self.batch)
+                take_step(self._optimizer, lr=OUTER_LR)
+            assert math.isfinite(float(loss))
             return count * len(self.batch)
 
         return run
 
     def gradient(self) -> Tensor:
         """The outer gradient where the network is now, ``[parameters]`` in the peers' order."""
-        self.steps(1)()
+        self._gradient(self.batch)
         learner = self.algorithm.learner
         grads = {name: p.grad for name, p in learner.named_parameters()}
         return _flat(as_theirs(learner, grads))  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """End the processes that share its steps."""
+        self._gradient.close()
 
 
 class Peer(ABC):
