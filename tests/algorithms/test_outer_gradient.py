@@ -1,7 +1,9 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,6 +146,29 @@ class TestShared:
                 gradient(batch)
         assert children() == []
 
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+    def test_processes_end_with_the_one_that_started_them(self, small: None, tmp_path: Path) -> None:
+        """Even where that is killed, and has no time to end them."""
+        algorithm = build(MAML, classification("conv"), **QUIET).train()
+        (batch,) = batches(algorithm, 1)
+        told = tmp_path / "helpers"
+        leader = os.fork()
+        if leader == 0:
+            try:
+                with lent_processes(3), OuterGradient(algorithm, algorithm.outer_losses) as gradient:
+                    gradient(batch)
+                    told.with_suffix(".new").write_text(" ".join(map(str, children())))
+                    told.with_suffix(".new").rename(told)
+                    time.sleep(60)
+            finally:
+                os._exit(0)
+        until(told.exists)
+        os.kill(leader, signal.SIGKILL)
+        os.waitpid(leader, 0)
+        helpers = [int(pid) for pid in told.read_text().split()]
+        assert len(helpers) == 2
+        until(lambda: not any(alive(pid) for pid in helpers))
+
     def test_an_error_in_a_process_is_the_error(self, small: None) -> None:
         algorithm = build(MAML, classification("conv"), **QUIET).train()
         here = os.getpid()
@@ -255,6 +280,22 @@ class TestCaptured:
         engine = Captured(algorithm, algorithm.outer_losses, some[0])
         assert engine.why_not == ""
         assert_like_whole(algorithm, engine, some)
+
+
+def until(come: Callable[[], bool]) -> None:
+    """Wait until something has come about; fail where it does not."""
+    deadline = time.monotonic() + 30
+    while not come():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not yet reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def children() -> list[int]:
