@@ -233,9 +233,8 @@ class TestElsewhere:
     ) -> None:
         world.registry.add("dataset", Spec("absent", Absent))
         world.registry.add("dataset", Spec("ramps", Ramps))
-        suite = suite_file(tmp_path / "shifted.toml")
-        options = f'metric_options = {{shift = {{elsewhere = ["{elsewhere}"]}}}}'
-        suite.write_text(suite.read_text() + f"\n{options}\n")
+        shifted = BLOBS | {"metric_options": {"shift": {"elsewhere": [elsewhere]}}}
+        suite = suite_file(tmp_path / "shifted.toml", shifted)
         chosen = Selection(("learner",), suite=str(suite), metrics=("shift",))
         with pytest.raises(error, match=says):
             plan(world.registry, chosen, [])

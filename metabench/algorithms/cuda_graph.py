@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from metabench.algorithms.part import Gradients, Losses, Part
 from metabench.episodes import TaskBatch
 
 WARM_UP = 3
 """Runs before the capture, in which libraries choose their kernels and allocate their workspaces."""
 
-Result = tuple[Tensor, Sequence[Tensor | None]]
-Step = Callable[[], Result]
+Step = Callable[[], Gradients]
 """From tensors that stay where they are to the loss and the gradients."""
-
-
-def can_capture(module: nn.Module) -> bool:
-    """Whether outer steps can be captured: not where running statistics would count the warm-up too."""
-    return not any(b.is_floating_point() for b in module.buffers())
 
 
 class Captured:
@@ -33,7 +28,7 @@ class Captured:
 
     Args:
         module: the parameters are its own.
-        losses: tasks to the outer loss of each, ``[T]``.
+        losses: see :data:`metabench.algorithms.part.Losses`.
         batch: a batch of the shape that all have.
         capture: what makes a graph of a step.
 
@@ -44,14 +39,14 @@ class Captured:
     def __init__(
         self,
         module: nn.Module,
-        losses: Callable[[TaskBatch], Tensor],
+        losses: Losses,
         batch: TaskBatch,
         *,
         capture: Callable[[Step], Step] | None = None,
     ) -> None:
         self._parameters = [p for p in module.parameters() if p.requires_grad]
-        self._losses = losses
         self._batch = batch.map(torch.clone)
+        self._step = Part(self._parameters, losses, self._batch, len(batch)).gradients
         self.why_not = ""
         try:
             self._replay = (capture or captured)(self._step)
@@ -72,11 +67,6 @@ class Captured:
         """Give back the graph and its memory."""
         self._replay = self._step
 
-    def _step(self) -> Result:
-        loss = self._losses(self._batch).mean()
-        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
-        return loss.detach(), gradients
-
 
 def captured(step: Step) -> Step:
     """A step as a CUDA graph; its results lie where they lay, and are written over by the next replay."""
@@ -90,7 +80,7 @@ def captured(step: Step) -> Step:
     with torch.cuda.graph(graph):
         result = step()
 
-    def replay() -> Result:
+    def replay() -> Gradients:
         graph.replay()
         return result
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
 from torch import Tensor, nn
 
-from metabench.algorithms.cuda_graph import Captured, can_capture
+from metabench.algorithms.cuda_graph import Captured
+from metabench.algorithms.part import Losses
 from metabench.algorithms.shared_tasks import Shared, processes_for
+from metabench.backbones.base import keeps_statistics
 from metabench.episodes import TaskBatch
-
-Losses = Callable[[TaskBatch], Tensor]
-"""Tasks to the outer loss of each, ``[T]``; a function of them and of the parameters alone."""
 
 
 class Engine(Protocol):
@@ -45,7 +43,7 @@ class OuterGradient:
 
     Args:
         module: the parameters are its own. Inside the ``with`` nobody else may give them new ``.data``.
-        losses: see :data:`Losses`.
+        losses: see :data:`metabench.algorithms.part.Losses`.
 
     Attributes:
         engine: the engine in use; none before the first batch.
@@ -78,7 +76,8 @@ class OuterGradient:
         return self.engine(batch)
 
     def _choose(self, batch: TaskBatch) -> Engine:
-        if batch.support_x.is_cuda and can_capture(self._module):
+        # Not where the warm-up of a capture would count in running statistics.
+        if batch.support_x.is_cuda and not keeps_statistics(self._module):
             return Captured(self._module, self._losses, batch)
         processes = processes_for(self._module, batch)
         if processes > 1:
@@ -97,7 +96,7 @@ class Whole:
 
     Args:
         module: the parameters are its own.
-        losses: see :data:`Losses`.
+        losses: see :data:`metabench.algorithms.part.Losses`.
     """
 
     def __init__(self, module: nn.Module, losses: Losses) -> None:

@@ -16,7 +16,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from multiprocessing.connection import Connection
 from typing import NoReturn
@@ -24,6 +24,8 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
+from metabench.algorithms.part import Losses, Part
+from metabench.backbones.base import keeps_statistics
 from metabench.episodes import TaskBatch
 from metabench.errors import CellFailed
 
@@ -58,7 +60,7 @@ def processes_for(module: nn.Module, batch: TaskBatch) -> int:
         batch: the tasks of an outer step.
     """
     on_cpu = all(p.device.type == "cpu" for p in module.parameters()) and not batch.support_x.is_cuda
-    if sys.platform != "linux" or not on_cpu or any(b.is_floating_point() for b in module.buffers()):
+    if sys.platform != "linux" or not on_cpu or keeps_statistics(module):
         return 1
     values = batch.support_x.numel() + batch.query_x.numel()
     return max(1, min(_lent.get(), len(batch), values // LEAST_VALUES))
@@ -69,25 +71,23 @@ class Shared:
 
     Args:
         module: the parameters are its own; they lie in shared memory until :meth:`close`.
-        losses: tasks to the outer loss of each, ``[T]``.
+        losses: see :data:`metabench.algorithms.part.Losses`.
         batch: a batch of the shape that all have.
         processes: how many share it, this one among them.
     """
 
-    def __init__(
-        self, module: nn.Module, losses: Callable[[TaskBatch], Tensor], batch: TaskBatch, processes: int
-    ) -> None:
+    def __init__(self, module: nn.Module, losses: Losses, batch: TaskBatch, processes: int) -> None:
         self._parameters = [p for p in module.parameters() if p.requires_grad]
         for p in self._parameters:
             p.data = _shared(p.data)
         self._batch = batch.map(_shared)
         bounds = [len(batch) * i // processes for i in range(processes + 1)]
         parts = [self._batch[a:b] for a, b in itertools.pairwise(bounds)]
-        self._own = _Part(self._parameters, losses, parts[0], len(batch))
+        self._own = Part(self._parameters, losses, parts[0], len(batch))
         self._helpers: list[_Helper] = []
         try:
             for part in parts[1:]:
-                share = _Part(self._parameters, losses, part, len(batch))
+                share = Part(self._parameters, losses, part, len(batch))
                 self._helpers.append(_Helper(share, [helper.line for helper in self._helpers]))
         except OSError:  # no further process may be started
             self.close()
@@ -124,35 +124,6 @@ class Shared:
             p.data = p.data.clone()
 
 
-class _Part:
-    """The tasks of one process.
-
-    Args:
-        parameters: what is differentiated by.
-        losses: tasks to the outer loss of each.
-        batch: the tasks.
-        total: how many tasks all processes have together.
-    """
-
-    def __init__(
-        self,
-        parameters: Sequence[nn.Parameter],
-        losses: Callable[[TaskBatch], Tensor],
-        batch: TaskBatch,
-        total: int,
-    ) -> None:
-        self.parameters = parameters
-        self._losses = losses
-        self._batch = batch
-        self._total = total
-
-    def gradients(self) -> tuple[Tensor, Sequence[Tensor | None]]:
-        """This part's share in the mean loss and in its gradients; none where nothing depends on one."""
-        loss = self._losses(self._batch).sum() / self._total
-        found = torch.autograd.grad(loss, list(self.parameters), allow_unused=True)
-        return loss.detach(), found
-
-
 class _Helper:
     """A forked process that works out one part whenever it is told to.
 
@@ -165,7 +136,7 @@ class _Helper:
         slots: where its gradients lie when it has ended.
     """
 
-    def __init__(self, part: _Part, others: Sequence[Connection]) -> None:
+    def __init__(self, part: Part, others: Sequence[Connection]) -> None:
         self.slots = [_shared(torch.zeros_like(p.data)) for p in part.parameters]
         self.line, theirs = multiprocessing.Pipe()
         with warnings.catch_warnings():
@@ -212,7 +183,7 @@ class _Helper:
             os.waitpid(self._pid, 0)
 
 
-def _live(line: Connection, part: _Part, slots: Sequence[Tensor]) -> NoReturn:
+def _live(line: Connection, part: Part, slots: Sequence[Tensor]) -> NoReturn:
     """What a helper does. It never comes back, and ends when the line to its parent does."""
     try:
         signal.set_wakeup_fd(-1)
@@ -227,7 +198,7 @@ def _live(line: Connection, part: _Part, slots: Sequence[Tensor]) -> NoReturn:
         os._exit(0)
 
 
-def _worked_out(part: _Part, slots: Sequence[Tensor]) -> float | Exception:
+def _worked_out(part: Part, slots: Sequence[Tensor]) -> float | Exception:
     try:
         loss, gradients = part.gradients()
         for slot, gradient in zip(slots, gradients, strict=True):

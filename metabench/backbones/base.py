@@ -60,7 +60,7 @@ class Backbone(ABC, nn.Module):  # in this order, a library can put an abstract 
 
     @functools.cached_property
     def _stateless(self) -> bool:
-        return not any(buffer.is_floating_point() for buffer in self.buffers())
+        return not keeps_statistics(self)
 
     def _loop(self, params: Params, x: Tensor) -> Tensor:
         return torch.stack(
@@ -91,3 +91,25 @@ class Backbone(ABC, nn.Module):  # in this order, a library can put an abstract 
         """The features ``[B, features]`` of one task, with these parameters in place of the own."""
         features: Tensor = torch.func.functional_call(self, dict(params), (x,))
         return features
+
+
+class Batched(Backbone):
+    """A backbone of matrix products, which all tasks take at once: nothing beats that on a CPU."""
+
+    def engines(self) -> dict[str, Engine]:
+        """See :meth:`Backbone.engines`."""
+        return {**super().engines(), "batched": self.forward_batched}
+
+    def fastest_on_cpu(self, x: Tensor) -> str:
+        """See :meth:`Backbone.fastest_on_cpu`."""
+        del x
+        return "batched"
+
+    @abstractmethod
+    def forward_batched(self, params: Params, x: Tensor) -> Tensor:
+        """See :meth:`Backbone.forward_tasks`: by batched matrix products."""
+
+
+def keeps_statistics(module: nn.Module) -> bool:
+    """Whether a forward pass may write to a module, as batch norm does to its running statistics."""
+    return any(buffer.is_floating_point() for buffer in module.buffers())

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metabench.backbones.base import Backbone, Params
-from metabench.backbones.engines import Engine
+from metabench.backbones.base import Batched, Params
 
 
-class MLP(Backbone):
+class MLP(Batched):
     """Fully connected layers with ReLU after each.
 
     40-40 is MAML's sinusoid network; the initialisation is He's and not the normal with standard deviation
@@ -45,16 +44,8 @@ class MLP(Backbone):
             x = F.relu(torch.addmm(bias, x, weight))
         return x
 
-    def engines(self) -> dict[str, Engine]:
-        """See :meth:`Backbone.engines`."""
-        return {**super().engines(), "batched": self._batched}
-
-    def fastest_on_cpu(self, x: Tensor) -> str:
-        """See :meth:`Backbone.fastest_on_cpu`: nothing beats one batched matrix product a layer."""
-        del x
-        return "batched"
-
-    def _batched(self, params: Params, x: Tensor) -> Tensor:
+    def forward_batched(self, params: Params, x: Tensor) -> Tensor:
+        """See :meth:`Batched.forward_batched`: one product a layer."""
         x = x.flatten(2)
         for i in range(len(self.weights)):
             x = F.relu(torch.baddbmm(params[f"biases.{i}"].unsqueeze(1), x, params[f"weights.{i}"]))

@@ -7,11 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from metabench.backbones.base import Backbone, Params
-from metabench.backbones.engines import Engine
+from metabench.backbones.base import Backbone, Batched, Params
 
 
-class LinearHead(Backbone):
+class LinearHead(Batched):
     """One linear layer, ``[B, inputs]`` to ``[B, outputs]``, from He's initialisation.
 
     Args:
@@ -30,16 +29,8 @@ class LinearHead(Backbone):
         """``[B, inputs]`` to ``[B, outputs]``."""
         return torch.addmm(self.bias, x, self.weight)
 
-    def engines(self) -> dict[str, Engine]:
-        """See :meth:`Backbone.engines`."""
-        return {**super().engines(), "batched": self._batched}
-
-    def fastest_on_cpu(self, x: Tensor) -> str:
-        """See :meth:`Backbone.fastest_on_cpu`."""
-        del x
-        return "batched"
-
-    def _batched(self, params: Params, x: Tensor) -> Tensor:
+    def forward_batched(self, params: Params, x: Tensor) -> Tensor:
+        """See :meth:`Batched.forward_batched`."""
         return torch.baddbmm(params["bias"].unsqueeze(1), x, params["weight"])
 
 

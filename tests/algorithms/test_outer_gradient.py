@@ -16,12 +16,13 @@ from metabench.algorithms import shared_tasks
 from metabench.algorithms.anil import ANIL
 from metabench.algorithms.base import Algorithm
 from metabench.algorithms.cavia import CAVIA
-from metabench.algorithms.cuda_graph import Captured, Result, Step
+from metabench.algorithms.cuda_graph import Captured, Step
 from metabench.algorithms.fomaml import FOMAML
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_lstm import MetaLSTM
 from metabench.algorithms.meta_sgd import MetaSGD
-from metabench.algorithms.outer_gradient import Losses, OuterGradient, Whole
+from metabench.algorithms.outer_gradient import OuterGradient, Whole
+from metabench.algorithms.part import Gradients, Losses
 from metabench.algorithms.shared_tasks import Shared, lent_processes, processes_for
 from metabench.cell import Conditions, run_cell
 from metabench.episodes import TaskBatch
@@ -231,7 +232,7 @@ def played(step: Step) -> Step:
     """What stands for a CUDA graph: the same tensors are written over by every replay."""
     loss, found = step()
 
-    def replay() -> Result:
+    def replay() -> Gradients:
         new_loss, new = step()
         loss.copy_(new_loss)
         for old, fresh in zip(found, new, strict=True):
