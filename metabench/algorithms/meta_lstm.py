@@ -160,7 +160,9 @@ class MetaLSTM(MetaGradient):
     twitter/meta-learning-lstm.
     Measured: leaderboards/omniglot (the paper has no Omniglot).
     Deviates: the statistics at test are those of the last update, not averaged over all; the outer learning
-    rate falls to 0 by the end of the budget. On the sinusoid it takes many small outer steps at a large rate.
+    rate falls to 0 by the end of the budget. It trains on a million images at most: half a second of one core
+    for each episode. On Omniglot's meta-validation 80,000 bring 78.6 %, and 78.8 at five times the rate. On
+    the sinusoid it takes many small outer steps at a large rate.
     5 tasks a step at the paper's rate and clipping come to 2.98 after 125,000 points (meta-validation), where
     joint models are before they adapt; at 0.01, clipped at 1, to 1.72, and 2 tasks with 60,000 points to 1.39
     (1 task to 1.87; at 0.003 to 2.35).
@@ -212,7 +214,7 @@ class MetaLSTM(MetaGradient):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The paper's number of updates. The paper has no regression: there, a minute on one core."""
+        """The paper's number of updates, for two hours of one core; on the sinusoid, for a minute."""
         if problem.regression:
             return {
                 "inner_steps": 5,
@@ -222,7 +224,7 @@ class MetaLSTM(MetaGradient):
                 "clip": 1.0,
                 "budget": 60_000,
             }
-        return {"inner_steps": 12 if problem.shots < 5 else 8}
+        return {"inner_steps": 12 if problem.shots < 5 else 8, "budget": 1_000_000}
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
