@@ -63,7 +63,7 @@ def test_two_points_less_fail_and_are_named_in_what_the_workflow_shows(
     markdown, entries = tmp_path / "summary.md", tmp_path / "benchmark.json"
     result = metabench("compare", BASELINE, new.path, "--markdown", markdown, "--benchmark-json", entries)
     assert result.return_value == 3
-    assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s@1 by 2.0 points" in result.stdout
+    assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s@2 by 2.0 points" in result.stdout
     assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s" in markdown.read_text()
     for entry in json.loads(entries.read_text()):  # as customBiggerIsBetter wants it
         assert {name: type(value) for name, value in entry.items()} == {
