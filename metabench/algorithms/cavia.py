@@ -42,7 +42,8 @@ class CAVIA(MetaGradient):
     Deviates: FiLM in every block and not in the third alone; the outer learning rate falls to 0 along a
     cosine and not in stairs; in classification smaller outer steps (4 tasks and not 16, as many queries as
     shots and not 15) at a larger rate. After 24,000 examples of glyphs (5-way 1-shot, meta-validation) the
-    paper's settings are at chance, these bring 59.7 %.
+    paper's settings are at chance, these bring 59.7 % at the paper's inner rate of 1. At 0.1, 10, 30 and 100
+    they bring 46.3, 68.4, 63.6 and 22.8 %, so it is 10 on images.
 
     Args:
         problem: what it is built for.
@@ -101,7 +102,7 @@ class CAVIA(MetaGradient):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The paper's sinusoid: five context parameters, one inner step."""
+        """The paper's sinusoid, with five context parameters and one inner step; large steps on images."""
         if problem.regression:
             return {
                 "context": 5,
@@ -111,7 +112,7 @@ class CAVIA(MetaGradient):
                 "train_shots": 10,
                 "outer_lr": 1e-3,
             }
-        return {}
+        return {"inner_lr": 10.0} if problem.images else {}
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

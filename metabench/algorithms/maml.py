@@ -56,7 +56,7 @@ class MAML(MetaGradient):
 
     Args:
         problem: what it is built for.
-        inner_lr: learning rate of the inner loop.
+        inner_lr: learning rate of the inner loop; `conv4-strided`, the paper's network, wants 2.0.
         inner_steps: inner steps in meta-training.
         test_steps: inner steps at meta-test.
         tasks: tasks in an outer step.
