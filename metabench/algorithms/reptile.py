@@ -43,12 +43,15 @@ class Reptile(GradientBased):
     Transductive means that all queries are one batch; otherwise each is in one batch with the support set.
 
     Reference: Nichol, Achiam and Schulman 2018, arXiv:1803.02999, algorithm 2; openai/supervised-reptile.
-    Measured: leaderboards/omniglot (5-way 1-shot 90.9 transductive, still rising when four million examples
-    were spent, of the paper's 97.68 after 25 million; the paper's 95.39 is not transductive).
+    Measured: leaderboards/omniglot (5-way 1-shot 90.9 transductive on the strided network, still rising when
+    four million examples were spent, of the paper's 97.68 after 25 million; the paper's 95.39 is not
+    transductive).
     Deviates: the tasks of an outer step run side by side, so all start from the second moments that the last
     outer step left; afterwards the moments are what task after task would have added up. At test the
-    mini-batches come in a fixed shuffled order, so that adapting is a function of the support set. The
-    strided backbone takes the mean over space before the head, where the paper's code flattens.
+    mini-batches come in a fixed shuffled order, so that adapting is a function of the support set. On images
+    it stands on the benchmark's own network, with max pools: 72,000 examples of Omniglot (5-way 1-shot,
+    meta-validation) bring 82.4 %, and 67.0 % with `conv4-strided`, which takes the mean over space before the
+    head, where the paper's code flattens. 24,000 of glyphs bring 64.4 and 64.2 %.
 
     Args:
         problem: what it is built for.
@@ -104,10 +107,9 @@ class Reptile(GradientBased):
         """The paper's 20-way settings; the sinusoid's are tuned, for a network that is not the paper's."""
         if problem.regression:
             return {"inner_lr": 0.01, "train_shots": 50, "test_steps": 32, "tasks": 5}
-        strided = {"backbone": "conv4-strided"}
         if problem.ways >= 20:
-            return strided | {"inner_lr": 5e-4, "inner_batch": 20, "inner_steps": 10, "test_batch": 10}
-        return strided
+            return {"inner_lr": 5e-4, "inner_batch": 20, "inner_steps": 10, "test_batch": 10}
+        return {}
 
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""
