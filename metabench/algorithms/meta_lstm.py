@@ -158,7 +158,8 @@ class MetaLSTM(MetaGradient):
 
     Reference: Ravi and Larochelle 2017, "Optimization as a model for few-shot learning", ICLR;
     twitter/meta-learning-lstm.
-    Measured: leaderboards/omniglot (the paper has no Omniglot).
+    Measured: leaderboards/omniglot (5-way 1-shot 92.2; the paper has no Omniglot). On meta-validation it came
+    to 91.1, 92.9 and 93.2 % after 500,000, 700,000 and all examples.
     Deviates: the statistics at test are those of the last update, not averaged over all; the outer learning
     rate falls to 0 by the end of the budget. It trains on a million images at most: half a second of one core
     for each episode. On Omniglot's meta-validation 80,000 bring 78.6 %, and 78.8 at five times the rate. On
