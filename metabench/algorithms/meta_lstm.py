@@ -161,12 +161,11 @@ class MetaLSTM(MetaGradient):
     Measured: leaderboards/omniglot (5-way 1-shot 92.2; the paper has no Omniglot). On meta-validation it came
     to 91.1, 92.9 and 93.2 % after 500,000, 700,000 and all examples.
     Deviates: the statistics at test are those of the last update, not averaged over all; the outer learning
-    rate falls to 0 by the end of the budget. It trains on a million images at most: half a second of one core
+    rate falls to 0 by the end of the budget. It trains on a million images at most: 0.43 seconds of one core
     for each episode. On Omniglot's meta-validation 80,000 bring 78.6 %, and 78.8 at five times the rate. On
-    the sinusoid it takes many small outer steps at a large rate.
-    5 tasks a step at the paper's rate and clipping come to 2.98 after 125,000 points (meta-validation), where
-    joint models are before they adapt; at 0.01, clipped at 1, to 1.72, and 2 tasks with 60,000 points to 1.39
-    (1 task to 1.87; at 0.003 to 2.35).
+    the sinusoid it takes many small outer steps at a large rate. 5 tasks a step at the paper's rate and
+    clipping come to 2.98 after 125,000 points (meta-validation), where joint models are before they adapt; at
+    0.01, clipped at 1, to 1.72, and 2 tasks with 60,000 points to 1.39 (1 task to 1.87; at 0.003 to 2.35).
 
     Args:
         problem: what it is built for.
@@ -215,7 +214,7 @@ class MetaLSTM(MetaGradient):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The paper's number of updates, for two hours of one core; on the sinusoid, for a minute."""
+        """The paper's number of updates, for 90 minutes of one core; on the sinusoid, for a minute."""
         if problem.regression:
             return {
                 "inner_steps": 5,
