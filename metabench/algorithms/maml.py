@@ -36,7 +36,7 @@ class MAML(MetaGradient):
     class, and batch norm by five images. That is an easier question than 15 queries of each class. One
     learner, trained with 1 query on 200,000 examples of Omniglot, had 91.9, 90.0 and 89.2 % with 1, 3 and 15
     queries (meta-validation).
-    Deviates: on images it stands on the benchmark's own network, with max pools, as everybody else does. The
+    Deviates: on images it stands on the benchmark's own network, with max pools, as most methods do. The
     paper's Omniglot network halves by strides and takes the mean over space, and that is what kept MAML
     behind: 72,000 examples of Omniglot (5-way 1-shot, meta-validation) bring 83.3 % with it and 88.8 % with
     max pools in 2.6 times the seconds, 24,000 of glyphs 74.3 and, with 32 channels, 84.9 % in as many. The
