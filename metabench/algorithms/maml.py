@@ -113,7 +113,7 @@ class MAML(MetaGradient):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The sinusoid and 20 ways as in the paper; smaller steps at first order, or of more shots."""
+        """The sinusoid and 20 ways as in the paper; smaller steps of more shots."""
         if problem.regression:
             return {
                 "inner_lr": 0.01,
@@ -123,9 +123,9 @@ class MAML(MetaGradient):
                 "outer_lr": 5e-3,
             }
         images = image_recipe(problem)
-        if problem.shots > 1 or not cls.second_order:
+        if problem.shots > 1:
             images["inner_lr"] = 0.1
-        if problem.ways >= 20 or not cls.second_order:
+        if problem.ways >= 20:
             images |= {"inner_steps": 5, "test_steps": 5}
         return images
 
