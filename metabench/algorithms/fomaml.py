@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
-from metabench.algorithms.base import Value
 from metabench.algorithms.maml import MAML
-from metabench.algorithms.problem import Problem
 
 
 class FOMAML(MAML):
@@ -35,11 +32,3 @@ class FOMAML(MAML):
 
     name: ClassVar[str] = "fomaml"
     second_order: ClassVar[bool] = False
-
-    @classmethod
-    def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """MAML's, but for its single inner step on images."""
-        recipe = super().recipe(problem)
-        if not problem.images:
-            return recipe
-        return {**recipe, "inner_lr": 0.15 if problem.shots == 1 else 0.1, "inner_steps": 3, "test_steps": 5}
