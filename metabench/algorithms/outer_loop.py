@@ -24,6 +24,7 @@ class MetaGradient(GradientBased):
     Attributes:
         inner_steps: inner steps in meta-training.
         tasks: tasks in an outer step.
+        train_ways: classes in an episode of meta-training; 0 means as at test.
         train_shots: support examples for each class in meta-training; 0 means as at test.
         train_queries: queries for each class in meta-training.
         outer_lr: Adam's learning rate.
@@ -34,6 +35,7 @@ class MetaGradient(GradientBased):
 
     inner_steps: int
     tasks: int
+    train_ways: int = 0
     train_shots: int = 0
     train_queries: int
     outer_lr: float
@@ -44,9 +46,9 @@ class MetaGradient(GradientBased):
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""
         optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
-        shots, queries = self.train_shots or None, self.train_queries
+        ways, shots, queries = self.train_ways or None, self.train_shots or None, self.train_queries
         with OuterGradient(self, self.outer_losses) as gradient:
-            for batch in tasks.batches(self.tasks, shots=shots, queries=queries):
+            for batch in tasks.batches(self.tasks, ways=ways, shots=shots, queries=queries):
                 loss = gradient(with_mirrored_classes(batch) if self.mirror else batch)
                 lr = self.outer_lr * (cosine(tasks.progress) if self.anneal else 1)
                 take_step(optimizer, lr=lr, clip=self.clip)

@@ -33,6 +33,7 @@ class TaskByTask(GradientBased):
         learner: the network that is adapted.
         inner_steps: inner steps in meta-training.
         tasks: tasks in an outer step.
+        train_ways: classes in an episode of meta-training; 0 means as at test.
         train_shots: support examples for each class in meta-training.
         train_queries: queries for each class in meta-training.
         outer_lr: Adam's learning rate in the outer loop.
@@ -43,6 +44,7 @@ class TaskByTask(GradientBased):
     learner: Network
     inner_steps: int
     tasks: int
+    train_ways: int = 0
     train_shots: int
     train_queries: int
     outer_lr: float
@@ -64,7 +66,8 @@ class TaskByTask(GradientBased):
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""
         optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
-        for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_queries):
+        ways, shots, queries = self.train_ways or None, self.train_shots, self.train_queries
+        for batch in tasks.batches(self.tasks, ways=ways, shots=shots, queries=queries):
             optimizer.zero_grad()
             losses = []
             for task in with_mirrored_classes(batch) if self.mirror else batch:

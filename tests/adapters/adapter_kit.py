@@ -144,10 +144,10 @@ def outer_gradient(algorithm: Any) -> tuple[dict[str, Tensor], TaskBatch]:
     algorithm.train()
     torch.manual_seed(0)
     algorithm.meta_train(TaskStream(tasks, tasks.protocol, probe.cost))
-    gradients = {k: p.grad.clone() for k, p in algorithm.named_parameters()}
+    gradients = {k: p.grad.clone() for k, p in algorithm.named_parameters() if p.requires_grad}
     with torch.no_grad():
         for name, p in algorithm.named_parameters():
-            assert not torch.equal(p, before[name]) or not gradients[name].any()
+            assert not torch.equal(p, before[name]) or not p.requires_grad or not gradients[name].any()
             p.copy_(before[name])
             p.grad = None
     (batch,) = tasks.given

@@ -83,6 +83,18 @@ def test_the_relatives_have_the_native_gradient(
     assert_same(found, wanted)
 
 
+def test_a_head_of_zeros_has_the_native_gradient() -> None:
+    problem, chosen = (
+        classification("conv"),
+        {"tasks": TASKS, "inner_lr": 0.1, "zero_head": True, "train_ways": 6},
+    )
+    adapted, native = build("l2l-anil", problem, **chosen), build("anil", problem, **chosen)
+    found, batch = outer_gradient(adapted)
+    wanted, _ = outer_gradient(native)
+    assert batch.ways == 6
+    assert_same(found, wanted)
+
+
 @pytest.mark.parametrize("name", ["l2l-maml", "l2l-anil", "l2l-meta-sgd", "higher-maml", "torchopt-maml"])
 def test_they_mirror_the_classes_that_the_native_ones_mirror(name: str) -> None:
     native = name.partition("-")[2]

@@ -34,7 +34,9 @@ class L2LANIL(TaskByTask, ANIL):
         with torch.set_grad_enabled(self.training or attacked):
             features = task.backbone(support.x)
         first_order = not (self.training or attacked)
-        head = l2l.algorithms.MAML(task.head, lr=self.inner_lr, first_order=first_order)
+        if self.zero_head:
+            task.head = self.first_head(support)
+        head = l2l.algorithms.MAML(task.head, lr=self.head_rate(support), first_order=first_order)
         while True:
             yield task
             with torch.enable_grad():
