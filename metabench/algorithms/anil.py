@@ -23,7 +23,7 @@ from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
 from metabench.backbones.base import Backbone
 from metabench.episodes import Support
-from metabench.errors import UsageError
+from metabench.errors import NotApplicable, UsageError
 
 
 class ANIL(MetaGradient):
@@ -74,7 +74,8 @@ class ANIL(MetaGradient):
         backbone: the network below the head; by default the benchmark's own.
 
     Raises:
-        UsageError: a head of zeros for regression, or other ways in training than at test for a learned head.
+        NotApplicable: a head of zeros for regression.
+        UsageError: other ways in training than at test for a learned head.
     """
 
     name: ClassVar[str] = "anil"
@@ -102,9 +103,8 @@ class ANIL(MetaGradient):
     ) -> None:
         super().__init__(problem)
         if zero_head and problem.regression:
-            raise UsageError(
-                "zero_head=True starts with all classes alike, and this benchmark is regression.",
-                hint="Leave `zero_head` out.",
+            raise NotApplicable(
+                "zero_head=True starts with all classes alike, and this benchmark is regression."
             )
         if train_ways not in (0, problem.ways) and not zero_head:
             raise UsageError(

@@ -8,7 +8,7 @@ from metabench.algorithms.anil import ANIL
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
-from metabench.errors import UsageError
+from metabench.errors import NotApplicable, UsageError
 
 
 class HeadOnlyMAML(MAML):
@@ -93,5 +93,5 @@ def test_a_learned_head_has_the_ways_of_the_test() -> None:
 
 
 def test_a_head_of_zeros_is_for_classes() -> None:
-    with pytest.raises(UsageError, match=r"zero_head=True .* this benchmark is regression"):
+    with pytest.raises(NotApplicable, match=r"zero_head=True .* this benchmark is regression"):
         build(ANIL, regression(), zero_head=True)

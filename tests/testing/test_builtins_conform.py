@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from metabench import builtins
+from metabench.algorithms.anil import ANIL
 from metabench.algorithms.cavia import CAVIA
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_lstm import MetaLSTM
@@ -59,6 +60,7 @@ SAYINGS = ["label-order", "transduction", "gradient-order"]
         (MAML, {"norm": "running", "tasks": 2}),
         (MAML, {"backbone": "conv4", "tasks": 2}),
         (MAML, {"backbone": "mlp", "tasks": 2}),
+        (ANIL, {"zero_head": True, "train_ways": 4, "tasks": 2, "inner_steps": 2, "test_steps": 2}),
         (CAVIA, {"first_order": True, "tasks": 2}),
         (Reptile, {"transductive": False, "test_steps": 2, "inner_steps": 2}),
         (MetaLSTM, {"transductive": True, "inner_steps": 2, "channels": 4}),
