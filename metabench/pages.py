@@ -54,12 +54,15 @@ def pages_of(board: Leaderboard, title: str) -> dict[str, str]:
 def summary(board: Leaderboard) -> str:
     """A small Markdown table: each algorithm's score on each benchmark, its paper's in brackets.
 
+    With its recipe's settings alone: whatever was run with others stands on the whole page.
+
     Args:
         board: the leaderboard.
     """
-    benchmarks = list(dict.fromkeys(row.benchmark for row in board.rows))
+    rows = [row for row in board.rows if not row.algorithm.endswith("]")]
+    benchmarks = list(dict.fromkeys(row.benchmark for row in rows))
     cells: dict[str, dict[str, str]] = {}
-    for row in board.rows:
+    for row in rows:
         cells.setdefault(row.algorithm, dict.fromkeys(benchmarks, ""))[row.benchmark] = _summarised(row)
     table = [{"algorithm": name, **scores} for name, scores in cells.items()]
     return tabulate(table, headers="keys", tablefmt="pipe")

@@ -78,3 +78,12 @@ def test_maml_has_the_sinusoid_of_its_paper_and_the_readme_says_so() -> None:
 def test_what_learns_more_than_an_initialisation_is_better_after_one_step() -> None:
     after = {record.algorithm.name: record.metrics["mse"].mean for record in records_of("sinusoid")}
     assert max(after["meta-sgd"], after["cavia"]) < after["maml"]
+
+
+def test_the_small_table_is_of_recipes_and_the_page_of_everything() -> None:
+    board = build(records_of("omniglot"))
+    other = [row.algorithm for row in board.rows if "[" in row.algorithm]
+    assert other
+    assert not any(name in summary(board) for name in other)
+    page = (ROOT / "leaderboards" / "omniglot" / "README.md").read_text(encoding="utf-8")
+    assert all(name in page for name in other)
