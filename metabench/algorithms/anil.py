@@ -41,8 +41,8 @@ class ANIL(MetaGradient):
 
     Reference: Raghu, Raghu, Bengio and Vinyals 2020, arXiv:1909.09157, section 4.
     Measured: leaderboards/omniglot (5-way 1-shot 94.6 with the strided network of MAML's paper, and 98.2 with
-    a head of zeros on the benchmark's own; 20-way 1-shot, paper 96.2). That learner has 96.7, 95.7 and 95.5 %
-    on meta-validation with 1, 3 and 15 queries of each class in one batch; MAML's paper tests with 1.
+    a head of zeros on the benchmark's own; 20-way 1-shot, paper 96.2). The strided learner has 96.7, 95.7 and
+    95.5 % on meta-validation with 1, 3 and 15 queries of each class in one batch; MAML's paper tests with 1.
     Deviates: as MAML. After 24,000 examples of glyphs (5-way 1-shot, meta-validation) five inner steps of
     0.05, 0.1, 0.2 and 0.5 bring 75.5, 82.1, 84.5 and 82.5 %, and with the strided network 81.4 %; after
     16,000 from 5 shots 0.1, 0.2 and 0.4 bring 79.5, 86.0 and 85.1 %. 3 queries in training bring the strided

@@ -127,10 +127,8 @@ class MAML(MetaGradient):
             images["inner_lr"] = 0.1
         elif not cls.second_order:
             images["inner_lr"] = 0.15
-        if not cls.second_order:
-            images |= {"inner_steps": 3, "test_steps": 5}
-        elif problem.ways >= 20:
-            images |= {"inner_steps": 5, "test_steps": 5}
+        if problem.ways >= 20 or not cls.second_order:
+            images |= {"inner_steps": 5 if cls.second_order else 3, "test_steps": 5}
         return images
 
     def adapts(self, name: str) -> bool:

@@ -140,14 +140,15 @@ def outer_gradient(algorithm: Any) -> tuple[dict[str, Tensor], TaskBatch]:
     probe = _Cost(Tasks(algorithm.problem))
     algorithm.meta_train(probe)
     tasks = Tasks(algorithm.problem)
-    before = {k: p.detach().clone() for k, p in algorithm.named_parameters()}
+    learned = {k: p for k, p in algorithm.named_parameters() if p.requires_grad}
+    before = {k: p.detach().clone() for k, p in learned.items()}
     algorithm.train()
     torch.manual_seed(0)
     algorithm.meta_train(TaskStream(tasks, tasks.protocol, probe.cost))
-    gradients = {k: p.grad.clone() for k, p in algorithm.named_parameters() if p.requires_grad}
+    gradients = {k: p.grad.clone() for k, p in learned.items()}
     with torch.no_grad():
-        for name, p in algorithm.named_parameters():
-            assert not torch.equal(p, before[name]) or not p.requires_grad or not gradients[name].any()
+        for name, p in learned.items():
+            assert not torch.equal(p, before[name]) or not gradients[name].any()
             p.copy_(before[name])
             p.grad = None
     (batch,) = tasks.given
