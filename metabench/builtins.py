@@ -13,7 +13,7 @@ def metabench_algorithms() -> list[Spec]:
     """The native algorithms."""
     at = "metabench.algorithms"
     return [
-        Spec("anil", f"{at}.anil:ANIL", "2", "MAML whose inner loop adapts the head only"),
+        Spec("anil", f"{at}.anil:ANIL", "3", "MAML whose inner loop adapts the head only"),
         Spec("cavia", f"{at}.cavia:CAVIA", "1", "Adapt a small context vector, the network is shared"),
         Spec("finetune", f"{at}.finetune:FineTune", "1", "A classifier, and a new linear head for each task"),
         Spec("finetune-cosine", f"{at}.finetune_cosine:FineTuneCosine", "1", "The same with cosine heads"),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import (
@@ -21,9 +20,7 @@ from metabench.algorithms.inner_loop import (
 from metabench.algorithms.maml import image_recipe
 from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
-from metabench.backbones.base import Backbone
 from metabench.episodes import Support
-from metabench.errors import NotApplicable, UsageError
 
 
 class ANIL(MetaGradient):
@@ -79,7 +76,7 @@ class ANIL(MetaGradient):
     """
 
     name: ClassVar[str] = "anil"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     gradient_order = 2
     depends_on_label_order = True
 
@@ -102,42 +99,30 @@ class ANIL(MetaGradient):
         backbone: str = "",
     ) -> None:
         super().__init__(problem)
-        if zero_head and problem.regression:
-            raise NotApplicable(
-                "zero_head=True starts with all classes alike, and this benchmark is regression."
-            )
-        if train_ways not in (0, problem.ways) and not zero_head:
-            raise UsageError(
-                f"train_ways={train_ways} asks for another head in meta-training than the learned one, "
-                f"which has {problem.ways} classes.",
-                hint="`zero_head=True` starts from a head of zeros with as many classes as there are.",
-            )
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
         self.test_steps = test_steps
         self.tasks = tasks
-        self.zero_head = zero_head
-        self.train_ways = train_ways or problem.ways
+        self.start_from(zero_head=zero_head, train_ways=train_ways)
         self.train_shots = train_shots or problem.shots
         self.train_queries = train_queries or self.train_shots
         self.outer_lr = outer_lr
         self.anneal = anneal
         self.mirror = mirror and problem.images
-        self.learner = make_learner(problem, backbone, norm=norm, scale=False)
-        self.learner.head.requires_grad_(not zero_head)
+        self.learner = make_learner(problem, backbone, zero_head=zero_head, norm=norm, scale=False)
         self.transductive = sees_its_batch(self.learner)
-        self.depends_on_label_order = not zero_head
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """The settings of MAML's experiments, which the paper repeats."""
         if problem.regression:
             return {"inner_lr": 0.01, "inner_steps": 1, "test_steps": 1, "tasks": 10, "train_shots": 10}
-        return image_recipe(problem)
+        return image_recipe(problem) | {"inner_lr": 0.01 * problem.ways}
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
-        body, head = self.learner.backbone, self.first_head(support)
+        learner = self.learner_for(support)
+        body, head = learner.backbone, learner.head
         shared = task_params(body, len(support.x))
 
         def embed(x: Tensor) -> Tensor:
@@ -150,29 +135,8 @@ class ANIL(MetaGradient):
             task_params(head, len(support.x)),
             Support(features, support.y, support.ways),
             self.problem.loss,
-            rate=self.head_rate(support),
+            rate=self.inner_lr * self.rate_for(support),
             second_order=True,
             keep_graph=self.training,
         )
         return predictors(lambda params, x: head.forward_tasks(params, embed(x)), heads)
-
-    def first_head(self, support: Support) -> Backbone:
-        """The head that the inner loop starts from: the learned one, or one of zeros for as many classes.
-
-        Args:
-            support: the support sets whose classes it is for.
-        """
-        if not self.zero_head:
-            return self.learner.head
-        head = copy.deepcopy(self.learner.head)  # a new one would draw random numbers for its initialisation
-        for name, p in head.named_parameters():
-            setattr(head, name, nn.Parameter(p.new_zeros(*p.shape[:-1], support.ways)))
-        return head
-
-    def head_rate(self, support: Support) -> float:
-        """The learning rate of the inner loop, for the loss that is a mean over examples.
-
-        Args:
-            support: the support sets that are adapted to.
-        """
-        return self.inner_lr * support.ways if self.zero_head else self.inner_lr

@@ -243,18 +243,19 @@ def beside_support(predict: Predictor, support: Support) -> Predictor:
     return predict_apart
 
 
-def make_learner(problem: Problem, backbone: str = "", **options: Any) -> Network:
+def make_learner(problem: Problem, backbone: str = "", *, zero_head: bool = False, **options: Any) -> Network:
     """A backbone with a linear head for a problem.
 
     Args:
         problem: the problem.
         backbone: the backbone's name; by default the benchmark's own.
+        zero_head: let the head start from zeros.
         options: what the backbone is asked for; it is not told of options that it does not have, such as the
             batch-norm policy where there is no batch norm.
     """
     known = inspect.signature(type(problem.backbone(backbone))).parameters
     body = problem.backbone(backbone, **{k: v for k, v in options.items() if k in known})
-    return Network(body, LinearHead(body.features, problem.outputs))
+    return Network(body, LinearHead(body.features, problem.outputs, zeros=zero_head))
 
 
 def sees_its_batch(network: nn.Module) -> bool:

@@ -88,6 +88,8 @@ class MAML(MetaGradient):
         inner_steps: int = 1,
         test_steps: int = 3,
         tasks: int = 4,
+        zero_head: bool = False,
+        train_ways: int = 0,
         train_shots: int = 0,
         train_queries: int = 0,
         outer_lr: float = 3e-3,
@@ -102,18 +104,19 @@ class MAML(MetaGradient):
         self.inner_steps = inner_steps
         self.test_steps = test_steps
         self.tasks = tasks
+        self.start_from(zero_head=zero_head, train_ways=train_ways)
         self.train_shots = train_shots or problem.shots
         self.train_queries = train_queries or self.train_shots
         self.outer_lr = outer_lr
         self.anneal = anneal
         self.mirror = mirror and problem.images
         self.gradient_order = 2 if self.second_order and not first_order else 1
-        self.learner = make_learner(problem, backbone, norm=norm, scale=False)
+        self.learner = make_learner(problem, backbone, zero_head=zero_head, norm=norm, scale=False)
         self.transductive = sees_its_batch(self.learner)
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The sinusoid and 20 ways as in the paper; smaller steps at first order, or of more shots."""
+        """The sinusoid as in the paper; images from a head of zeros."""
         if problem.regression:
             return {
                 "inner_lr": 0.01,
@@ -122,14 +125,7 @@ class MAML(MetaGradient):
                 "train_shots": 10,
                 "outer_lr": 5e-3,
             }
-        images = image_recipe(problem)
-        if problem.shots > 1:
-            images["inner_lr"] = 0.1
-        elif not cls.second_order:
-            images["inner_lr"] = 0.15
-        if problem.ways >= 20 or not cls.second_order:
-            images |= {"inner_steps": 5 if cls.second_order else 3, "test_steps": 5}
-        return images
+        return image_recipe(problem) | {"inner_lr": 0.01 * problem.ways, "inner_steps": 3}
 
     def adapts(self, name: str) -> bool:
         """Whether the inner loop adapts a parameter of the learner: all but the shifts of batch norm."""
@@ -137,20 +133,27 @@ class MAML(MetaGradient):
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
+        learner = self.learner_for(support)
         steps = gradient_steps(
-            self.learner.forward_tasks,
-            task_params(self.learner, len(support.x)),
+            learner.forward_tasks,
+            task_params(learner, len(support.x)),
             support,
             self.problem.loss,
-            rate=self.inner_lr,
+            rate=self.inner_lr * self.rate_for(support),
             adapted=self.adapts,
             second_order=self.gradient_order == 2,
             keep_graph=self.training,
             recompute=self.recompute,
         )
-        return predictors(self.learner.forward_tasks, steps)
+        return predictors(learner.forward_tasks, steps)
 
 
 def image_recipe(problem: Problem) -> dict[str, Value]:
-    """What methods of this kind have in common on images: few queries in training."""
-    return {"train_queries": max(3, problem.shots)}
+    """What methods of this kind have in common on images: one task of many classes, from a head of zeros."""
+    return {
+        "zero_head": True,
+        "train_ways": max(20, problem.ways),
+        "train_queries": max(3, problem.shots),
+        "tasks": 1,
+        "budget": 1_200_000,
+    }

@@ -49,7 +49,8 @@ class MetaSGD(MetaGradient):
 
     Args:
         problem: what it is built for.
-        test_steps: inner steps at meta-test; it is trained for one.
+        inner_steps: inner steps in meta-training.
+        test_steps: inner steps at meta-test.
         tasks: tasks in an outer step.
         train_shots: support examples for each class in meta-training; 0 means as at test.
         train_queries: queries for each class in meta-training.
@@ -61,7 +62,6 @@ class MetaSGD(MetaGradient):
     """
 
     name: ClassVar[str] = "meta-sgd"
-    inner_steps = 1
     version: ClassVar[str] = "2"
     gradient_order = 2
     depends_on_label_order = True
@@ -70,8 +70,11 @@ class MetaSGD(MetaGradient):
         self,
         problem: Problem,
         *,
+        inner_steps: int = 1,
         test_steps: int = 1,
         tasks: int = 4,
+        zero_head: bool = False,
+        train_ways: int = 0,
         train_shots: int = 0,
         train_queries: int = 15,
         outer_lr: float = 3e-3,
@@ -81,36 +84,43 @@ class MetaSGD(MetaGradient):
         backbone: str = "",
     ) -> None:
         super().__init__(problem)
+        self.inner_steps = inner_steps
         self.test_steps = test_steps
         self.tasks = tasks
+        self.start_from(zero_head=zero_head, train_ways=train_ways)
         self.train_shots = train_shots or problem.shots
         self.train_queries = train_queries
         self.outer_lr = outer_lr
         self.anneal = anneal
         self.mirror = mirror and problem.images
-        self.learner = make_learner(problem, backbone, norm=norm, scale=False)
+        self.learner = make_learner(problem, backbone, zero_head=zero_head, norm=norm, scale=False)
         self.transductive = sees_its_batch(self.learner)
         initial = torch.empty(()).uniform_(*INITIAL_RATES).item()
-        self.rates = nn.ParameterList(torch.full_like(p, initial) for p in self.learner.parameters())
+        self.rates = nn.ParameterList(
+            # A head of zeros treats all classes alike, and so do its rates.
+            torch.full((*p.shape[:-1], 1) if zero_head and name.startswith("head.") else p.shape, initial)
+            for name, p in self.learner.named_parameters()
+        )
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The paper's shots for its sinusoid, and the backbone and queries of MAML."""
+        """The paper's shots for its sinusoid; images as in MAML, in two steps."""
         if problem.regression:
             return {"tasks": 10, "train_shots": 10, "train_queries": 10}
-        return image_recipe(problem)
+        return image_recipe(problem) | {"inner_steps": 2, "test_steps": 2}
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
-        names = [name for name, _ in self.learner.named_parameters()]
-        rates = self.rates if self.training else [rate.detach() for rate in self.rates]
+        learner, factor = self.learner_for(support), self.rate_for(support)
+        names = [name for name, _ in learner.named_parameters()]
+        rates = [factor * (rate if self.training else rate.detach()) for rate in self.rates]
         steps = gradient_steps(
-            self.learner.forward_tasks,
-            task_params(self.learner, len(support.x)),
+            learner.forward_tasks,
+            task_params(learner, len(support.x)),
             support,
             self.problem.loss,
             rate=dict(zip(names, rates, strict=True)),
             second_order=True,
             keep_graph=self.training,
         )
-        return predictors(self.learner.forward_tasks, steps)
+        return predictors(learner.forward_tasks, steps)

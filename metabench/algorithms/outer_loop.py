@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor, nn
 
 from metabench.algorithms.augment import with_mirrored_classes
-from metabench.algorithms.inner_loop import GradientBased, after, cosine
+from metabench.algorithms.inner_loop import after, cosine
 from metabench.algorithms.outer_gradient import OuterGradient
+from metabench.algorithms.zero_head import ZeroHead
 from metabench.episodes import TaskBatch, TaskStream
 
 
-class MetaGradient(GradientBased):
+class MetaGradient(ZeroHead):
     r"""A method that descends the gradient of the query loss through its own inner loop.
 
     .. math::
@@ -24,7 +28,6 @@ class MetaGradient(GradientBased):
     Attributes:
         inner_steps: inner steps in meta-training.
         tasks: tasks in an outer step.
-        train_ways: classes in an episode of meta-training; 0 means as at test.
         train_shots: support examples for each class in meta-training; 0 means as at test.
         train_queries: queries for each class in meta-training.
         outer_lr: Adam's learning rate.
@@ -35,7 +38,6 @@ class MetaGradient(GradientBased):
 
     inner_steps: int
     tasks: int
-    train_ways: int = 0
     train_shots: int = 0
     train_queries: int
     outer_lr: float
@@ -45,14 +47,18 @@ class MetaGradient(GradientBased):
 
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""
-        optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
+        optimizer = tasks.keep(torch.optim.Adam(self.learned(), lr=self.outer_lr))
         ways, shots, queries = self.train_ways or None, self.train_shots or None, self.train_queries
-        with OuterGradient(self, self.outer_losses) as gradient:
+        with self.outer_gradient() as gradient:
             for batch in tasks.batches(self.tasks, ways=ways, shots=shots, queries=queries):
                 loss = gradient(with_mirrored_classes(batch) if self.mirror else batch)
                 lr = self.outer_lr * (cosine(tasks.progress) if self.anneal else 1)
                 take_step(optimizer, lr=lr, clip=self.clip)
                 tasks.log(loss)
+
+    def outer_gradient(self) -> AbstractContextManager[Callable[[TaskBatch], Tensor]]:
+        """What puts the gradient for a batch into ``.grad``, and gives the mean loss."""
+        return OuterGradient(self, self.outer_losses)
 
     def outer_losses(self, batch: TaskBatch) -> Tensor:
         """The query loss of each task after the inner loop, ``[T]``: no task's depends on another."""

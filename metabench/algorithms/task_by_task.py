@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from metabench.algorithms.augment import with_mirrored_classes
 from metabench.algorithms.base import Predictor
-from metabench.algorithms.inner_loop import GradientBased, Params, after, cosine
-from metabench.backbones.network import Network
-from metabench.episodes import Support, TaskStream
+from metabench.algorithms.inner_loop import Params, after
+from metabench.algorithms.outer_loop import MetaGradient
+from metabench.episodes import Support, TaskBatch
 
 
-class TaskByTask(GradientBased):
+class TaskByTask(MetaGradient):
     """A method that says what its inner loop does with one support set; the rest follows.
 
     Put before a native algorithm, as in ``class LibraryMAML(TaskByTask, MAML)``, it takes that algorithm's
@@ -28,28 +28,7 @@ class TaskByTask(GradientBased):
 
     Buffers: a task works on buffers of its own, which is for :meth:`inner_loop` to see to. In meta-training
     they are what the next task starts with, so that running statistics run; in evaluation they are forgotten.
-
-    Attributes:
-        learner: the network that is adapted.
-        inner_steps: inner steps in meta-training.
-        tasks: tasks in an outer step.
-        train_ways: classes in an episode of meta-training; 0 means as at test.
-        train_shots: support examples for each class in meta-training.
-        train_queries: queries for each class in meta-training.
-        outer_lr: Adam's learning rate in the outer loop.
-        anneal: let the outer learning rate fall to 0 along half a cosine.
-        mirror: whether half of the classes of a training episode are mirrored.
     """
-
-    learner: Network
-    inner_steps: int
-    tasks: int
-    train_ways: int = 0
-    train_shots: int
-    train_queries: int
-    outer_lr: float
-    anneal: bool
-    mirror: bool = False
 
     @abstractmethod
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
@@ -63,23 +42,20 @@ class TaskByTask(GradientBased):
             support: ``x`` ``[S, *input]`` and ``y`` ``[S]``.
         """
 
-    def meta_train(self, tasks: TaskStream) -> None:
-        """See :class:`Algorithm`."""
-        optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.outer_lr))
-        ways, shots, queries = self.train_ways or None, self.train_shots, self.train_queries
-        for batch in tasks.batches(self.tasks, ways=ways, shots=shots, queries=queries):
-            optimizer.zero_grad()
-            losses = []
-            for task in with_mirrored_classes(batch) if self.mirror else batch:
-                learner = after(self.inner_steps, self.inner_loop(task.support))
-                loss = self.problem.loss(learner(task.query_x), task.query_y) / len(batch)
-                loss.backward()
-                losses.append(loss.detach())
-                self._carry_over(learner)
-            for group in optimizer.param_groups:
-                group["lr"] = self.outer_lr * (cosine(tasks.progress) if self.anneal else 1)
-            optimizer.step()
-            tasks.log(torch.stack(losses).sum())
+    def outer_gradient(self) -> AbstractContextManager[Callable[[TaskBatch], Tensor]]:
+        """See :class:`MetaGradient`."""
+        return nullcontext(self._gradient)
+
+    def _gradient(self, batch: TaskBatch) -> Tensor:
+        self.zero_grad()
+        losses = []
+        for task in batch:
+            learner = after(self.inner_steps, self.inner_loop(task.support))
+            loss = self.problem.loss(learner(task.query_x), task.query_y) / len(batch)
+            loss.backward()
+            losses.append(loss.detach())
+            self._carry_over(learner)
+        return torch.stack(losses).sum()
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

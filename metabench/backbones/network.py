@@ -16,13 +16,15 @@ class LinearHead(Batched):
     Args:
         inputs: the length of a feature vector.
         outputs: the length of an output.
+        zeros: let it start from zeros instead.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, zeros: bool = False) -> None:
         super().__init__()
         self.features = outputs
-        self.weight = nn.Parameter(torch.empty(inputs, outputs))
-        nn.init.trunc_normal_(self.weight, std=math.sqrt(1 / inputs))
+        self.weight = nn.Parameter(torch.zeros(inputs, outputs))
+        if not zeros:
+            nn.init.trunc_normal_(self.weight, std=math.sqrt(1 / inputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:

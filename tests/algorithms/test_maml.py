@@ -21,7 +21,14 @@ from metabench.plugins import installed_plugins
 from metabench.suites.model import collect_benchmarks, load_suites
 
 PROBLEMS = [classification("mlp"), classification("conv"), regression()]
-SMALL: dict[str, Any] = {"tasks": 3, "inner_steps": 2, "inner_lr": 0.1, "mirror": False}
+SMALL: dict[str, Any] = {
+    "tasks": 3,
+    "inner_steps": 2,
+    "inner_lr": 0.1,
+    "mirror": False,
+    "zero_head": False,
+    "train_ways": 0,
+}
 
 
 def wide(algorithm: Any) -> Any:
@@ -138,7 +145,7 @@ def test_it_is_trained_on_the_mirrored_classes(
     (batch, _, loss), (_, _, plain_loss) = first_step(mirroring), first_step(plain)
     mirroring.train()
     flipped = Support(batch.support_x.flip(-1), batch.support_y, batch.ways)
-    adapted = after(5 if method is ANIL else 1, mirroring.path(flipped))
+    adapted = after(mirroring.inner_steps, mirroring.path(flipped))
     expected = mirroring.problem.loss(adapted(batch.query_x.flip(-1)), batch.query_y).mean()
     assert loss == pytest.approx(float(expected.detach()))
     assert loss != plain_loss

@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 from gradient_kit import assert_gradient, build, classification, first_step, regression
 from test_maml import wide
@@ -7,21 +9,23 @@ from metabench.algorithms.inner_loop import after
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_sgd import INITIAL_RATES, MetaSGD
 
+LEARNED: dict[str, Any] = {"zero_head": False, "train_ways": 0}
+
 
 def test_the_gradients_of_the_rates_and_the_initialisation_are_those_of_the_outer_loss() -> None:
     for problem in (classification("mlp"), classification("conv"), regression()):
-        algorithm = wide(build(MetaSGD, problem, tasks=3, mirror=False))
+        algorithm = wide(build(MetaSGD, problem, tasks=3, mirror=False, **LEARNED))
         batch, gradients, _ = first_step(algorithm)
 
         def outer_loss(algorithm: MetaSGD = algorithm, batch=batch) -> Tensor:  # type: ignore[no-untyped-def]
-            adapted = after(1, algorithm.path(batch.support))
+            adapted = after(algorithm.inner_steps, algorithm.path(batch.support))
             return algorithm.problem.loss(adapted(batch.query_x), batch.query_y).mean()
 
         assert_gradient(outer_loss, dict(algorithm.named_parameters()), gradients)
 
 
 def test_with_equal_rates_one_step_is_mamls() -> None:
-    sgd, maml = (wide(build(cls, classification(), tasks=3)) for cls in (MetaSGD, MAML))
+    sgd, maml = (wide(build(cls, classification(), tasks=3, **LEARNED)) for cls in (MetaSGD, MAML))
     maml.inner_lr = float(sgd.rates[0].detach().flatten()[0])
     batch, *_ = first_step(sgd)
     torch.testing.assert_close(

@@ -197,7 +197,9 @@ class TestShared:
         monkeypatch.setattr(Shared, "__init__", counted)
         registry = installed_plugins().registry
         glyphs = collect_benchmarks(load_suites(registry).values())["glyphs-5w1s"].quickened()
-        what = cell("maml", glyphs.model_copy(update={"metrics": ("accuracy",)}), budget=200)
+        what = cell(
+            "maml", glyphs.model_copy(update={"metrics": ("accuracy",)}), budget=200, tasks=4, train_ways=5
+        )
         records = [run_cell(what, registry, Conditions(threads=threads)) for threads in (1, 2)]
         assert [r.status for r in records] == ["ok", "ok"], records
         assert started == [2]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
+from torch import nn
 
 from metabench import MAML, Problem
 from metabench_higher.maml import HigherMAML
@@ -38,6 +39,6 @@ class HigherAdam(HigherMAML):
         """MAML's, with a learning rate for Adam."""
         return {**MAML.recipe(problem), "inner_lr": INNER_LR}
 
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Adam, as PyTorch's defaults have it."""
-        return torch.optim.Adam(self.adapted, lr=self.inner_lr)
+    def optimizer(self, adapted: list[nn.Parameter], factor: float) -> torch.optim.Optimizer:
+        """Adam, as PyTorch's defaults have it, whose steps do not depend on the scale of the loss."""
+        return torch.optim.Adam(adapted, lr=self.inner_lr)

@@ -33,12 +33,12 @@ class HigherLearnedLR(HigherMAML):
     @functools.wraps(MAML.__init__)  # type: ignore[misc]  # the hyper-parameters are read off its signature
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.rates = nn.ParameterList(torch.tensor(self.inner_lr) for _ in self.adapted)
+        self.rates = nn.ParameterList(torch.tensor(self.inner_lr) for _ in self.adapted(self.learner))
 
-    def optimizer(self) -> torch.optim.Optimizer:
+    def optimizer(self, adapted: list[nn.Parameter], factor: float) -> torch.optim.Optimizer:
         """SGD with a group, and so with a rate, for each parameter."""
-        return torch.optim.SGD([{"params": [p]} for p in self.adapted], lr=self.inner_lr)
+        return torch.optim.SGD([{"params": [p]} for p in adapted], lr=self.inner_lr * factor)
 
-    def override(self) -> dict[str, list[Any]]:
+    def override(self, factor: float) -> dict[str, list[Any]]:
         """The learned rates; constants in evaluation."""
-        return {"lr": [rate if self.training else rate.detach() for rate in self.rates]}
+        return {"lr": [factor * (rate if self.training else rate.detach()) for rate in self.rates]}

@@ -26,28 +26,33 @@ class HigherMAML(TaskByTask, MAML):
     name: ClassVar[str] = "higher-maml"
     library: ClassVar[str] = LIBRARY
 
-    def optimizer(self) -> torch.optim.Optimizer:
-        """The inner optimiser, which higher makes differentiable; it is never asked to make a step itself."""
-        return torch.optim.SGD(self.adapted, lr=self.inner_lr)
+    def optimizer(self, adapted: list[nn.Parameter], factor: float) -> torch.optim.Optimizer:
+        """The inner optimiser, which higher makes differentiable; it is never asked to make a step itself.
 
-    def override(self) -> dict[str, list[Any]] | None:
+        Args:
+            adapted: what the inner loop adapts.
+            factor: what a rate is multiplied by, where the loss is a mean over other classes than at test.
+        """
+        return torch.optim.SGD(adapted, lr=self.inner_lr * factor)
+
+    def override(self, factor: float) -> dict[str, list[Any]] | None:
         """Settings of the inner optimiser that are differentiated through, one for each parameter group."""
         return None
 
-    @property
-    def adapted(self) -> list[nn.Parameter]:
+    def adapted(self, learner: nn.Module) -> list[nn.Parameter]:
         """The parameters that the inner loop adapts."""
-        return [p for name, p in self.learner.named_parameters() if self.adapts(name)]
+        return [p for name, p in learner.named_parameters() if self.adapts(name)]
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
         tracked = self.training or support.x.requires_grad
+        learner, factor = self.learner_for(support), self.rate_for(support)
         with torch.enable_grad():
             context = higher.innerloop_ctx(
-                self.learner,
-                self.optimizer(),
+                learner,
+                self.optimizer(self.adapted(learner), factor),
                 copy_initial_weights=False,
-                override=self.override(),
+                override=self.override(factor),
                 track_higher_grads=tracked,
             )
             task, optimizer = context.__enter__()  # higher does nothing on leaving it

@@ -13,7 +13,7 @@ def metabench_algorithms() -> list[Spec]:
     """The algorithms, each named as its native namesake."""
     at = "metabench_learn2learn"
     found = [
-        ("l2l-anil", "anil:L2LANIL", "2", "ANIL by learn2learn's MAML around the head"),
+        ("l2l-anil", "anil:L2LANIL", "3", "ANIL by learn2learn's MAML around the head"),
         ("l2l-fomaml", "maml:L2LFOMAML", "2", "First-order MAML by learn2learn"),
         ("l2l-maml", "maml:L2LMAML", "2", "MAML by learn2learn"),
         (

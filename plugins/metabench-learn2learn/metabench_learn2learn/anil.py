@@ -29,14 +29,13 @@ class L2LANIL(TaskByTask, ANIL):
         """See :class:`TaskByTask`."""
         attacked = support.x.requires_grad
         with torch.enable_grad():
-            task = l2l.clone_module(self.learner)
+            task = l2l.clone_module(self.learner_for(support))
         own_buffers(task)
         with torch.set_grad_enabled(self.training or attacked):
             features = task.backbone(support.x)
         first_order = not (self.training or attacked)
-        if self.zero_head:
-            task.head = self.first_head(support)
-        head = l2l.algorithms.MAML(task.head, lr=self.head_rate(support), first_order=first_order)
+        lr = self.inner_lr * self.rate_for(support)
+        head = l2l.algorithms.MAML(task.head, lr=lr, first_order=first_order)
         while True:
             yield task
             with torch.enable_grad():

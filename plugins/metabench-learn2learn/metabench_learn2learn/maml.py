@@ -30,7 +30,8 @@ class L2LMAML(TaskByTask, MAML):
         # In evaluation nobody differentiates through the steps, unless someone attacks the support set.
         attacked = support.x.requires_grad
         first_order = not (self.gradient_order == 2 if self.training else attacked)
-        maml = l2l.algorithms.MAML(self.learner, lr=self.inner_lr, first_order=first_order)
+        lr = self.inner_lr * self.rate_for(support)
+        maml = l2l.algorithms.MAML(self.learner_for(support), lr=lr, first_order=first_order)
         with torch.set_grad_enabled(True):
             task = maml.clone()
         own_buffers(task.module)

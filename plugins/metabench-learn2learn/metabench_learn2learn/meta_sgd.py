@@ -25,12 +25,13 @@ class L2LMetaSGD(TaskByTask, MetaSGD):
 
     name: ClassVar[str] = "l2l-meta-sgd"
     library: ClassVar[str] = LIBRARY
-    inner_steps = 1
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
         first_order = not (self.training or support.x.requires_grad)
-        meta_sgd = l2l.algorithms.MetaSGD(self.learner, first_order=first_order, lrs=list(self.rates))
+        factor = self.rate_for(support)
+        lrs = [factor * rate for rate in self.rates]
+        meta_sgd = l2l.algorithms.MetaSGD(self.learner_for(support), first_order=first_order, lrs=lrs)
         with torch.enable_grad():
             task = meta_sgd.clone()
         own_buffers(task.module)

@@ -43,20 +43,21 @@ class TorchFuncMAML(MAML):
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
-        each = [dict(self.learner.named_parameters()) for _ in support.x]
+        each = [dict(self.learner_for(support).named_parameters()) for _ in support.x]
+        rate = self.inner_lr * self.rate_for(support)
         while True:
             if not (self.training or support.x.requires_grad):
                 each = [{name: p.detach() for name, p in params.items()} for params in each]
             yield functools.partial(self._predict, each)
             with torch.enable_grad():
-                each = [self._step(*task) for task in zip(each, support.x, support.y, strict=True)]
+                each = [self._step(*task, rate) for task in zip(each, support.x, support.y, strict=True)]
 
-    def _step(self, params: Params, x: Tensor, y: Tensor) -> Params:
-        """One inner step on ``x`` ``[S, *input]`` and ``y`` ``[S]``."""
+    def _step(self, params: Params, x: Tensor, y: Tensor, rate: float) -> Params:
+        """One inner step of a rate on ``x`` ``[S, *input]`` and ``y`` ``[S]``."""
         slopes = grad(self._loss)(params, x, y)
         if self.gradient_order == 1:
             slopes = {name: slope.detach() for name, slope in slopes.items()}
-        return {k: p - self.inner_lr * slopes[k] if self.adapts(k) else p for k, p in params.items()}
+        return {k: p - rate * slopes[k] if self.adapts(k) else p for k, p in params.items()}
 
     def _loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         return self.problem.loss(functional_call(self.learner, params, (x,)), y)
