@@ -17,7 +17,7 @@ from metabench.algorithms.inner_loop import (
     sees_its_batch,
     task_params,
 )
-from metabench.algorithms.maml import image_recipe
+from metabench.algorithms.maml import image_rate, image_recipe
 from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
@@ -117,7 +117,7 @@ class ANIL(MetaGradient):
         """The settings of MAML's experiments, which the paper repeats."""
         if problem.regression:
             return {"inner_lr": 0.01, "inner_steps": 1, "test_steps": 1, "tasks": 10, "train_shots": 10}
-        return image_recipe(problem) | {"inner_lr": 0.01 * problem.ways}
+        return image_recipe(problem) | {"inner_lr": image_rate(problem)}
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

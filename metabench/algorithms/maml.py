@@ -125,7 +125,7 @@ class MAML(MetaGradient):
                 "train_shots": 10,
                 "outer_lr": 5e-3,
             }
-        return image_recipe(problem) | {"inner_lr": 0.01 * problem.ways, "inner_steps": 3}
+        return image_recipe(problem) | {"inner_lr": image_rate(problem), "inner_steps": 3}
 
     def adapts(self, name: str) -> bool:
         """Whether the inner loop adapts a parameter of the learner: all but the shifts of batch norm."""
@@ -150,10 +150,18 @@ class MAML(MetaGradient):
 
 def image_recipe(problem: Problem) -> dict[str, Value]:
     """What methods of this kind have in common on images: one task of many classes, from a head of zeros."""
-    return {
+    images: dict[str, Value] = {
         "zero_head": True,
         "train_ways": max(20, problem.ways),
-        "train_queries": max(3, problem.shots),
+        "train_queries": 3,
         "tasks": 1,
         "budget": 1_200_000,
     }
+    if problem.shots > 1:
+        images["train_shots"] = 1  # more episodes for the same examples
+    return images
+
+
+def image_rate(problem: Problem) -> float:
+    """The inner learning rate that goes with a head of zeros."""
+    return 0.1 if problem.ways < 20 else 0.2

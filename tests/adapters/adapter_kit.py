@@ -14,6 +14,7 @@ from torch import Tensor
 from metabench.algorithms.base import Algorithm
 from metabench.algorithms.inner_loop import GradientBased
 from metabench.algorithms.problem import Problem
+from metabench.algorithms.zero_head import ZeroHead
 from metabench.backbones.conv4 import Conv4Strided
 from metabench.backbones.mlp import MLP
 from metabench.datasets.base import ClassPool
@@ -121,6 +122,8 @@ class _Double(Sampler):
 def build(name: str, problem: Problem, **chosen: Any) -> Any:
     """An algorithm from seed 0, in float64, with weights so large that second-order terms are no rounding.
 
+    A head of zeros stays one.
+
     It is trained on the tasks as they are drawn, with no class mirrored, unless that is chosen.
     """
     cls = adapter(name)
@@ -130,9 +133,16 @@ def build(name: str, problem: Problem, **chosen: Any) -> Any:
     algorithm = cls(problem, **chosen).double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for p in algorithm.parameters():
+        for p in learned(algorithm).values():
             p.add_(0.2 * torch.randn(p.shape, generator=generator, dtype=p.dtype))
     return algorithm
+
+
+def learned(algorithm: Any) -> dict[str, Tensor]:
+    """The parameters that the outer loop learns, by name."""
+    fixed = isinstance(algorithm, ZeroHead) and algorithm.zero_head
+    named = algorithm.named_parameters()
+    return {k: p for k, p in named if not (fixed and k.startswith("learner.head."))}
 
 
 def outer_gradient(algorithm: Any) -> tuple[dict[str, Tensor], TaskBatch]:
@@ -140,14 +150,14 @@ def outer_gradient(algorithm: Any) -> tuple[dict[str, Tensor], TaskBatch]:
     probe = _Cost(Tasks(algorithm.problem))
     algorithm.meta_train(probe)
     tasks = Tasks(algorithm.problem)
-    learned = {k: p for k, p in algorithm.named_parameters() if p.requires_grad}
-    before = {k: p.detach().clone() for k, p in learned.items()}
+    moved = learned(algorithm)
+    before = {k: p.detach().clone() for k, p in moved.items()}
     algorithm.train()
     torch.manual_seed(0)
     algorithm.meta_train(TaskStream(tasks, tasks.protocol, probe.cost))
-    gradients = {k: p.grad.clone() for k, p in learned.items()}
+    gradients = {k: p.grad.clone() for k, p in moved.items()}
     with torch.no_grad():
-        for name, p in learned.items():
+        for name, p in moved.items():
             assert not torch.equal(p, before[name]) or not gradients[name].any()
             p.copy_(before[name])
             p.grad = None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from adapter_kit import TASKS, Tasks, assert_same, build, classification, outer_gradient, regression
+from adapter_kit import TASKS, Tasks, adapter, assert_same, build, classification, outer_gradient, regression
 from torch import Tensor
 from torch.func import functional_call, grad
 
@@ -19,6 +19,16 @@ FOMAMLS: dict[str, dict[str, Any]] = {
     "higher-fomaml": {},
     "torchfunc-maml": {"first_order": True},
 }
+PAIRS = [
+    ("l2l-maml", "maml"),
+    ("l2l-fomaml", "fomaml"),
+    ("l2l-anil", "anil"),
+    ("l2l-meta-sgd", "meta-sgd"),
+    ("higher-maml", "maml"),
+    ("higher-fomaml", "fomaml"),
+    ("torchopt-maml", "maml"),
+    ("torchfunc-maml", "maml"),
+]
 SMALL: dict[str, Any] = {"tasks": TASKS, "inner_steps": 3, "inner_lr": 0.1}
 PROBLEMS = {"mlp": classification("mlp"), "conv": classification("conv"), "sinusoid": regression()}
 
@@ -83,16 +93,34 @@ def test_the_relatives_have_the_native_gradient(
     assert_same(found, wanted)
 
 
-def test_a_head_of_zeros_has_the_native_gradient() -> None:
-    problem, chosen = (
-        classification("conv"),
-        {"tasks": TASKS, "inner_lr": 0.1, "zero_head": True, "train_ways": 6},
-    )
-    adapted, native = build("l2l-anil", problem, **chosen), build("anil", problem, **chosen)
+@pytest.mark.parametrize("train_ways", [0, 6])
+@pytest.mark.parametrize(
+    ("name", "native"),
+    [
+        ("l2l-anil", "anil"),
+        ("l2l-maml", "maml"),
+        ("l2l-meta-sgd", "meta-sgd"),
+        ("higher-fomaml", "fomaml"),
+        ("higher-maml", "maml"),
+        ("torchopt-maml", "maml"),
+        ("torchfunc-maml", "maml"),
+    ],
+)
+def test_a_head_of_zeros_has_the_native_gradient(name: str, native: str, train_ways: int) -> None:
+    chosen = {"tasks": TASKS, "inner_steps": 3, "zero_head": True, "train_ways": train_ways}
+    adapted, wanted = (build(n, classification("conv"), **chosen) for n in (name, native))
     found, batch = outer_gradient(adapted)
-    wanted, _ = outer_gradient(native)
-    assert batch.ways == 6
-    assert_same(found, wanted)
+    assert batch.ways == (train_ways or 5)
+    assert_same(found, outer_gradient(wanted)[0])
+
+
+@pytest.mark.parametrize("shots", [1, 5])
+@pytest.mark.parametrize("ways", [5, 20])
+@pytest.mark.parametrize(("name", "native"), PAIRS)
+def test_the_recipe_is_the_native_one(name: str, native: str, ways: int, shots: int) -> None:
+    problem = Problem("classification", (1, 16, 16), ways, shots, 3, ways, "mlp")
+    assert adapter(name).recipe(problem) == adapter(native).recipe(problem)
+    assert adapter(name).recipe(regression()) == adapter(native).recipe(regression())
 
 
 @pytest.mark.parametrize("name", ["l2l-maml", "l2l-anil", "l2l-meta-sgd", "higher-maml", "torchopt-maml"])
@@ -113,18 +141,6 @@ def test_the_prototypical_classifier_has_the_native_gradient(backbone: str) -> N
     found, _ = outer_gradient(build("l2l-protonet", classification(backbone), **chosen))
     native, _ = outer_gradient(build("protonet", classification(backbone), **chosen))
     assert_same(found, native)
-
-
-PAIRS = [
-    ("l2l-maml", "maml"),
-    ("l2l-fomaml", "fomaml"),
-    ("l2l-anil", "anil"),
-    ("l2l-meta-sgd", "meta-sgd"),
-    ("higher-maml", "maml"),
-    ("higher-fomaml", "fomaml"),
-    ("torchopt-maml", "maml"),
-    ("torchfunc-maml", "maml"),
-]
 
 
 @pytest.mark.parametrize(("name", "native"), PAIRS)
