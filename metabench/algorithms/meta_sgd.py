@@ -46,12 +46,18 @@ class MetaSGD(MetaGradient):
     examples of glyphs (5-way 1-shot, meta-validation) the paper's settings, nine outer steps, are at chance;
     these bring 70 to 75 % with the strided network of MAML's paper, and 83 % with max pools. Half of the
     classes of a training episode are mirrored, as in MAML.
+    On images every episode starts from a head of zeros, and one of meta-training has 20 classes, as in MAML;
+    all classes have the same rates then. One step from zeros moves nothing but the head, so there are two:
+    72,000 examples of Omniglot (5-way 1-shot, meta-validation) bring 93.4 % with one and 95.7 % with two.
+    24,000 of glyphs bring 89.8 %, 16,000 of 5-shot glyphs 89.5 % in episodes of five shots and 94.4 % of one.
 
     Args:
         problem: what it is built for.
         inner_steps: inner steps in meta-training.
         test_steps: inner steps at meta-test.
         tasks: tasks in an outer step.
+        zero_head: whether every episode starts from a head of zeros, and nothing of the head is learned.
+        train_ways: classes in an episode of meta-training, with a head of zeros; 0 means as at test.
         train_shots: support examples for each class in meta-training; 0 means as at test.
         train_queries: queries for each class in meta-training.
         outer_lr: Adam's learning rate in the outer loop, for the initialisation and the rates alike.
@@ -59,6 +65,10 @@ class MetaSGD(MetaGradient):
         mirror: whether half of the classes of a training episode are mirrored, where inputs are images.
         norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training.
         backbone: the network below the head; by default the benchmark's own.
+
+    Raises:
+        NotApplicable: a head of zeros for regression.
+        UsageError: other ways in training than at test for a learned head.
     """
 
     name: ClassVar[str] = "meta-sgd"
