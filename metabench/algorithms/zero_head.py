@@ -48,8 +48,9 @@ class ZeroHead(GradientBased):
         """The learner for the classes of the support sets: a head of zeros has as many as there are."""
         if not self.zero_head or support.ways == self.learner.features:
             return self.learner
-        head = LinearHead(self.learner.backbone.features, support.ways, zeros=True)
-        return Network(self.learner.backbone, head.to(support.x))
+        with support.x.device:  # no copy to the device, which the capture of a CUDA graph would not allow
+            head = LinearHead(self.learner.backbone.features, support.ways, zeros=True)
+        return Network(self.learner.backbone, head.to(support.x.dtype))
 
     def rate_for(self, support: Support) -> float:
         """The factor of an inner learning rate: the loss is a mean, here over other classes than at test."""
