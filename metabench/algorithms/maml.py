@@ -142,7 +142,8 @@ class MAML(MetaGradient):
                 "train_shots": 10,
                 "outer_lr": 5e-3,
             }
-        return image_recipe(problem) | {"inner_lr": image_rate(problem), "inner_steps": 3}
+        images = image_recipe(problem) | {"inner_lr": image_rate(problem), "inner_steps": 3}
+        return images | {"budget": 1_200_000}
 
     def adapts(self, name: str) -> bool:
         """Whether the inner loop adapts a parameter of the learner: all but the shifts of batch norm."""
@@ -169,10 +170,9 @@ def image_recipe(problem: Problem) -> dict[str, Value]:
     """What methods of this kind have in common on images: one task of many classes, from a head of zeros."""
     images: dict[str, Value] = {
         "zero_head": True,
-        "train_ways": max(20, problem.ways),
+        "train_ways": max(20, 2 * problem.ways),
         "train_queries": 3,
         "tasks": 1,
-        "budget": 1_200_000,
     }
     if problem.shots > 1:
         images["train_shots"] = 1  # more episodes for the same examples
