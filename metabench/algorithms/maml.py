@@ -36,24 +36,23 @@ class MAML(MetaGradient):
     class, and batch norm by five images. That is an easier question than 15 queries of each class. One
     learner, trained with 1 query on 200,000 examples of Omniglot, had 91.9, 90.0 and 89.2 % with 1, 3 and 15
     queries (meta-validation).
-    Deviates: on images every episode starts from a head of zeros, and one of meta-training has 20 classes:
-    what the paper's learned head comes to without the noise of how an episode happens to number its classes
-    (:class:`~metabench.algorithms.zero_head.ZeroHead`; ``zero_head=False``, ``train_ways=0`` and ``tasks=4``
-    are the learned one). 72,000 examples of Omniglot (5-way 1-shot, meta-validation) bring 88.8 % with the
+    Deviates: on images every episode starts from a head of zeros, and one of meta-training has 20 classes (40
+    for 20 ways): what the paper's learned head comes to without the noise of how episodes number their
+    classes (:class:`~metabench.algorithms.zero_head.ZeroHead`; ``zero_head=False``, ``train_ways=0`` and
+    ``tasks=4`` are the learned one). 72,000 examples of Omniglot (5-way 1-shot, meta-validation) bring 88.8 % with the
     learned head and one step of 0.2, and from zeros 96.5, 96.3 and 95.7 % with three steps of 0.05, 0.1 and
     0.15, 95.6 % with two of 0.1. 24,000 of glyphs bring 84.9 % with the learned head, from zeros 85.7 and
     89.1 % with 0.05 and 0.15. More shots are trained from one: 16,000 examples of 5-shot glyphs bring 90.9 %
     with the learned head, and with steps of 0.15 from zeros 92.3 % from five shots and 94.2 % from one. It
     trains on 1.2 million images at most, in about as long as the learned head on four.
-    It stands on the benchmark's own network, with max pools, as most methods do. The
-    paper's Omniglot network halves by strides and takes the mean over space, and that is what kept MAML
-    behind: 72,000 examples of Omniglot (5-way 1-shot, meta-validation) bring 83.3 % with it and 88.8 % with
-    max pools in 2.6 times the seconds, 24,000 of glyphs 74.3 and, with 32 channels, 84.9 % in as many. The
-    loss is a mean over examples where the paper's code sums over classes, so the paper's 0.4 for 5 ways and
-    0.1 for 20 is 2.0 here in both; features behind max pools are larger, and with 2.0 nothing is learned
-    (37.7 %). With the learned head 0.1, 0.2 and 0.4 bring 87.9, 88.8 and 88.5 % of Omniglot, 83.8, 84.9 and
-    79.6 % of glyphs; from 5 shots, 16,000 examples of glyphs, 90.9, 82.2 and 65.4 %, where the strided
-    network had 77.1 %.
+    It stands on the benchmark's own network, with max pools, as most methods do. The paper's Omniglot network
+    halves by strides and takes the mean over space, and that is what kept MAML behind: 72,000 examples of
+    Omniglot (5-way 1-shot, meta-validation) bring 83.3 % with it and 88.8 % with max pools in 2.6 times the
+    seconds, 24,000 of glyphs 74.3 and, with 32 channels, 84.9 % in as many. The loss is a mean over examples
+    where the paper's code sums over classes, so the paper's 0.4 for 5 ways and 0.1 for 20 is 2.0 here in
+    both; features behind max pools are larger, and with 2.0 nothing is learned (37.7 %). With the learned
+    head 0.1, 0.2 and 0.4 bring 87.9, 88.8 and 88.5 % of Omniglot, 83.8, 84.9 and 79.6 % of glyphs; from 5
+    shots, 16,000 examples of glyphs, 90.9, 82.2 and 65.4 %, where the strided network had 77.1 %.
     A budget of a few million examples is a fifth of what the paper trains on, so outer steps are smaller (1
     task and not 32 or 16; 10 and not 25 for the sinusoid), and the outer learning rate is larger than the
     paper's 1e-3 and falls to 0 at the end. With 3 queries in training, 200,000 examples bring the strided
