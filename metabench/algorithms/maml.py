@@ -39,12 +39,12 @@ class MAML(MetaGradient):
     Deviates: on images every episode starts from a head of zeros, and one of meta-training has 20 classes (40
     for 20 ways): what the paper's learned head comes to without the noise of how episodes number their
     classes (:class:`~metabench.algorithms.zero_head.ZeroHead`; ``zero_head=False``, ``train_ways=0`` and
-    ``tasks=4`` are the learned one). 72,000 examples of Omniglot (5-way 1-shot, meta-validation) bring 88.8 % with the
-    learned head and one step of 0.2, and from zeros 96.5, 96.3 and 95.7 % with three steps of 0.05, 0.1 and
-    0.15, 95.6 % with two of 0.1. 24,000 of glyphs bring 84.9 % with the learned head, from zeros 85.7 and
-    89.1 % with 0.05 and 0.15. More shots are trained from one: 16,000 examples of 5-shot glyphs bring 90.9 %
-    with the learned head, and with steps of 0.15 from zeros 92.3 % from five shots and 94.2 % from one. It
-    trains on 1.2 million images at most, in about as long as the learned head on four.
+    ``tasks=4`` are the learned one). 72,000 examples of Omniglot (5-way 1-shot, meta-validation) bring 88.8 %
+    with the learned head and one step of 0.2, and from zeros 96.5, 96.3 and 95.7 % with three steps of 0.05,
+    0.1 and 0.15, 95.6 % with two of 0.1. 24,000 of glyphs bring 84.9 % with the learned head, from zeros 85.7
+    and 89.1 % with 0.05 and 0.15. More shots are trained from one: 16,000 examples of 5-shot glyphs bring
+    90.9 % with the learned head, and with steps of 0.15 from zeros 92.3 % from five shots and 94.2 % from
+    one. It trains on 1.2 million images at most, in about as long as the learned head on four.
     It stands on the benchmark's own network, with max pools, as most methods do. The paper's Omniglot network
     halves by strides and takes the mean over space, and that is what kept MAML behind: 72,000 examples of
     Omniglot (5-way 1-shot, meta-validation) bring 83.3 % with it and 88.8 % with max pools in 2.6 times the
