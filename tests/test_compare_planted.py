@@ -17,7 +17,8 @@ from metabench.results import Record
 from metabench.suites.model import Benchmark
 
 SEEDS = range(3)
-OPTIONS = {"maml": {"backbone": "mlp", "inner_lr": 0.5}, "protonet": {}}
+LEARNED_HEAD = {"zero_head": False, "train_ways": 0, "tasks": 4, "inner_steps": 1}
+OPTIONS = {"maml": {"backbone": "mlp", "inner_lr": 0.5, **LEARNED_HEAD}, "protonet": {}}
 BUDGETS = {"maml": 20_000, "protonet": 60_000}
 
 
