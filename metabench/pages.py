@@ -59,7 +59,7 @@ def summary(board: Leaderboard) -> str:
     Args:
         board: the leaderboard.
     """
-    rows = [row for row in board.rows if not row.algorithm.endswith("]")]
+    rows = [row for row in board.rows if not row.settings]
     benchmarks = list(dict.fromkeys(row.benchmark for row in rows))
     cells: dict[str, dict[str, str]] = {}
     for row in rows:

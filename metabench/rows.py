@@ -11,7 +11,7 @@ import numpy as np
 from metabench.columns import Beside, Found
 from metabench.finite import number
 from metabench.published import published
-from metabench.results import Record
+from metabench.results import Record, Value
 from metabench.scores import Scored, is_column, of_column, of_episodes
 
 
@@ -22,6 +22,7 @@ class Row:
     Attributes:
         benchmark: ``name@version``.
         algorithm: its name, with what was chosen by hand.
+        settings: what was chosen by hand, by name; nothing where it ran as its recipe has it.
         version: its own version.
         library: the library that did the work, or the distribution.
         backbone: the network below the head.
@@ -54,6 +55,7 @@ class Row:
 
     benchmark: str
     algorithm: str
+    settings: dict[str, Value]
     version: str
     library: str
     backbone: str
@@ -83,9 +85,10 @@ class Row:
     why: dict[str, str]
 
     def flat(self) -> dict[str, Any]:
-        """All of it as one mapping, each of the further columns under its own key."""
+        """All but the settings, which the label has, and each of the further columns under its own key."""
         row = asdict(self)
         more = row.pop("more")
+        del row["settings"]
         return row | {key: value for key, value in more.items() if key not in row}
 
 
@@ -117,6 +120,7 @@ def row_of(
     row = Row(
         benchmark=benchmark,
         algorithm=algorithm.label,
+        settings=algorithm.overrides,
         version=algorithm.version,
         library=algorithm.library or algorithm.distribution,
         backbone=str(algorithm.hyperparameters.get("backbone") or first.benchmark.backbone),

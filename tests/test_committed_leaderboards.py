@@ -8,7 +8,7 @@ import pytest
 
 from metabench.backends import BACKENDS, render
 from metabench.leaderboard import build
-from metabench.pages import problems_of, summary
+from metabench.pages import pages_of, problems_of, summary
 from metabench.results import Record, ResultsFolder
 
 ROOT = Path(__file__).parents[1]
@@ -81,9 +81,10 @@ def test_what_learns_more_than_an_initialisation_is_better_after_one_step() -> N
 
 
 def test_the_small_table_is_of_recipes_and_the_page_of_everything() -> None:
-    board = build(records_of("omniglot"))
-    other = [row.algorithm for row in board.rows if "[" in row.algorithm]
-    assert other
-    assert not any(name in summary(board) for name in other)
-    page = (ROOT / "leaderboards" / "omniglot" / "README.md").read_text(encoding="utf-8")
-    assert all(name in page for name in other)
+    records = records_of("omniglot")
+    other = next(r for r in records if r.algorithm.name == "protonet").model_copy(deep=True)
+    other.algorithm.overrides = {"lr": 0.5}
+    board = build([*records, other])
+    assert "protonet[lr=0.5]" not in summary(board)
+    assert "protonet" in summary(board)
+    assert "protonet[lr=0.5]" in pages_of(board, "leaderboards/omniglot")["README.md"]
