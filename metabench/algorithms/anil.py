@@ -76,7 +76,6 @@ class ANIL(MetaGradient):
     name: ClassVar[str] = "anil"
     version: ClassVar[str] = "3"
     gradient_order = 2
-    depends_on_label_order = True
 
     def __init__(
         self,

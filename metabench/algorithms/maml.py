@@ -93,7 +93,6 @@ class MAML(MetaGradient):
     name: ClassVar[str] = "maml"
     version: ClassVar[str] = "2"
     second_order: ClassVar[bool] = True
-    depends_on_label_order = True
     recompute = False
 
     def __init__(
@@ -141,8 +140,8 @@ class MAML(MetaGradient):
                 "train_shots": 10,
                 "outer_lr": 5e-3,
             }
-        images = image_recipe(problem) | {"inner_lr": image_rate(problem), "inner_steps": 3}
-        return images | {"budget": 1_200_000}
+        own = {"inner_lr": image_rate(problem), "inner_steps": 3, "budget": 1_200_000}
+        return image_recipe(problem) | own
 
     def adapts(self, name: str) -> bool:
         """Whether the inner loop adapts a parameter of the learner: all but the shifts of batch norm."""

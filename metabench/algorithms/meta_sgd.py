@@ -74,7 +74,6 @@ class MetaSGD(MetaGradient):
     name: ClassVar[str] = "meta-sgd"
     version: ClassVar[str] = "2"
     gradient_order = 2
-    depends_on_label_order = True
 
     def __init__(
         self,

@@ -16,6 +16,8 @@ from metabench.datasets.sinusoid import Sinusoid
 from metabench.episodes import ClassSampler, FamilySampler, NWayKShot, Sampler, TaskBatch, TaskStream
 
 WAYS, SHOTS, QUERIES, FEATURES = 3, 2, 4, 6
+LEARNED: dict[str, Any] = {"zero_head": False, "train_ways": 0}
+"""A learned head, where the recipe has one of zeros."""
 BACKBONES: dict[str, Any] = {
     "mlp": partial(MLP, hidden=(16,)),
     "conv": partial(Conv4Strided, channels=3),

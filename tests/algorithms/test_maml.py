@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from gradient_kit import Tasks, assert_gradient, build, classification, first_step, regression, train
+from gradient_kit import LEARNED, Tasks, assert_gradient, build, classification, first_step, regression, train
 from harness import cell, run_here
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
@@ -21,14 +21,7 @@ from metabench.plugins import installed_plugins
 from metabench.suites.model import collect_benchmarks, load_suites
 
 PROBLEMS = [classification("mlp"), classification("conv"), regression()]
-SMALL: dict[str, Any] = {
-    "tasks": 3,
-    "inner_steps": 2,
-    "inner_lr": 0.1,
-    "mirror": False,
-    "zero_head": False,
-    "train_ways": 0,
-}
+SMALL: dict[str, Any] = {"tasks": 3, "inner_steps": 2, "inner_lr": 0.1, "mirror": False, **LEARNED}
 
 
 def wide(algorithm: Any) -> Any:

@@ -1,15 +1,11 @@
-from typing import Any
-
 import torch
-from gradient_kit import assert_gradient, build, classification, first_step, regression
+from gradient_kit import LEARNED, assert_gradient, build, classification, first_step, regression
 from test_maml import wide
 from torch import Tensor
 
 from metabench.algorithms.inner_loop import after
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_sgd import INITIAL_RATES, MetaSGD
-
-LEARNED: dict[str, Any] = {"zero_head": False, "train_ways": 0}
 
 
 def test_the_gradients_of_the_rates_and_the_initialisation_are_those_of_the_outer_loss() -> None:

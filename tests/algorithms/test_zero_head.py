@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from gradient_kit import Tasks, build, classification, first_step, regression, train
+from gradient_kit import LEARNED, Tasks, build, classification, first_step, regression, train
 from torch import Tensor
 
 from metabench.algorithms.anil import ANIL
@@ -56,7 +56,7 @@ def test_it_is_what_a_learned_head_learns_from_all_numberings_of_an_episode(
     cls: type[ZeroHead], backbone: str
 ) -> None:
     problem = classification(backbone)
-    learned = build(cls, problem, **METHODS[cls], zero_head=False, train_ways=0)
+    learned = build(cls, problem, **METHODS[cls], **LEARNED)
     fixed = build(cls, problem, **METHODS[cls], zero_head=True, train_ways=0)
     start_alike(learned, fixed)
     batch = Tasks(problem, torch.float64).test(3)
@@ -77,7 +77,7 @@ def test_it_is_what_a_learned_head_learns_from_all_numberings_of_an_episode(
 
 def test_the_rates_of_a_head_of_zeros_are_those_of_all_classes() -> None:
     problem = classification("conv")
-    learned = build(MetaSGD, problem, **PLAIN, zero_head=False, train_ways=0)
+    learned = build(MetaSGD, problem, **PLAIN, **LEARNED)
     fixed = build(MetaSGD, problem, **PLAIN, zero_head=True)
     start_alike(learned, fixed)
     batch = Tasks(problem, torch.float64).test(3)
@@ -97,7 +97,7 @@ def test_the_numbers_of_the_classes_mean_nothing(cls: type[ZeroHead]) -> None:
     renamed = algorithm.adapt_batch(Support(support.x, order[support.y], support.ways))(batch.query_x)
     torch.testing.assert_close(renamed[..., order], found)
     assert not algorithm.depends_on_label_order
-    assert build(cls, classification("conv"), zero_head=False, train_ways=0).depends_on_label_order
+    assert build(cls, classification("conv"), **LEARNED).depends_on_label_order
 
 
 @pytest.mark.parametrize("cls", METHODS)
@@ -121,7 +121,7 @@ def test_the_head_stays_at_zero_and_all_else_is_learned(cls: type[ZeroHead]) -> 
     for name, p in algorithm.named_parameters():
         if name.startswith("learner.head."):
             assert not p.any()
-        elif cls is not MetaSGD or not name.startswith("rates."):  # one step from zeros moves the head alone
+        else:
             assert not torch.equal(p, before[name]), name
 
 
