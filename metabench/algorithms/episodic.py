@@ -18,6 +18,10 @@ from metabench.errors import NotApplicable
 Classifier = Callable[[Tensor], Tensor]
 """Query embeddings ``[T, Q, features]`` to logits ``[T, Q, ways]``."""
 
+BUDGET = 1_260_000
+"""Examples that a recipe takes at most, so that it is trained in minutes: as many as 3,500 episodes of 60
+classes with six examples each. All methods that learn an embedding have the same."""
+
 
 class Episodic(Algorithm):
     """An embedding, trained end to end through the rule that :meth:`classifier` makes of the support set.

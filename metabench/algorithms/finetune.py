@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.episodic import anneal
+from metabench.algorithms.episodic import BUDGET, anneal
 from metabench.algorithms.head_fit import fit_head
 from metabench.algorithms.inner_loop import (
     GradientBased,
@@ -21,9 +21,6 @@ from metabench.algorithms.inner_loop import (
 )
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, TaskStream
-
-BUDGET = 1_260_000
-"""Examples that the classifier is trained on, where there are so many: some fifteen epochs of Omniglot."""
 
 
 class FineTune(GradientBased):

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import cosines
-from metabench.algorithms.finetune import BUDGET, FineTune
+from metabench.algorithms.episodic import BUDGET, cosines
+from metabench.algorithms.finetune import FineTune
 from metabench.algorithms.problem import Problem
 from metabench.errors import NotApplicable
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import Classifier, Episodic, squared_distances
+from metabench.algorithms.episodic import BUDGET, Classifier, Episodic, squared_distances
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
 
@@ -73,8 +73,8 @@ class ProtoNet(Episodic):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """3,500 training episodes."""
-        return {"budget": 3_500 * 60 * (problem.shots + 5)}
+        """The paper's episodes, as many as minutes allow."""
+        return {"budget": BUDGET}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import Classifier, Episodic
+from metabench.algorithms.episodic import BUDGET, Classifier, Episodic
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
 
@@ -105,8 +105,8 @@ class R2D2(Episodic):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """As many training episodes as Prototypical Networks: it is to be trained in minutes."""
-        return {"budget": 3_500 * 60 * (problem.shots + 5)}
+        """As many examples as Prototypical Networks: it is to be trained in minutes."""
+        return {"budget": BUDGET}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""
