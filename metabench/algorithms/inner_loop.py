@@ -116,8 +116,7 @@ def gradient_steps(
             with differentiated_twice(twice):
                 total = loss(forward(params, part.x), part.y).sum()
             gradients = torch.autograd.grad(total, [params[name] for name in moving], create_graph=twice)
-            steps = _steps(rate, dict(zip(moving, gradients, strict=True)))
-            return {k: p - steps[k] if k in steps else p for k, p in params.items()}
+            return taken_off(params, steps_of(rate, dict(zip(moving, gradients, strict=True))))
 
     for part in itertools.repeat(support) if isinstance(support, Support) else support:
         attacked = part.x.requires_grad
@@ -131,7 +130,13 @@ def gradient_steps(
             params = step(params, part, twice)
 
 
-def _steps(rate: Rate, gradients: Params) -> Params:
+def taken_off(params: Mapping[str, Tensor], steps: Params) -> Params:
+    """The parameters less the steps, where there is one."""
+    return {k: p - steps[k] if k in steps else p for k, p in params.items()}
+
+
+def steps_of(rate: Rate, gradients: Params) -> Params:
+    """What gradients take off the parameters."""
     if isinstance(rate, Mapping):
         return {name: gradient * rate[name] for name, gradient in gradients.items()}
     if callable(rate):

@@ -6,14 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import (
-    Norm,
-    gradient_steps,
-    make_learner,
-    predictors,
-    sees_its_batch,
-    task_params,
-)
+from metabench.algorithms.inner_loop import Norm, make_learner, sees_its_batch
 from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
@@ -149,19 +142,8 @@ class MAML(MetaGradient):
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
-        learner = self.learner_for(support)
-        steps = gradient_steps(
-            learner.forward_tasks,
-            task_params(learner, len(support.x)),
-            support,
-            self.problem.loss,
-            rate=self.inner_lr * self.rate_for(support),
-            adapted=self.adapts,
-            second_order=self.gradient_order == 2,
-            keep_graph=self.training,
-            recompute=self.recompute,
-        )
-        return predictors(learner.forward_tasks, steps)
+        rate = self.inner_lr * self.rate_for(support)
+        return self.descend(support, rate=rate, adapted=self.adapts, recompute=self.recompute)
 
 
 def image_recipe(problem: Problem) -> dict[str, Value]:

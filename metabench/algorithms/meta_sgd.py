@@ -9,14 +9,7 @@ import torch
 from torch import nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import (
-    Norm,
-    gradient_steps,
-    make_learner,
-    predictors,
-    sees_its_batch,
-    task_params,
-)
+from metabench.algorithms.inner_loop import Norm, make_learner, sees_its_batch
 from metabench.algorithms.maml import image_recipe
 from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
@@ -120,16 +113,7 @@ class MetaSGD(MetaGradient):
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
-        learner, factor = self.learner_for(support), self.rate_for(support)
-        names = [name for name, _ in learner.named_parameters()]
+        factor = self.rate_for(support)
+        names = [name for name, _ in self.learner.named_parameters()]
         rates = [factor * (rate if self.training else rate.detach()) for rate in self.rates]
-        steps = gradient_steps(
-            learner.forward_tasks,
-            task_params(learner, len(support.x)),
-            support,
-            self.problem.loss,
-            rate=dict(zip(names, rates, strict=True)),
-            second_order=True,
-            keep_graph=self.training,
-        )
-        return predictors(learner.forward_tasks, steps)
+        return self.descend(support, rate=dict(zip(names, rates, strict=True)))

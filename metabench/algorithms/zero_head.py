@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
+
 from torch import nn
 
-from metabench.algorithms.inner_loop import GradientBased
+from metabench.algorithms.base import Predictor
+from metabench.algorithms.inner_loop import (
+    GradientBased,
+    Params,
+    Rate,
+    gradient_steps,
+    predictors,
+    task_params,
+)
+from metabench.algorithms.steps_from_zeros import steps_from_zeros
 from metabench.backbones.network import LinearHead, Network
 from metabench.episodes import Support
 from metabench.errors import NotApplicable, UsageError
@@ -55,6 +67,41 @@ class ZeroHead(GradientBased):
     def rate_for(self, support: Support) -> float:
         """The factor of an inner learning rate: the loss is a mean, here over other classes than at test."""
         return support.ways / self.problem.ways if self.zero_head else 1.0
+
+    def descend(
+        self,
+        support: Support,
+        *,
+        rate: Rate,
+        adapted: Callable[[str], bool] = lambda name: True,
+        recompute: bool = False,
+    ) -> Iterator[Predictor]:
+        """The predictors after 0, 1, 2, ... gradient steps of the whole learner on ``T`` support sets.
+
+        Args:
+            support: ``x`` ``[T, S, *input]`` and ``y`` ``[T, S]``.
+            rate: see :func:`gradient_steps`, as all that follows.
+            adapted: which parameters are adapted, by name.
+            recompute: take steps again in the backward pass instead of keeping their graphs.
+        """
+        learner, loss = self.learner_for(support), self.problem.loss
+        params = task_params(learner, len(support.x))
+        take: Callable[..., Iterator[Params]]
+        if self.zero_head and not recompute:
+            take = functools.partial(steps_from_zeros, learner)
+        else:
+            take = functools.partial(gradient_steps, learner.forward_tasks, recompute=recompute)
+        second_order = self.gradient_order == 2
+        steps = take(
+            params,
+            support,
+            loss,
+            rate=rate,
+            adapted=adapted,
+            second_order=second_order,
+            keep_graph=self.training,
+        )
+        return predictors(learner.forward_tasks, steps)
 
     def start_from(self, *, zero_head: bool, train_ways: int) -> None:
         """Take over the two settings.

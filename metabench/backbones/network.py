@@ -42,7 +42,12 @@ class Network(Backbone):
     Args:
         backbone: ``[B, *input]`` to ``[B, features]``.
         head: ``[B, features]`` to ``[B, outputs]``.
+
+    Attributes:
+        HEAD: what the names of the head's parameters begin with.
     """
+
+    HEAD = "head."
 
     def __init__(self, backbone: Backbone, head: Backbone) -> None:
         super().__init__()
@@ -57,13 +62,20 @@ class Network(Backbone):
 
     def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
         """See :meth:`Backbone.forward_tasks`."""
-        features = self.backbone.forward_tasks(_below("backbone.", params), x)
-        return self.head.forward_tasks(_below("head.", params), features)
+        return self.on_features(params, self.features_of(params, x))
+
+    def features_of(self, params: Params, x: Tensor) -> Tensor:
+        """What the head is given: ``[T, B, *input]`` to ``[T, B, features]``."""
+        return self.backbone.forward_tasks(_below("backbone.", params), x)
+
+    def on_features(self, params: Params, features: Tensor) -> Tensor:
+        """What the head makes of it: ``[T, B, features]`` to ``[T, B, outputs]``."""
+        return self.head.forward_tasks(_below(self.HEAD, params), features)
 
     def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
         """See :meth:`Backbone.forward_tasks_beside`."""
         features = self.backbone.forward_tasks_beside(_below("backbone.", params), support, x)
-        return self.head.forward_tasks(_below("head.", params), features)
+        return self.on_features(params, features)
 
 
 def _below(prefix: str, params: Params) -> Params:
