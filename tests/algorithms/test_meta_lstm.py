@@ -2,13 +2,14 @@ import math
 
 import pytest
 import torch
-from gradient_kit import Tasks, build, classification, first_step, regression
+from gradient_kit import LEARNED, Tasks, build, classification, first_step, regression
 from torch import Tensor
 from torch.func import functional_call
 
 from metabench.algorithms.inner_loop import after
-from metabench.algorithms.meta_lstm import MetaLSTM, preprocess
+from metabench.algorithms.meta_lstm import MetaLSTM, of_coordinates, preprocess
 from metabench.algorithms.problem import Problem
+from metabench.episodes import Support
 
 
 @pytest.mark.parametrize(
@@ -70,9 +71,11 @@ def lively(algorithm: MetaLSTM) -> MetaLSTM:
     return algorithm
 
 
+@pytest.mark.parametrize("zero_head", [True, False])
 @pytest.mark.parametrize("problem", [classification(), regression()], ids=["blobs", "sinusoid"])
-def test_the_updates_are_those_of_a_loop_written_by_hand(problem: Problem) -> None:
-    algorithm = lively(build(MetaLSTM, problem, hidden=4))
+def test_the_updates_are_those_of_a_loop_written_by_hand(problem: Problem, zero_head: bool) -> None:
+    given = LEARNED | {"zero_head": zero_head and not problem.regression}
+    algorithm = lively(build(MetaLSTM, problem, hidden=4, **given))
     batch = Tasks(problem, torch.float64).test(2)
     predictions = after(3, algorithm.eval().path(batch.support))(batch.query_x)
     for t, task in enumerate(batch):
@@ -82,7 +85,9 @@ def test_the_updates_are_those_of_a_loop_written_by_hand(problem: Problem) -> No
 
 
 def test_the_outer_gradient_runs_through_the_cell_and_not_through_the_inner_gradients() -> None:
-    algorithm = lively(build(MetaLSTM, classification(), hidden=4, inner_steps=3, tasks=2, clip=1e9))
+    algorithm = lively(
+        build(MetaLSTM, classification(), hidden=4, inner_steps=3, tasks=2, clip=1e9, **LEARNED)
+    )
     batch, gradients, loss = first_step(algorithm)
     total = torch.zeros((), dtype=torch.float64)
     for task in batch:
@@ -104,7 +109,7 @@ def test_the_outer_gradient_is_clipped() -> None:
 
 
 def test_the_initialisation_is_the_learned_initial_cell_state() -> None:
-    algorithm = build(MetaLSTM, classification())
+    algorithm = build(MetaLSTM, classification(), **LEARNED)
     batch, gradients, _ = first_step(algorithm)
     assert any(name.startswith("learner.") and g.abs().sum() > 0 for name, g in gradients.items())
     start = next(algorithm.eval().path(batch.support))
@@ -121,3 +126,20 @@ def test_at_test_no_query_sees_another() -> None:
         predict = algorithm.adapt_batch(batch.support)
         alone, together = predict(batch.query_x[:, :1]), predict(batch.query_x)[:, :1]
         assert torch.allclose(alone, together) is not transductive
+
+
+def test_an_episode_with_more_ways_looks_to_the_optimiser_like_one_with_those_of_the_test() -> None:
+    algorithm = build(MetaLSTM, classification(), hidden=4, zero_head=True).eval()
+    seen = []
+    algorithm.optimizer.register_forward_pre_hook(lambda module, given: seen.append(given[:2]))
+    x = torch.rand(1, 3, 6, dtype=torch.float64)
+    for ways in (3, 6):  # the same three examples, once as three classes and once as two of each
+        support = Support(x.repeat(1, ways // 3, 1), torch.arange(ways)[None], ways)
+        learner = algorithm.learner_for(support)
+        after(1, algorithm.updates(learner, support))
+    (slopes, loss), (slopes_of_more, loss_of_more) = seen
+    column = of_coordinates(algorithm.learner, slopes)["head.weight"][..., 0]
+    assert column.abs().max() > 1e-3
+    torch.testing.assert_close(of_coordinates(learner, slopes_of_more)["head.weight"][..., 0], column)
+    torch.testing.assert_close(loss_of_more, loss)
+    assert float(loss) == pytest.approx(math.log(3))
