@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
 from metabench.algorithms.episodic import BUDGET, Classifier, Episodic, cosines, squared_distances
@@ -128,8 +129,12 @@ def log_attention(similarities: Tensor, labels: Tensor, ways: int) -> Tensor:
     Returns:
         ``[T, Q, ways]``.
     """
-    strangers = labels.unsqueeze(-1) != torch.arange(ways, device=labels.device)
+    index = labels.unsqueeze(1).expand_as(similarities)
     # Not minus infinity: a class with no support example, as label noise can leave it, still has a logit.
-    least = torch.finfo(similarities.dtype).min
-    per_class = similarities.unsqueeze(-1).masked_fill(strangers.unsqueeze(1), least)
-    return per_class.logsumexp(-2)
+    limits = torch.finfo(similarities.dtype)
+    with torch.no_grad():  # what is taken off before the exponential and put back after it has no slope
+        peaks = similarities.new_full((*similarities.shape[:2], ways), limits.min)
+        peaks = peaks.scatter_reduce(2, index, similarities, "amax")
+        own = peaks.gather(2, index)
+    members = F.one_hot(labels, ways).to(similarities.dtype)
+    return ((similarities - own).exp() @ members).clamp(min=limits.tiny).log() + peaks

@@ -54,6 +54,25 @@ def test_a_class_without_examples_gets_no_attention_but_a_finite_logit() -> None
     assert torch.allclose(logits.softmax(-1), torch.tensor([2 / 3, 0, 1 / 3]).expand(1, 2, 3))
 
 
+@pytest.mark.parametrize("spread", [1.0, 1e3])
+def test_the_attention_of_a_class_is_a_log_sum_over_its_examples_however_far_they_lie(spread: float) -> None:
+    """Far apart most exponentials are 0 and the logarithm of none; the derivatives hold there, too."""
+    generator = torch.Generator().manual_seed(3)
+    similarities = spread * torch.randn(2, 4, 7, generator=generator, dtype=torch.float64)
+    labels = torch.tensor([[0, 1, 2, 0, 1, 2, 0], [2, 2, 1, 0, 0, 0, 1]])
+    logits = log_attention(similarities.requires_grad_(), labels, 3)
+    expected = torch.stack(
+        [
+            torch.stack([similarities[t][:, labels[t] == k].logsumexp(-1) for k in range(3)], -1)
+            for t in range(2)
+        ]
+    )
+    torch.testing.assert_close(logits, expected)
+    weights = torch.randn(logits.shape, generator=generator, dtype=torch.float64)
+    slopes = [torch.autograd.grad((x * weights).sum(), similarities)[0] for x in (logits, expected)]
+    torch.testing.assert_close(slopes[0], slopes[1])
+
+
 @pytest.mark.parametrize("ways", [5, 20, 60])
 def test_without_a_scale_no_query_is_ever_sure(ways: int) -> None:
     """Features that no network can better: the right class at cosine 1, all others at cosine 0."""
