@@ -18,9 +18,14 @@ from metabench.errors import NotApplicable
 Classifier = Callable[[Tensor], Tensor]
 """Query embeddings ``[T, Q, features]`` to logits ``[T, Q, ways]``."""
 
-BUDGET = 1_260_000
-"""Examples that a recipe takes at most, so that it is trained in minutes: as many as 3,500 episodes of 60
-classes with six examples each. All methods that learn an embedding have the same."""
+
+def embedding_budget(problem: Problem) -> int:
+    """The examples that the recipes of all methods that learn an embedding take at most: minutes.
+
+    As many as 3,500 episodes of 60 classes with six examples each; half of that from five shots on, which ask
+    less of an embedding.
+    """
+    return 1_260_000 if problem.shots < 5 else 630_000
 
 
 class Episodic(Algorithm):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.episodic import BUDGET, anneal
+from metabench.algorithms.episodic import anneal, embedding_budget
 from metabench.algorithms.head_fit import fit_head
 from metabench.algorithms.inner_loop import (
     GradientBased,
@@ -88,7 +88,7 @@ class FineTune(GradientBased):
         """The MAML paper's in regression, but for the learning rate: at its 0.01 the error rises again."""
         if problem.regression:
             return {"batch": 25, "head_lr": 2e-3, "test_steps": 10}
-        return {"budget": BUDGET}
+        return {"budget": embedding_budget(problem)}
 
     def scores(self, params: Mapping[str, Tensor], features: Tensor) -> Tensor:
         """The head: ``[..., B, features]`` to ``[..., B, classes]``."""

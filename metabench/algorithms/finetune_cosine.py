@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import BUDGET, cosines
+from metabench.algorithms.episodic import cosines, embedding_budget
 from metabench.algorithms.finetune import FineTune
 from metabench.algorithms.problem import Problem
 from metabench.errors import NotApplicable
@@ -84,8 +84,7 @@ class FineTuneCosine(FineTune):
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """The budget of :class:`FineTune`."""
-        del problem
-        return {"budget": BUDGET}
+        return {"budget": embedding_budget(problem)}
 
     def scores(self, params: Mapping[str, Tensor], features: Tensor) -> Tensor:
         """See :class:`FineTune`."""

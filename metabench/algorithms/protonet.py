@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import BUDGET, Classifier, Episodic, squared_distances
+from metabench.algorithms.episodic import Classifier, Episodic, embedding_budget, squared_distances
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
 
@@ -74,7 +74,7 @@ class ProtoNet(Episodic):
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """The paper's episodes, as many as minutes allow."""
-        return {"budget": BUDGET}
+        return {"budget": embedding_budget(problem)}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import BUDGET, Classifier, Episodic
+from metabench.algorithms.episodic import Classifier, Episodic, embedding_budget
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
 
@@ -106,7 +106,7 @@ class R2D2(Episodic):
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """As many examples as Prototypical Networks: it is to be trained in minutes."""
-        return {"budget": BUDGET}
+        return {"budget": embedding_budget(problem)}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""

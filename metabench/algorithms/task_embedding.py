@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.episodic import BUDGET, anneal
+from metabench.algorithms.episodic import anneal, embedding_budget
 from metabench.algorithms.film import FiLM
 from metabench.algorithms.inner_loop import GradientBased, Params, after, as_batch, gradient_steps, predictors
 from metabench.algorithms.problem import Problem
@@ -98,7 +98,7 @@ class TaskEmbedding(GradientBased):
         """Many small tasks in regression; else as many examples as Prototypical Networks."""
         if problem.regression:
             return {"train_queries": 10, "tasks": 25, "lr": 3e-3}
-        return {"budget": BUDGET}
+        return {"budget": embedding_budget(problem)}
 
     def embed(self, support: Support) -> Tensor:
         """The task vector of one support set, ``[task_size]``."""
