@@ -114,7 +114,7 @@ class ANIL(MetaGradient):
         """The settings of MAML's experiments, which the paper repeats; images from a head of zeros."""
         if problem.regression:
             return {"inner_lr": 0.01, "inner_steps": 1, "test_steps": 1, "tasks": 10, "train_shots": 10}
-        return image_recipe(problem) | {"inner_lr": image_rate(problem), "budget": 2_400_000}
+        return image_recipe(problem, budget=2_400_000) | {"inner_lr": image_rate(problem)}
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

@@ -248,8 +248,8 @@ class MetaLSTM(MetaGradient):
                 "clip": 1.0,
                 "budget": 60_000,
             }
-        own = {"train_queries": 7, "outer_lr": 3e-3, "mirror": True, "budget": 800_000}
-        return image_recipe(problem) | own
+        own = {"train_queries": 7, "outer_lr": 3e-3, "mirror": True}
+        return image_recipe(problem, budget=800_000) | own
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

@@ -109,7 +109,7 @@ class MetaSGD(MetaGradient):
         """The paper's shots for its sinusoid; images as in MAML, in two steps."""
         if problem.regression:
             return {"tasks": 10, "train_shots": 10, "train_queries": 10}
-        return image_recipe(problem) | {"inner_steps": 2, "test_steps": 2, "budget": 1_200_000}
+        return image_recipe(problem, budget=1_200_000) | {"inner_steps": 2, "test_steps": 2}
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

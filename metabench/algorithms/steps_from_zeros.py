@@ -42,7 +42,9 @@ def steps_from_zeros(
 
     The two steps take one pass through the body, and the first one leaves nothing in it to be differentiated
     twice. The numbers are those of :func:`gradient_steps`, and so are all derivatives but the one in the
-    zeros themselves, which are not learned.
+    zeros themselves, which are not learned. An outer step of the recipes for 5-way 1-shot images takes 0.78
+    to 0.82 of the time that it takes with :func:`gradient_steps` for MAML and FOMAML, and 0.65 to 0.69 for
+    Meta-SGD (64 channels, one core with others at work, sides in turns).
 
     Args:
         learner: the body, and the head of zeros on it.
