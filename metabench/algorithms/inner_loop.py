@@ -1,8 +1,8 @@
 """The inner loop of every gradient-based method: differentiable steps on the support sets of many tasks.
 
 Batch norm: the learners made here use the statistics of the batch, in training and at test, or (where a
-method offers it) the running statistics at test. Statistics for each inner step (MAML++) are left out: a
-network would have to be told which step it is in.
+method offers it) at test the running statistics of meta-training: one for all, or one for each inner step,
+which the network is told by :func:`~metabench.backbones.inner_step.inner_step`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from torch import Tensor, nn
 from metabench.algorithms.base import Algorithm, Predictor
 from metabench.algorithms.problem import Problem
 from metabench.algorithms.recompute import recomputed
+from metabench.backbones.inner_step import inner_step
 from metabench.backbones.network import LinearHead, Network
 from metabench.backbones.order import differentiated_twice
 from metabench.episodes import Support
+from metabench.errors import UsageError
 
 Item = TypeVar("Item")
 Params = dict[str, Tensor]
@@ -33,6 +35,7 @@ Rule = Callable[[Params], Params]
 """Gradients ``[T, ...]`` to what is taken off the parameters: an optimiser that may have a memory."""
 Rate = float | Mapping[str, Tensor] | Rule
 Norm = Literal["batch", "running"]
+StepNorm = Literal["batch", "running", "per-step"]
 
 EPS = 1e-8
 """What Adam adds to the square root of the second moments."""
@@ -111,23 +114,25 @@ def gradient_steps(
     """
     moving = [name for name in params if adapted(name)]
 
-    def step(params: Mapping[str, Tensor], part: Support, twice: bool) -> Params:
-        with torch.enable_grad():
+    def step(params: Mapping[str, Tensor], taken: int, part: Support, twice: bool) -> Params:
+        with torch.enable_grad(), inner_step(taken):
             with differentiated_twice(twice):
                 total = loss(forward(params, part.x), part.y).sum()
             gradients = torch.autograd.grad(total, [params[name] for name in moving], create_graph=twice)
             return taken_off(params, steps_of(rate, dict(zip(moving, gradients, strict=True))))
 
-    for part in itertools.repeat(support) if isinstance(support, Support) else support:
+    parts = itertools.repeat(support) if isinstance(support, Support) else support
+    for taken, part in enumerate(parts):
         attacked = part.x.requires_grad
         twice = attacked or (second_order and keep_graph)
         if not (keep_graph or attacked):
             params = {k: p.detach().requires_grad_(k in moving) for k, p in params.items()}
         yield params
         if recompute and keep_graph and not attacked:
-            params = recomputed(functools.partial(step, part=part, twice=twice), params)
+            again = functools.partial(step, taken=taken, part=part, twice=twice)
+            params = recomputed(again, params)
         else:
-            params = step(params, part, twice)
+            params = step(params, taken, part, twice)
 
 
 def taken_off(params: Mapping[str, Tensor], steps: Params) -> Params:
@@ -213,12 +218,16 @@ def after(steps: int, path: Iterator[Item]) -> Item:
 
 def predictors(forward: Forward, path: Iterator[Params]) -> Iterator[Predictor]:
     """A path of parameters as a path of predictors."""
-    for params in path:
-        yield _predictor(forward, params)
+    for steps, params in enumerate(path):
+        yield _predictor(forward, params, steps)
 
 
-def _predictor(forward: Forward, params: Params) -> Predictor:
-    return lambda query: forward(params, query)
+def _predictor(forward: Forward, params: Params, steps: int) -> Predictor:
+    def predict(query: Tensor) -> Tensor:
+        with inner_step(steps):
+            return forward(params, query)
+
+    return predict
 
 
 def as_batch(support: Support) -> Support:
@@ -257,8 +266,17 @@ def make_learner(problem: Problem, backbone: str = "", *, zero_head: bool = Fals
         zero_head: let the head start from zeros.
         options: what the backbone is asked for; it is not told of options that it does not have, such as the
             batch-norm policy where there is no batch norm.
+
+    Raises:
+        UsageError: the backbone does not keep the statistics that it is asked for.
     """
     known = inspect.signature(type(problem.backbone(backbone))).parameters
+    if options.get("norm") == "per-step" and "norm" in known and "steps" not in known:
+        raise UsageError(
+            f"norm='per-step' asks for statistics of each inner step, which the backbone "
+            f"'{backbone or problem.backbone_name}' does not keep.",
+            hint="'batch' and 'running' take those of the batch, and those of all steps together.",
+        )
     body = problem.backbone(backbone, **{k: v for k, v in options.items() if k in known})
     return Network(body, LinearHead(body.features, problem.outputs, zeros=zero_head))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import Norm, make_learner, sees_its_batch
+from metabench.algorithms.inner_loop import StepNorm, make_learner, sees_its_batch
 from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
@@ -72,7 +72,8 @@ class MAML(MetaGradient):
         anneal: let the outer learning rate fall to 0 along half a cosine.
         first_order: take the inner gradients as constants (FOMAML).
         mirror: whether half of the classes of a training episode are mirrored, where inputs are images.
-        norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training.
+        norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training,
+            for all steps together or for each (MAML++).
         backbone: the network below the head; by default the benchmark's own.
 
     Attributes:
@@ -105,7 +106,7 @@ class MAML(MetaGradient):
         anneal: bool = True,
         first_order: bool = False,
         mirror: bool = True,
-        norm: Norm = "batch",
+        norm: StepNorm = "batch",
         backbone: str = "",
     ) -> None:
         super().__init__(problem)
@@ -120,7 +121,9 @@ class MAML(MetaGradient):
         self.anneal = anneal
         self.mirror = mirror and problem.images
         self.gradient_order = 2 if self.second_order and not first_order else 1
-        self.learner = make_learner(problem, backbone, zero_head=zero_head, norm=norm, scale=False)
+        self.learner = make_learner(
+            problem, backbone, zero_head=zero_head, norm=norm, scale=False, steps=inner_steps + 1
+        )
         self.transductive = sees_its_batch(self.learner)
 
     @classmethod

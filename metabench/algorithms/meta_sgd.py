@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import Norm, make_learner, sees_its_batch
+from metabench.algorithms.inner_loop import StepNorm, make_learner, sees_its_batch
 from metabench.algorithms.maml import image_recipe
 from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
@@ -56,7 +56,8 @@ class MetaSGD(MetaGradient):
         outer_lr: Adam's learning rate in the outer loop, for the initialisation and the rates alike.
         anneal: let the outer learning rate fall to 0 along half a cosine.
         mirror: whether half of the classes of a training episode are mirrored, where inputs are images.
-        norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training.
+        norm: the statistics that batch norm uses at test: the batch's own, or running ones of meta-training,
+            for all steps together or for each (MAML++).
         backbone: the network below the head; by default the benchmark's own.
 
     Raises:
@@ -82,7 +83,7 @@ class MetaSGD(MetaGradient):
         outer_lr: float = 3e-3,
         anneal: bool = True,
         mirror: bool = True,
-        norm: Norm = "batch",
+        norm: StepNorm = "batch",
         backbone: str = "",
     ) -> None:
         super().__init__(problem)
@@ -95,7 +96,9 @@ class MetaSGD(MetaGradient):
         self.outer_lr = outer_lr
         self.anneal = anneal
         self.mirror = mirror and problem.images
-        self.learner = make_learner(problem, backbone, zero_head=zero_head, norm=norm, scale=False)
+        self.learner = make_learner(
+            problem, backbone, zero_head=zero_head, norm=norm, scale=False, steps=inner_steps + 1
+        )
         self.transductive = sees_its_batch(self.learner)
         initial = torch.empty(()).uniform_(*INITIAL_RATES).item()
         self.rates = nn.ParameterList(

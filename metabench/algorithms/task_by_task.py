@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +14,7 @@ from torch.func import functional_call
 from metabench.algorithms.base import Predictor
 from metabench.algorithms.inner_loop import Params, after
 from metabench.algorithms.outer_loop import MetaGradient
+from metabench.backbones.inner_step import inner_step
 from metabench.episodes import Support, TaskBatch
 
 
@@ -50,8 +52,9 @@ class TaskByTask(MetaGradient):
         self.zero_grad()
         losses = []
         for task in batch:
-            learner = after(self.inner_steps, self.inner_loop(task.support))
-            loss = self.problem.loss(learner(task.query_x), task.query_y) / len(batch)
+            learner = after(self.inner_steps, _told(self.inner_loop(task.support)))
+            with inner_step(self.inner_steps):
+                loss = self.problem.loss(learner(task.query_x), task.query_y) / len(batch)
             loss.backward()
             losses.append(loss.detach())
             self._carry_over(learner)
@@ -60,12 +63,14 @@ class TaskByTask(MetaGradient):
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
         each = [Support(x, y, support.ways) for x, y in zip(support.x, support.y, strict=True)]
-        for learners in zip(*map(self.inner_loop, each), strict=True):
-            yield self._predictor([_state(learner) for learner in learners])
+        loops = [_told(self.inner_loop(support)) for support in each]
+        for steps, learners in enumerate(zip(*loops, strict=True)):
+            yield self._predictor([_state(learner) for learner in learners], steps)
 
-    def _predictor(self, states: list[Params]) -> Predictor:
+    def _predictor(self, states: list[Params], steps: int) -> Predictor:
         def predict(query: Tensor) -> Tensor:
-            return torch.stack([self._forward(s, x) for s, x in zip(states, query, strict=True)])
+            with inner_step(steps):
+                return torch.stack([self._forward(s, x) for s, x in zip(states, query, strict=True)])
 
         return predict
 
@@ -82,6 +87,16 @@ class TaskByTask(MetaGradient):
         with torch.no_grad():
             for name, buffer in self.learner.named_buffers():
                 buffer.copy_(state[name])
+
+
+def _told(learners: Iterator[nn.Module]) -> Iterator[nn.Module]:
+    """The same learners; whatever is asked on the way to one knows that it is that of the step before."""
+    for taken in itertools.count():
+        with inner_step(max(taken - 1, 0)):
+            learner = next(learners, None)
+        if learner is None:
+            return
+        yield learner
 
 
 def _state(learner: nn.Module) -> Params:

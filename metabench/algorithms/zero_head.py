@@ -17,6 +17,7 @@ from metabench.algorithms.inner_loop import (
     task_params,
 )
 from metabench.algorithms.steps_from_zeros import steps_from_zeros
+from metabench.backbones.base import keeps_statistics
 from metabench.backbones.network import LinearHead, Network
 from metabench.episodes import Support
 from metabench.errors import NotApplicable, UsageError
@@ -87,7 +88,8 @@ class ZeroHead(GradientBased):
         learner, loss = self.learner_for(support), self.problem.loss
         params = task_params(learner, len(support.x))
         take: Callable[..., Iterator[Params]]
-        if self.zero_head and not recompute:
+        # What a pass writes to running statistics is of one step, and it would serve two.
+        if self.zero_head and not recompute and not keeps_statistics(learner):
             take = functools.partial(steps_from_zeros, learner)
         else:
             take = functools.partial(gradient_steps, learner.forward_tasks, recompute=recompute)

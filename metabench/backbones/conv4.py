@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from metabench.backbones.base import Backbone, Params
 from metabench.backbones.convolution import convolve
 from metabench.backbones.engines import Engine
+from metabench.backbones.inner_step import current_step
 from metabench.backbones.layout import channels_last
 from metabench.backbones.normalize import EPS, batch_norm_relu
 from metabench.backbones.order import is_differentiated_twice
@@ -22,7 +23,7 @@ from metabench.backbones.products import outputs
 from metabench.backbones.unfold import unfold
 from metabench.errors import UsageError
 
-Norm = Literal["running", "batch"]
+Norm = Literal["running", "batch", "per-step"]
 
 BLOCKS = 4
 GROUPED_TASKS = 8
@@ -48,11 +49,16 @@ class ConvBlock(nn.Module):
         outputs: output channels.
         strided: halve by stride 2 in the convolution instead of by a max pool.
         norm: ``running`` keeps running statistics and uses them in evaluation; ``batch`` always uses the
-            batch's own, so that a prediction depends on what it is made together with.
+            batch's own, so that a prediction depends on what it is made together with; ``per-step`` is
+            ``running`` with statistics for each inner step (Antoniou et al. 2019, arXiv:1810.09502, BNRS).
         scale: whether batch norm has a learned scale (gamma).
+        steps: inner steps with statistics of their own, where they are kept for each: after none, after one
+            and so on; what comes later shares the last.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, strided: bool, norm: Norm, scale: bool) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, strided: bool, norm: Norm, scale: bool, steps: int
+    ) -> None:
         super().__init__()
         self.stride = 2 if strided else 1
         weight = torch.empty(outputs, inputs, 3, 3, memory_format=torch.channels_last)
@@ -61,8 +67,9 @@ class ConvBlock(nn.Module):
         self.beta = nn.Parameter(torch.zeros(outputs))
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
-        self.register_buffer("running_mean", torch.zeros(outputs) if norm == "running" else None)
-        self.register_buffer("running_var", torch.ones(outputs) if norm == "running" else None)
+        shape = (steps, outputs) if norm == "per-step" else (outputs,)
+        self.register_buffer("running_mean", None if norm == "batch" else torch.zeros(shape))
+        self.register_buffer("running_var", None if norm == "batch" else torch.ones(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, inputs, H, W]`` to ``[B, outputs, H', W']``."""
@@ -70,10 +77,18 @@ class ConvBlock(nn.Module):
         own_statistics = self.training or self.running_mean is None
         # Without a scale, PyTorch's double backward fails on the gradient of the shift.
         gamma = torch.ones_like(self.beta) if self.gamma is None else self.gamma
-        x = F.batch_norm(x, self.running_mean, self.running_var, gamma, self.beta, own_statistics)
+        x = F.batch_norm(x, *self._running(), gamma, self.beta, own_statistics)
         if self.stride == 1:
             x = F.max_pool2d(x, 2)
         return F.relu(x)
+
+    def _running(self) -> tuple[Tensor | None, Tensor | None]:
+        """The running mean and variance, of the current inner step where each has its own."""
+        mean, var = self.running_mean, self.running_var
+        if mean is None or var is None or mean.ndim == 1:
+            return mean, var
+        row = min(current_step(), len(mean) - 1)
+        return mean[row], var[row]
 
     def forward_grouped(self, params: Params, prefix: str, x: Tensor, counted: int = 0) -> Tensor:
         """All tasks as one grouped convolution, batch norm by the batch's own statistics.
@@ -159,6 +174,7 @@ class Conv4(Backbone):
         channels: channels of each block.
         norm: the batch-norm policy, see :class:`ConvBlock`.
         scale: whether batch norm has a learned scale.
+        steps: see :class:`ConvBlock`.
 
     Raises:
         UsageError: the input is no image, or too small to be halved four times.
@@ -173,6 +189,7 @@ class Conv4(Backbone):
         channels: int = 64,
         norm: Norm = "running",
         scale: bool = True,
+        steps: int = 1,
     ) -> None:
         super().__init__()
         if len(input_shape) != 3 or min(input_shape[1:]) < 2**BLOCKS:
@@ -184,7 +201,8 @@ class Conv4(Backbone):
         widths = [input_shape[0]] + [channels] * BLOCKS
         self.norm = norm
         self.blocks = nn.ModuleList(
-            ConvBlock(a, b, strided=self.strided, norm=norm, scale=scale) for a, b in pairwise(widths)
+            ConvBlock(a, b, strided=self.strided, norm=norm, scale=scale, steps=steps)
+            for a, b in pairwise(widths)
         )
         self.features = channels * self._places(input_shape[1]) * self._places(input_shape[2])
 
@@ -210,7 +228,7 @@ class Conv4(Backbone):
         for pooled networks. ``unfolded``: batched matrix products, for strided ones.
         """
         known = super().engines()
-        if self.norm == "running":
+        if self.norm != "batch":
             return known
         known["grouped"] = functools.partial(self._in_groups, ConvBlock.forward_grouped)
         if self.strided:
@@ -231,7 +249,7 @@ class Conv4(Backbone):
         there is none, in 518 against 701 and 977 against 1,339. A single task gains as much, but for the
         smallest: 25 against 28 ms pooled, 10 against 12 strided (5 examples).
         """
-        if self.norm == "running":
+        if self.norm != "batch":
             return "loop"
         if not is_differentiated_twice():
             return "grouped"
@@ -242,7 +260,7 @@ class Conv4(Backbone):
 
     def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
         """See :meth:`Backbone.forward_tasks_beside`: exactly so, all examples at once."""
-        if self.norm == "running":
+        if self.norm != "batch":
             return self.forward_tasks(params, x)
         counted = support.shape[1]
         forward = functools.partial(ConvBlock.forward_grouped, counted=counted)
@@ -287,6 +305,7 @@ class Conv4Narrow(Conv4):
         channels: channels of each block.
         norm: the batch-norm policy, see :class:`ConvBlock`.
         scale: whether batch norm has a learned scale.
+        steps: see :class:`ConvBlock`.
 
     Raises:
         UsageError: the input is no image, or too small to be halved four times.
@@ -299,8 +318,9 @@ class Conv4Narrow(Conv4):
         channels: int = 32,
         norm: Norm = "running",
         scale: bool = True,
+        steps: int = 1,
     ) -> None:
-        super().__init__(input_shape, channels=channels, norm=norm, scale=scale)
+        super().__init__(input_shape, channels=channels, norm=norm, scale=scale, steps=steps)
 
 
 class Conv4Strided(Conv4):
@@ -314,6 +334,7 @@ class Conv4Strided(Conv4):
         channels: channels of each block.
         norm: the batch-norm policy, see :class:`ConvBlock`.
         scale: whether batch norm has a learned scale.
+        steps: see :class:`ConvBlock`.
 
     Raises:
         UsageError: the input is no image, or too small to be halved four times.
@@ -328,8 +349,9 @@ class Conv4Strided(Conv4):
         channels: int = 64,
         norm: Norm = "batch",
         scale: bool = False,
+        steps: int = 1,
     ) -> None:
-        super().__init__(input_shape, channels=channels, norm=norm, scale=scale)
+        super().__init__(input_shape, channels=channels, norm=norm, scale=scale, steps=steps)
 
     def _places(self, side: int) -> int:
         del side

@@ -58,6 +58,7 @@ SAYINGS = ["label-order", "transduction", "gradient-order"]
     ("cls", "given"),
     [
         (MAML, {"norm": "running", "tasks": 2}),
+        (MAML, {"norm": "per-step", "tasks": 2}),
         (MAML, {"backbone": "conv4", "tasks": 2}),
         (MAML, {"backbone": "mlp", "tasks": 2}),
         (ANIL, {"zero_head": True, "train_ways": 4, "tasks": 2, "inner_steps": 2, "test_steps": 2}),
