@@ -55,6 +55,8 @@ class MAML(MetaGradient):
     Half of the classes of a training episode are mirrored: classes that the data do not have. After 24,000
     examples of glyphs (5-way 1-shot, meta-validation) that brings 74.3 % where there are 72.8 % without, and
     73.5 % where images are moved by a pixel as well.
+    Running statistics at test bring far less than the batch's from few outer steps: after 12,000 examples of
+    glyphs 54.0 % for all steps together, 54.2 % for each step, and 84.2 % by the batch.
     The sinusoid's network has He's initialisation (:class:`metabench.backbones.mlp.MLP`).
 
     Args:
