@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metabench.algorithms import maml, protonet
+from metabench.algorithms import protonet, zero_head
 from metabench.cell import Conditions, run_cell
 from metabench.compare import Comparison, compare
 from metabench.identity import Cell
@@ -76,7 +76,7 @@ def first_order(steps: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def test_maml_without_its_second_order_term_is_caught(base, monkeypatch) -> None:
-    monkeypatch.setattr(maml, "gradient_steps", first_order(maml.gradient_steps))
+    monkeypatch.setattr(zero_head, "gradient_steps", first_order(zero_head.gradient_steps))
     assert verdicts(with_planted(base, "maml")) == {"maml": "worse", "protonet": "same"}
 
 
