@@ -126,13 +126,18 @@ def gradient_steps(
         attacked = part.x.requires_grad
         twice = attacked or (second_order and keep_graph)
         if not (keep_graph or attacked):
-            params = {k: p.detach().requires_grad_(k in moving) for k, p in params.items()}
+            params = cut_off(params, moving)
         yield params
         if recompute and keep_graph and not attacked:
             again = functools.partial(step, taken=taken, part=part, twice=twice)
             params = recomputed(again, params)
         else:
             params = step(params, taken, part, twice)
+
+
+def cut_off(params: Mapping[str, Tensor], moving: list[str]) -> Params:
+    """The parameters without where they came from; a graph can begin at those that are moving."""
+    return {k: p.detach().requires_grad_(k in moving) for k, p in params.items()}
 
 
 def taken_off(params: Mapping[str, Tensor], steps: Params) -> Params:

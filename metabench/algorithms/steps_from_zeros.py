@@ -11,6 +11,7 @@ from metabench.algorithms.inner_loop import (
     Loss,
     Params,
     Rate,
+    cut_off,
     gradient_steps,
     steps_of,
     taken_off,
@@ -68,26 +69,29 @@ def steps_from_zeros(
     def move(params: Params, gradients: Params) -> Params:
         return taken_off(params, steps_of(rate, gradients))
 
-    def head_slopes(params: Params, features: Tensor, also: list[Tensor]) -> tuple[Tensor, ...]:
+    def head_slopes(params: Params, features: Tensor, *also: Tensor) -> tuple[Tensor, ...]:
         total = loss(learner.on_features(params, features), support.y).sum()
-        wanted = [*also, *(params[name] for name in of_head)]
+        wanted = [*(params[name] for name in of_head), *also]
         return torch.autograd.grad(total, wanted, create_graph=twice)
 
     if not keep:
-        params = _fresh(params, moving)
+        params = cut_off(params, moving)
     yield params
     with torch.enable_grad(), differentiated_twice(twice):
+        body = [params[name] for name in of_body]
         features = learner.features_of(params, support.x)
-        params = move(params, dict(zip(of_head, head_slopes(params, features, []), strict=True)))
+        params = move(params, dict(zip(of_head, head_slopes(params, features), strict=True)))
     if not keep:
-        params = _fresh(params, of_head)
+        params = cut_off(params, moving)
     yield params
     with torch.enable_grad(), differentiated_twice(twice):
         # The head has come from the features, and the gradient of a step does not go that way: another name.
         seen = features.view_as(features)
-        slope, *slopes = head_slopes(params, seen, [seen])
-        body = [params[name] for name in of_body]
-        slopes += torch.autograd.grad(features, body, slope, create_graph=twice) if body else ()
+        if body:
+            *slopes, slope = head_slopes(params, seen, seen)
+            slopes += torch.autograd.grad(features, body, slope, create_graph=twice)
+        else:
+            slopes = list(head_slopes(params, seen))
         params = move(params, dict(zip(of_head + of_body, slopes, strict=True)))
     yield from gradient_steps(
         learner.forward_tasks,
@@ -99,8 +103,3 @@ def steps_from_zeros(
         second_order=second_order,
         keep_graph=keep_graph,
     )
-
-
-def _fresh(params: Params, moving: list[str]) -> Params:
-    """The parameters with some of them cut off from where they came from, for a graph to begin there."""
-    return params | {name: params[name].detach().requires_grad_() for name in moving}

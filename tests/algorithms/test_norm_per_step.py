@@ -89,7 +89,8 @@ def test_each_step_has_the_statistics_of_the_learner_after_so_many_steps(cls: ty
     learners = [
         {name: p.detach() for name, p in params.items()} for params in islice(path_by_hand(batch), STEPS + 1)
     ]
-    algorithm.outer_gradient().__enter__()(batch)
+    with algorithm.outer_gradient() as gradient:
+        gradient(batch)
     for step, params in enumerate(learners):
         x = batch.support_x[0] if step < STEPS else batch.query_x[0]
         maps = F.conv2d(x, params["backbone.blocks.0.weight"], stride=2, padding=1)
