@@ -28,6 +28,7 @@ from metabench.algorithms.part import Losses, Part
 from metabench.backbones.base import keeps_statistics
 from metabench.episodes import TaskBatch
 from metabench.errors import CellFailed
+from metabench.scoped import scoped
 
 LEAST_VALUES = 10_000
 """Input values that a process must have of each outer step, to be worth the waiting for it."""
@@ -42,11 +43,8 @@ def lent_processes(count: int) -> Iterator[None]:
     Args:
         count: how many; 1 for this one alone.
     """
-    before = _lent.set(count)
-    try:
+    with scoped(_lent, count):
         yield
-    finally:
-        _lent.reset(before)
 
 
 def processes_for(module: nn.Module, batch: TaskBatch) -> int:

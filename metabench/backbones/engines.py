@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from metabench.backbones.order import is_differentiated_twice
+from metabench.scoped import scoped
 from metabench.timing import clock
 
 Engine = Callable[[Mapping[str, Tensor], Tensor], Tensor]
@@ -31,11 +32,8 @@ def use_engine(name: str) -> Iterator[None]:
     Args:
         name: ``loop``, ``vmap``, or another that :meth:`metabench.backbones.base.Backbone.engines` has.
     """
-    before = _wanted.set(name)
-    try:
+    with scoped(_wanted, name):
         yield
-    finally:
-        _wanted.reset(before)
 
 
 def choose(engines: Mapping[str, Engine], on_cpu: str, params: Mapping[str, Tensor], x: Tensor) -> Engine:

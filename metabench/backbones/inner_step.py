@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+from metabench.scoped import scoped
+
 _step: ContextVar[int] = ContextVar("step", default=0)
 
 
@@ -16,11 +18,8 @@ def inner_step(step: int) -> Iterator[None]:
     Args:
         step: 0 before the first.
     """
-    before = _step.set(step)
-    try:
+    with scoped(_step, step):
         yield
-    finally:
-        _step.reset(before)
 
 
 def current_step() -> int:

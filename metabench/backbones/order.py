@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+from metabench.scoped import scoped
+
 _twice: ContextVar[bool] = ContextVar("twice", default=False)
 
 
@@ -18,11 +20,8 @@ def differentiated_twice(twice: bool = True) -> Iterator[None]:
     Args:
         twice: whether it is so.
     """
-    before = _twice.set(twice)
-    try:
+    with scoped(_twice, twice):
         yield
-    finally:
-        _twice.reset(before)
 
 
 def is_differentiated_twice() -> bool:
