@@ -21,7 +21,7 @@ def metabench_algorithms() -> list[Spec]:
         Spec("from-scratch", f"{at}.from_scratch:FromScratch", "2", "Train on each support set alone"),
         Spec("maml", f"{at}.maml:MAML", "2", "Learn an initialisation that a few gradient steps adapt"),
         Spec("matchingnet", f"{at}.matchingnet:MatchingNet", "1", "Attention over the support set"),
-        Spec("meta-lstm", f"{at}.meta_lstm:MetaLSTM", "3", "Learn the optimiser, an LSTM"),
+        Spec("meta-lstm", f"{at}.meta_lstm:MetaLSTM", "4", "Learn the optimiser, an LSTM"),
         Spec("meta-sgd", f"{at}.meta_sgd:MetaSGD", "2", "Learn the initialisation and every learning rate"),
         Spec("multi-task", f"{at}.multi_task:MultiTask", "1", "Train jointly on all tasks, then fine-tune"),
         Spec("nearest-mean", f"{at}.nearest_mean:NearestMean", "1", "Nearest class mean in pixel space"),

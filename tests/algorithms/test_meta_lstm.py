@@ -119,11 +119,12 @@ def test_the_initialisation_is_the_learned_initial_cell_state() -> None:
     )
 
 
-def test_at_test_no_query_sees_another() -> None:
+@pytest.mark.parametrize("training", [True, False])
+def test_no_query_sees_another_unless_it_is_transductive(training: bool) -> None:
     for transductive in (True, False):
-        algorithm = build(MetaLSTM, classification("conv"), transductive=transductive, channels=3).eval()
+        algorithm = build(MetaLSTM, classification("conv"), transductive=transductive, channels=3)
         batch = Tasks(algorithm.problem, torch.float64).test(2)
-        predict = algorithm.adapt_batch(batch.support)
+        predict = after(2, algorithm.train(training).path(batch.support))
         alone, together = predict(batch.query_x[:, :1]), predict(batch.query_x)[:, :1]
         assert torch.allclose(alone, together) is not transductive
 
