@@ -161,7 +161,7 @@ class MetaLSTM(MetaGradient):
     Reference: Ravi and Larochelle 2017, "Optimization as a model for few-shot learning", ICLR;
     twitter/meta-learning-lstm.
     Measured: leaderboards/omniglot (5-way 1-shot; the paper has no Omniglot. While meta-training took the
-    statistics of the queries 92.1 after 800,000 examples, 91.7, 92.6 and 93.6 on meta-validation after 0.4,
+    statistics of the queries 92.0 after 800,000 examples, 91.7, 92.6 and 93.6 on meta-validation after 0.4,
     0.56 and all; with a learned head 92.2 after a million).
     Deviates: the queries' statistics are those of the last update, not averaged over all, and in
     meta-training, too, the support set's: what is trained is what is tested, and 40,000 examples of Omniglot

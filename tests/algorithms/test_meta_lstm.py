@@ -124,7 +124,10 @@ def test_no_query_sees_another_unless_it_is_transductive(training: bool) -> None
     for transductive in (True, False):
         algorithm = build(MetaLSTM, classification("conv"), transductive=transductive, channels=3)
         batch = Tasks(algorithm.problem, torch.float64).test(2)
-        predict = after(2, algorithm.train(training).path(batch.support))
+        if training:
+            predict = after(2, algorithm.train().path(batch.support))
+        else:
+            predict = algorithm.eval().adapt_batch(batch.support)
         alone, together = predict(batch.query_x[:, :1]), predict(batch.query_x)[:, :1]
         assert torch.allclose(alone, together) is not transductive
 
