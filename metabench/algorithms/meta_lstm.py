@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import (
     Params,
     make_learner,
+    predictors,
     sees_its_batch,
     task_params,
 )
@@ -258,10 +260,10 @@ class MetaLSTM(MetaGradient):
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
         learner = self.learner_for(support)
-        together = self.transductive or not sees_its_batch(learner)
-        for state in self.updates(learner, support):
-            params = of_coordinates(learner, state.theta)
-            yield _together(learner, params) if together else _beside(learner, params, support)
+        path = (of_coordinates(learner, state.theta) for state in self.updates(learner, support))
+        if self.transductive or not sees_its_batch(learner):
+            return predictors(learner.forward_tasks, path)
+        return (functools.partial(learner.forward_tasks_beside, params, support.x) for params in path)
 
     def updates(self, learner: Network, support: Support) -> Iterator[State]:
         """The states of the optimiser after 0, 1, 2, ... updates of ``T`` learners."""
@@ -295,11 +297,3 @@ def of_coordinates(learner: Network, theta: Tensor) -> Params:
     names, params = zip(*learner.named_parameters(), strict=True)
     parts = theta.split([p.numel() for p in params], 1)
     return {n: part.unflatten(1, p.shape) for n, part, p in zip(names, parts, params, strict=True)}
-
-
-def _together(learner: Network, params: Params) -> Predictor:
-    return lambda query: learner.forward_tasks(params, query)
-
-
-def _beside(learner: Network, params: Params, support: Support) -> Predictor:
-    return lambda query: learner.forward_tasks_beside(params, support.x, query)
