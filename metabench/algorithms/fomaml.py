@@ -26,6 +26,8 @@ class FOMAML(MAML):
     one task an outer step, 94.1 % with 20, with steps of 0.05 and of 0.15 alike. 24,000 of glyphs bring 82.8
     % with the learned head and 83.1 % from zeros; 16,000 of 5-shot glyphs 92.6 % with the learned head, and
     from zeros 87.4 % in episodes of five shots and 91.9 % of one (steps of 0.15).
+    With 3, 5 and 10 inner steps at test it has (meta-validation) 98.9, 99.1 and 99.5 % of Omniglot's 5-way
+    5-shot, 90.3, 91.4 and 91.9 % of its 20-way 1-shot, 90.6, 92.6 and 94.3 % of 5-shot glyphs.
     With the learned head three inner steps are best. 72,000 examples of Omniglot bring 87.5 % with three of
     0.15, 86.0 % with five of 0.1, 85.2 % with two of 0.2, and 85.8, 86.0 and 77.5 % with one of 0.1, 0.2 and
     0.4: one large step serves a method that differentiates through it only.
