@@ -46,8 +46,8 @@ class Reptile(GradientBased):
     Measured: leaderboards/omniglot (5-way 1-shot 95.3 transductive of the paper's 97.68; the paper's 95.39 is
     not). That is after four million examples, a sixth of the paper's 25 million; meta-validation was at 84.2,
     88.7, 90.7, 94.0 and 95.9 % after 0.4, 1.2, 2, 2.8 and 4 million, while the outer step fell to 0.
-    20-way 1-shot 86.0 of the paper's 89.43, after as many: 76.0, 85.6 and 87.9 % on meta-validation after 0.4,
-    2 and 4 million.
+    20-way 1-shot 86.0 of the paper's 89.43, after as many: 76.0, 85.6 and 87.9 % on meta-validation after
+    0.4, 2 and 4 million.
     Deviates: the tasks of an outer step run side by side, so all start from the second moments that the last
     outer step left; afterwards the moments are what task after task would have added up. At test the
     mini-batches come in a fixed shuffled order, so that adapting is a function of the support set. It stands
