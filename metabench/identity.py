@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metabench.algorithms.base import Algorithm, Value, resolve_hyperparameters
 from metabench.errors import PluginError, UsageError
@@ -74,12 +74,16 @@ def hyperparameters_of(
     """
     problem = tasks.problem(registry)
     chosen = {k: v for k, v in overrides.items() if k != BUDGET}
+    if BUDGET in overrides:
+        asked = _budget(cls.name, overrides[BUDGET]) or problem.budget
+        problem = replace(problem, budget=min(asked, problem.budget))
     values = resolve_hyperparameters(cls, problem, chosen)
     recipe = _budget(cls.name, values.pop(BUDGET, 0))
     if tasks.benchmark.quick:
         recipe = -(-recipe // QUICK_SHRINK)  # rounded up: 0 would be the whole budget
-    budget = _budget(cls.name, overrides[BUDGET]) if BUDGET in overrides else recipe
-    values[BUDGET] = min(budget or tasks.benchmark.budget, tasks.benchmark.budget)
+    if BUDGET in overrides or not recipe:
+        recipe = problem.budget
+    values[BUDGET] = min(recipe, problem.budget)
     given: dict[str, object] = dict(values)
     for name, value in given.items():
         if isinstance(value, float) and not math.isfinite(value):

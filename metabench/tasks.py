@@ -221,6 +221,7 @@ class BenchmarkTasks:
             outputs=self.dataset.outputs if isinstance(self.dataset, TaskFamily) else ways,
             backbone_name=self.benchmark.backbone,
             backbones={spec.name: _make_backbone(spec) for spec in registry.specs("backbone")},
+            budget=self.benchmark.budget,
         )
 
     # What the training stream draws from (metabench.episodes.stream.Draws).

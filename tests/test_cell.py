@@ -72,6 +72,15 @@ class TestScores:
         assert high.training.examples == 480
         assert high.algorithm.hyperparameters["budget"] == 480
 
+    @pytest.mark.parametrize(("chosen", "told"), [({}, 480), ({"budget": 100}, 100), ({"budget": 0}, 480)])
+    def test_a_recipe_is_told_the_budget(self, planted, monkeypatch, chosen, told: int) -> None:
+        heard = list[int]()
+        learner = planted.registry.get("algorithm", "learner").load()
+        recipe = classmethod(lambda cls, problem: heard.append(problem.budget) or {})
+        monkeypatch.setattr(learner, "recipe", recipe)
+        run_here(planted, cell("learner", **chosen))
+        assert set(heard) == {told}
+
     @pytest.mark.parametrize(("quick", "budget"), [(False, 240), (True, 7)])
     def test_a_quick_cell_shrinks_the_budget_of_a_recipe_too(
         self, planted, monkeypatch, quick: bool, budget: int

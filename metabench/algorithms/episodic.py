@@ -19,15 +19,6 @@ Classifier = Callable[[Tensor], Tensor]
 """Query embeddings ``[T, Q, features]`` to logits ``[T, Q, ways]``."""
 
 
-def embedding_budget(problem: Problem) -> int:
-    """The examples that the recipes of all methods that learn an embedding take at most: minutes.
-
-    As many as 3,500 episodes of 60 classes with six examples each; half of that where five shots or more are
-    to tell a few classes apart, which asks less of an embedding.
-    """
-    return 630_000 if problem.shots >= 5 and problem.ways < 20 else 1_260_000
-
-
 class Episodic(Algorithm):
     """An embedding, trained end to end through the rule that :meth:`classifier` makes of the support set.
 

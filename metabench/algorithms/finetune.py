@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.episodic import anneal, embedding_budget
+from metabench.algorithms.embedding_recipe import SMALL_BUDGET_LR, embedding_budget, is_small
+from metabench.algorithms.episodic import anneal
 from metabench.algorithms.head_fit import fit_head
 from metabench.algorithms.inner_loop import (
     GradientBased,
@@ -85,10 +86,14 @@ class FineTune(GradientBased):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The MAML paper's in regression, but for the learning rate: at its 0.01 the error rises again."""
+        """The MAML paper's in regression, but for the learning rate: at its 0.01 the error rises again.
+
+        Where classes are told apart and the budget is small: more and larger steps.
+        """
         if problem.regression:
             return {"batch": 25, "head_lr": 2e-3, "test_steps": 10}
-        return {"budget": embedding_budget(problem)}
+        recipe: dict[str, Value] = {"budget": embedding_budget(problem)}
+        return recipe | {"batch": 32, "lr": SMALL_BUDGET_LR} if is_small(problem) else recipe
 
     def scores(self, params: Mapping[str, Tensor], features: Tensor) -> Tensor:
         """The head: ``[..., B, features]`` to ``[..., B, classes]``."""

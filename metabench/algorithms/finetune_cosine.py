@@ -8,8 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
-from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import cosines, embedding_budget
+from metabench.algorithms.episodic import cosines
 from metabench.algorithms.finetune import FineTune
 from metabench.algorithms.problem import Problem
 from metabench.errors import NotApplicable
@@ -80,11 +79,6 @@ class FineTuneCosine(FineTune):
         )
         self.scale = scale
         self.train_scale = train_scale
-
-    @classmethod
-    def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The budget of :class:`FineTune`."""
-        return {"budget": embedding_budget(problem)}
 
     def scores(self, params: Mapping[str, Tensor], features: Tensor) -> Tensor:
         """See :class:`FineTune`."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import Classifier, Episodic, cosines, embedding_budget, squared_distances
+from metabench.algorithms.embedding_recipe import embedding_recipe
+from metabench.algorithms.episodic import Classifier, Episodic, cosines, squared_distances
 from metabench.algorithms.full_context import FullContext
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
@@ -99,7 +100,7 @@ class MatchingNet(Episodic):
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """Fewer classes where there are more shots, so that an episode costs about the same; minutes."""
-        return {"train_ways": 60 if problem.shots < 5 else 30, "budget": embedding_budget(problem)}
+        return embedding_recipe(problem, ways=60 if problem.shots < 5 else 30, queries=5)
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`: the logits are the log-probabilities up to a constant."""

@@ -28,6 +28,7 @@ class Problem:
         outputs: the length of a prediction: ``ways``, or the dimension of a regression target.
         backbone_name: the benchmark's own backbone.
         backbones: what makes a backbone, by name.
+        budget: examples that meta-training may draw, which a recipe sizes its steps by; 0 where nobody says.
     """
 
     kind: Literal["classification", "regression"]
@@ -38,6 +39,7 @@ class Problem:
     outputs: int
     backbone_name: str
     backbones: dict[str, BackboneFactory] = field(default_factory=dict, repr=False)
+    budget: int = 0
 
     @property
     def regression(self) -> bool:

@@ -8,7 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import Classifier, Episodic, embedding_budget, squared_distances
+from metabench.algorithms.embedding_recipe import embedding_recipe
+from metabench.algorithms.episodic import Classifier, Episodic, squared_distances
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
 
@@ -75,7 +76,7 @@ class ProtoNet(Episodic):
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """The paper's episodes, as many as minutes allow."""
-        return {"budget": embedding_budget(problem)}
+        return embedding_recipe(problem, ways=60, queries=5)
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""

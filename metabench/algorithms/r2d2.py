@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import Classifier, Episodic, embedding_budget
+from metabench.algorithms.embedding_recipe import embedding_recipe
+from metabench.algorithms.episodic import Classifier, Episodic
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
 
@@ -105,8 +106,8 @@ class R2D2(Episodic):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """As many examples as Prototypical Networks: it is to be trained in minutes."""
-        return {"budget": embedding_budget(problem)}
+        """The episodes of Prototypical Networks, and as many: it is to be trained in minutes."""
+        return embedding_recipe(problem, ways=60, queries=5)
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.episodic import Classifier, Episodic, embedding_budget
+from metabench.algorithms.embedding_recipe import embedding_recipe
+from metabench.algorithms.episodic import Classifier, Episodic
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
 from metabench.errors import NotApplicable, UsageError
@@ -99,7 +100,7 @@ class RelationNet(Episodic):
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """Fewer queries for each class where there are more shots, as in the paper."""
-        return {"train_queries": 10 if problem.shots < 5 else 5, "budget": embedding_budget(problem)}
+        return embedding_recipe(problem, ways=20, queries=10 if problem.shots < 5 else 5)
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.episodic import anneal, embedding_budget
+from metabench.algorithms.embedding_recipe import embedding_recipe
+from metabench.algorithms.episodic import anneal
 from metabench.algorithms.film import FiLM
 from metabench.algorithms.inner_loop import GradientBased, Params, after, as_batch, gradient_steps, predictors
 from metabench.algorithms.problem import Problem
@@ -98,7 +99,7 @@ class TaskEmbedding(GradientBased):
         """Many small tasks in regression; else as many examples as Prototypical Networks."""
         if problem.regression:
             return {"train_queries": 10, "tasks": 25, "lr": 3e-3}
-        return {"budget": embedding_budget(problem)}
+        return embedding_recipe(problem, ways=20, queries=5, tasks=3)
 
     def embed(self, support: Support) -> Tensor:
         """The task vector of one support set, ``[task_size]``."""
