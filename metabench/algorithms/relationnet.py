@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.embedding_recipe import embedding_recipe
+from metabench.algorithms.embedding_recipe import EMBEDDING_BUDGET, embedding_recipe
 from metabench.algorithms.episodic import Classifier, Episodic
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
@@ -99,8 +99,13 @@ class RelationNet(Episodic):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """Fewer queries for each class where there are more shots, as in the paper."""
-        return embedding_recipe(problem, ways=20, queries=10 if problem.shots < 5 else 5)
+        """Fewer queries for each class where there are more shots, as in the paper.
+
+        And all examples there: it learns to compare as well, and half of them leave it at 98.98 % on 5-way
+        5-shot Omniglot (meta-validation still rises: 99.20, 99.28, 99.35).
+        """
+        recipe = embedding_recipe(problem, ways=20, queries=10 if problem.shots < 5 else 5)
+        return recipe | {"budget": EMBEDDING_BUDGET}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""
