@@ -37,7 +37,8 @@ class FineTune(GradientBased):
 
     Reference: Chen et al. 2019, arXiv:1904.04232, section 3.2 and its code (wyharveychen/CloserLookFewShot);
     in regression Finn et al. 2017, arXiv:1703.03400, section 5.1.
-    Measured: leaderboards/omniglot.
+    Measured: leaderboards/omniglot (5-way 1-shot 96.5) and leaderboards/core (5-way glyphs: 86.0 from 1 shot,
+    93.2 from 5; steps of 64 at 1e-3, as on Omniglot, left it at 75.3 and 86.1).
     Deviates: the new head starts at zero and not at random, and every task shuffles its support set alike,
     so that a prediction is a function of the episode; no augmentation.
 

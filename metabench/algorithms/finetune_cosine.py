@@ -25,7 +25,7 @@ class FineTuneCosine(FineTune):
     It keeps the features of a class together, where the linear head only keeps the classes apart.
 
     Reference: Chen et al. 2019, arXiv:1904.04232, section 3.2 and its code (wyharveychen/CloserLookFewShot).
-    Measured: leaderboards/omniglot.
+    Measured: leaderboards/core (5-way glyphs: 84.5 from 1 shot, 90.6 from 5).
     Deviates: all new weight vectors of a task start as the direction of its mean feature and not at random,
     and every task shuffles its support set alike, so that a prediction is a function of the episode; the
     vectors have no learned length; no augmentation.

@@ -33,7 +33,7 @@ class FromScratch(GradientBased):
     worse, and take four times as long.
 
     Reference: the rows "from scratch" of Triantafillou et al. 2020, arXiv:1903.03096, and of many papers.
-    Measured: leaderboards/omniglot.
+    Measured: leaderboards/core (5-way glyphs: 73.8 from 1 shot, 93.2 from 5; sinusoid 3.93).
 
     Args:
         problem: what it is built for.

@@ -42,7 +42,7 @@ class MultiTask(GradientBased):
 
     Reference: Caruana 1997, "Multitask learning"; Finn, Abbeel and Levine 2017, arXiv:1703.03400, section 5.1
     (sinusoid, 5-shot: 2.41 after one step, 2.19 after ten).
-    Measured: leaderboards/omniglot.
+    Measured: leaderboards/core (5-way glyphs: 65.3 from 1 shot, 88.9 from 5; sinusoid 2.58 after one step).
 
     Args:
         problem: what it is built for.

@@ -18,6 +18,9 @@ class NearestMean(Algorithm):
     .. math:: p(y = k \mid x) \propto \exp\left(-\lVert x - \bar{x}_k \rVert^2\right)
 
     Nothing is learned, so what another method scores above it is what meta-training brought.
+
+    Measured: leaderboards/omniglot (5-way 1-shot 37.6) and leaderboards/core (5-way glyphs: 37.3 from 1 shot,
+    68.2 from 5).
     """
 
     name: ClassVar[str] = "nearest-mean"

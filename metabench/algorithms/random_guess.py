@@ -15,6 +15,9 @@ class RandomGuess(Algorithm):
 
     Its accuracy is 1 / ways, give or take its interval, so it shows what chance looks like. The logits come
     from PyTorch's generator and are drawn anew whenever the predictor is asked.
+
+    Measured: leaderboards/omniglot (5-way 20.0) and leaderboards/core (5-way glyphs: 20.4 and 20.7; sinusoid,
+    by predicting zero, 4.14).
     """
 
     name: ClassVar[str] = "random"
