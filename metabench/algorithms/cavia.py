@@ -44,9 +44,9 @@ class CAVIA(MetaGradient):
     cosine and not in stairs; in classification smaller outer steps (4 tasks and not 16, as many queries as
     shots and not 15) at a larger rate. After 24,000 examples of glyphs (5-way 1-shot, meta-validation) the
     paper's settings are at chance, these bring 59.7 % at the paper's inner rate of 1. At 0.1, 10, 30 and 100
-    they bring 46.3, 68.4, 63.6 and 22.8 %, so it is 10 on images. There it takes 10 inner steps at test and
-    not 2: 69.6 and not 64.4 % from 1 shot (20 bring 70.3), 79.6 and not 70.2 % from 5 (16,000 examples; 20
-    bring 82.3), where meta-training from 5 shots and not 1 brings 66.4 % with 2.
+    they bring 46.3, 68.4, 63.6 and 22.8 %, so it is 10 on images. There it takes 10 inner steps at test
+    and not 2 (69.6 and not 64.4 %; 20 bring 70.3), and for 5 shots it is meta-trained on 1: after 16,000
+    examples 66.4 % without that, 70.2 with it, 79.6 with 10 steps at test as well, and 82.3 with 20.
 
     Args:
         problem: what it is built for.
