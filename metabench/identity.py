@@ -81,9 +81,8 @@ def hyperparameters_of(
     recipe = _budget(cls.name, values.pop(BUDGET, 0))
     if tasks.benchmark.quick:
         recipe = -(-recipe // QUICK_SHRINK)  # rounded up: 0 would be the whole budget
-    if BUDGET in overrides or not recipe:
-        recipe = problem.budget
-    values[BUDGET] = min(recipe, problem.budget)
+    asks_less = recipe and BUDGET not in overrides
+    values[BUDGET] = min(recipe, problem.budget) if asks_less else problem.budget
     given: dict[str, object] = dict(values)
     for name, value in given.items():
         if isinstance(value, float) and not math.isfinite(value):

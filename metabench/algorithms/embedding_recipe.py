@@ -40,7 +40,7 @@ def embedding_recipe(problem: Problem, *, ways: int, queries: int, tasks: int = 
 
 
 def embedding_budget(problem: Problem) -> int:
-    """The examples that the recipes of all methods that learn an embedding take at most: minutes.
+    """The examples that recipes of methods that learn an embedding take at most, to be trained in minutes.
 
     Half of :data:`EMBEDDING_BUDGET` where five shots or more are to tell a few classes apart, which asks less
     of an embedding.

@@ -38,8 +38,8 @@ class TaskEmbedding(GradientBased):
 
     Reference: in the manner of CNAPs (Requeima et al. 2019, arXiv:1906.07697) and of task-conditioned metrics
     (Oreshkin et al. 2018, arXiv:1805.10123); Prototypical Networks (Snell et al. 2017, arXiv:1703.05175).
-    Measured: leaderboards/omniglot (5-way 1-shot 98.0 and 5-shot 99.1, 20-way
-    1-shot 93.6 and 5-shot 97.8).
+    Measured: leaderboards/omniglot (5-way 1-shot 98.0 and 5-shot 99.1, 20-way 1-shot 93.6 and 5-shot
+    97.8).
     Deviates: from CNAPs: FiLM is not autoregressive, the backbone is trained with the rest, and the head is a
     diagonal metric.
 
