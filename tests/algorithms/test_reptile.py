@@ -93,6 +93,46 @@ def test_one_step_of_several_tasks_moves_towards_the_mean_of_where_each_leads() 
         torch.testing.assert_close(algorithm.get_buffer(f"second_moment_{i}"), in_sequence.detach())
 
 
+def test_from_a_head_of_zeros_the_rest_moves_as_it_does_under_a_learned_one_that_starts_there() -> None:
+    options = {"tasks": 2, "inner_steps": 3, "inner_batch": 12, "train_shots": 4, "train_ways": 0}
+    learned = build(Reptile, classification(), **options, zero_head=False)
+    fixed = build(Reptile, classification(), **options, zero_head=True)
+    with torch.no_grad():
+        for p in learned.learner.head.parameters():
+            p.zero_()
+    meta_train(learned, 1)
+    meta_train(fixed, 1)
+    for i, (name, p) in enumerate(learned.learner.named_parameters()):
+        found, kept = fixed.learner.get_parameter(name), fixed.get_buffer(f"second_moment_{i}")
+        moment = learned.get_buffer(f"second_moment_{i}")
+        if name.startswith("head."):
+            assert p.any()
+            assert not found.any()
+            moment = moment.mean(-1, keepdim=True).expand_as(moment)
+        else:
+            torch.testing.assert_close(found, p)
+        torch.testing.assert_close(kept, moment)
+
+
+def test_the_second_moments_of_a_head_are_those_of_gradients_by_so_many_classes() -> None:
+    """Trained with 12 classes and tested with 3, each of which has four times the share of a mean loss."""
+    options = {"zero_head": True, "train_ways": 12, "test_steps": 1, "test_batch": 6}
+    algorithm = build(Reptile, classification(), **options).eval()
+    torch.manual_seed(1)
+    weight = algorithm.get_buffer("second_moment_2")
+    assert weight.shape == algorithm.learner.head.weight.shape
+    weight.copy_(torch.rand(weight.shape[0], 1).double())
+    algorithm.adam_steps.fill_(10_000)
+    support = Tasks(algorithm.problem, torch.float64).test(1).support
+    query = torch.rand(1, 2, support.x.shape[-1]).double()
+    features = algorithm.learner.backbone(support.x[0])
+    slope = features.T @ (torch.full((6, 3), 1 / 3) - torch.eye(3)[support.y[0]]).double() / 6
+    moved = -algorithm.inner_lr * slope / (BETA2 * 16 * weight + (1 - BETA2) * slope**2).sqrt()
+    found = algorithm.adapt_batch(support)(query)[0]
+    # The shift of the head stays: each class has as many examples as another.
+    torch.testing.assert_close(found, algorithm.learner.backbone(query[0]) @ moved, rtol=1e-3, atol=1e-5)
+
+
 def test_a_test_task_takes_over_the_second_moments_and_gives_them_back() -> None:
     algorithm = build(Reptile, classification())
     train(algorithm, 3)

@@ -15,18 +15,20 @@ from metabench.algorithms.fomaml import FOMAML
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_lstm import MetaLSTM
 from metabench.algorithms.meta_sgd import MetaSGD
+from metabench.algorithms.reptile import Reptile
 from metabench.algorithms.zero_head import ZeroHead
 from metabench.episodes import Support, TaskBatch
 from metabench.errors import NotApplicable, UsageError
 
 PLAIN: dict[str, Any] = {"mirror": False}
-METHODS: dict[type[ZeroHead], dict[str, Any]] = {
+DIFFERENTIATED: dict[type[ZeroHead], dict[str, Any]] = {
     MAML: PLAIN | {"inner_steps": 3},
     FOMAML: PLAIN | {"inner_steps": 3},
     ANIL: PLAIN | {"inner_steps": 3},
     MetaSGD: PLAIN,
     MetaLSTM: PLAIN | {"inner_steps": 3, "hidden": 4, "channels": 3, "clip": 0.0},
 }
+METHODS = DIFFERENTIATED | {Reptile: {"inner_steps": 3}}
 
 
 def numbered(batch: TaskBatch, numbers: tuple[int, ...]) -> TaskBatch:
@@ -55,13 +57,13 @@ def start_alike(learned: Any, fixed: Any) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["mlp", "conv"])
-@pytest.mark.parametrize("cls", METHODS)
+@pytest.mark.parametrize("cls", DIFFERENTIATED)
 def test_it_is_what_a_learned_head_learns_from_all_numberings_of_an_episode(
     cls: type[ZeroHead], backbone: str
 ) -> None:
     problem = classification(backbone)
-    learned = build(cls, problem, **METHODS[cls], **LEARNED)
-    fixed = build(cls, problem, **METHODS[cls], zero_head=True, train_ways=0)
+    learned = build(cls, problem, **DIFFERENTIATED[cls], **LEARNED)
+    fixed = build(cls, problem, **DIFFERENTIATED[cls], zero_head=True, train_ways=0)
     start_alike(learned, fixed)
     batch = Tasks(problem, torch.float64).test(3)
     each = [
