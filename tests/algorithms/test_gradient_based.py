@@ -222,7 +222,7 @@ def test_how_classes_are_numbered_does_not_matter(cls: Any, name: str) -> None:
 @pytest.mark.parametrize("cls", WITH_LEARNED_HEAD)
 @pytest.mark.parametrize("name", ["blobs", "pictures"])
 def test_a_learned_head_is_the_only_thing_that_knows_how_classes_are_numbered(cls: Any, name: str) -> None:
-    learned = LEARNED if cls in (MAML, FOMAML, ANIL, MetaSGD, MetaLSTM) else {}
+    learned = LEARNED if cls in (MAML, FOMAML, ANIL, Reptile, MetaSGD, MetaLSTM) else {}
     algorithm = build(cls, PROBLEMS[name], **small(cls), **learned).eval()
     batch = Tasks(algorithm.problem, torch.float64).test(3)
     order = torch.tensor([2, 0, 1])
