@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from metabench.errors import NothingSelected
 from metabench.leaderboard import build, by_benchmark, newest
+from metabench.machine import machine_of
 from metabench.results import Record
 from metabench.rows import Row
 
@@ -110,19 +111,13 @@ def _settings(groups: Iterable[Sequence[Record]]) -> str:
 
 def _where(groups: Iterable[Sequence[Record]]) -> str:
     """The machines that the records tell of; more than one, and speed and memory do not compare."""
-    machines = sorted({_machine(record) for records in groups for record in records if record.environment})
+    machines = sorted({machine_of(r.environment) for records in groups for r in records if r.environment})
     if not machines:
         return "The records tell no machine."
     if len(machines) == 1:
         return f"Measured on {machines[0]}."
     listed = "\n".join(f"* {machine}" for machine in machines)
     return f"**Measured on different machines, so that speed and memory do not compare:**\n\n{listed}"
-
-
-def _machine(record: Record) -> str:
-    known = record.environment
-    place = known.get("gpu") or known.get("cpu") or "an unknown processor"
-    return f"{place}, {known.get('threads')} thread(s), torch {known.get('torch')}"
 
 
 def _median(values: Iterable[float | None]) -> float | None:

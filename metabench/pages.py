@@ -10,7 +10,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from metabench.errors import ResultsError
-from metabench.leaderboard import Leaderboard, build
+from metabench.leaderboard import Leaderboard, build, by_benchmark
 from metabench.results import Record, Unreadable, atomic_path, key_of
 from metabench.rows import Row
 from metabench.scores import hits_of
@@ -44,11 +44,28 @@ def pages_of(board: Leaderboard, title: str) -> dict[str, str]:
         LEGEND,
         board.render("markdown"),
     ]
+    parts += _machines(board)
     if sources:
         parts.append("Published figures: " + "; ".join(sources) + ".")
     if board.left_out:
         parts.append("Left out: " + "; ".join(board.left_out) + ".")
     return {README: "\n\n".join(parts) + "\n", "leaderboard.csv": board.render("csv") + "\n"}
+
+
+def _machines(board: Leaderboard) -> list[str]:
+    """Where the rows of a benchmark were not all measured on one machine."""
+    found = []
+    for benchmark, rows in by_benchmark(board.rows):
+        machines: dict[str, list[str]] = {}
+        for row in rows:
+            machines.setdefault(row.machine or "an unknown machine", []).append(row.algorithm)
+        if len(machines) > 1:
+            told = "".join(f"\n* {name}: {', '.join(sorted(machines[name]))}" for name in sorted(machines))
+            found.append(
+                f"{benchmark} was measured on different machines. Milliseconds, seconds and memory compare "
+                f"within one of them:\n{told}"
+            )
+    return found
 
 
 def summary(board: Leaderboard) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import os
@@ -50,15 +51,21 @@ def _cuda(device: torch.device) -> Environment:
 
 
 @functools.cache
-def cpu_name() -> str:
-    """The processor's own name for itself."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+def cpu_name(source: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's own name for itself, and its family and model: a virtual machine may hide the rest.
+
+    Args:
+        source: where Linux tells of its processors.
+    """
+    facts: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for line in source.read_text().splitlines():
+            key, _, value = line.partition(":")
+            facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in facts and "model" in facts:
+        return f"{name} (family {facts['cpu family']}, model {facts['model']})"
+    return name
 
 
 @functools.cache

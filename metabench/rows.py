@@ -10,6 +10,7 @@ import numpy as np
 
 from metabench.columns import Beside, Found
 from metabench.finite import number
+from metabench.machine import machine_of
 from metabench.published import published
 from metabench.results import Record, Value
 from metabench.scores import Scored, is_column, of_column, of_episodes
@@ -47,6 +48,7 @@ class Row:
         parameters: how many.
         train_seconds: mean seconds of meta-training.
         train_examples: mean examples that meta-training drew.
+        machine: where these costs are from; compare them with those of the same machine.
         episode_digest: the sha256 of the test episodes.
         reason: why it is not ok, or has no score.
         more: the columns beside the score, by key (:data:`metabench.columns.KEYS`).
@@ -79,6 +81,7 @@ class Row:
     parameters: int | None
     train_seconds: float | None
     train_examples: int | None
+    machine: str
     episode_digest: str
     reason: str
     more: dict[str, Found]
@@ -140,6 +143,7 @@ def row_of(
         metric=scored.metric,
         direction=scored.direction,
         parameters=_whole(_cost(well, "parameters")),
+        machine="; ".join(sorted({machine_of(r.environment) for r in records if r.environment})),
         episode_digest=first.episode_digest,
         reason="; ".join(reasons),
         more=beside.values,

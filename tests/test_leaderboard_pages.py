@@ -48,6 +48,15 @@ def test_what_was_written_is_verified(board: Path) -> None:
     )
 
 
+def test_the_page_says_where_its_rows_were_measured_on_different_machines(board: Path) -> None:
+    assert "different machines" not in (board / README).read_text()
+    change(board, environment={"cpu": "Old CPU", "threads": 1, "torch": "2.13.0"})
+    metabench("leaderboard", "board", "--write")
+    page = (board / README).read_text()
+    assert "was measured on different machines" in page
+    assert "* Old CPU, 1 thread(s), torch 2.13.0: a\n" in page
+
+
 def test_a_page_can_be_written_elsewhere(board: Path) -> None:
     code, output = metabench("leaderboard", "board", "--write", "public/pages")
     assert (code, output) == (0, f"wrote public/pages/{README}\nwrote public/pages/leaderboard.csv\n")
