@@ -39,7 +39,7 @@ class MatchingNet(Episodic):
 
     Reference: Vinyals et al. 2016, arXiv:1606.04080, equations 1 to 6 and appendix A.
     Measured: leaderboards/omniglot (5-way 1-shot, paper 98.1, where four million examples bring 98.9; 20-way
-    1-shot 95.7, paper 93.8; 5-way 5-shot 99.4, paper 98.9).
+    1-shot 95.7, paper 93.8; 5-shot 99.4 and 98.4, paper 98.9 and 98.5).
     Deviates: the learned scale; training episodes of more classes than at test.
 
     Args:
