@@ -7,7 +7,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from metabench.algorithms.augment import mirrored, moved
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import (
     Adam,
@@ -104,6 +106,9 @@ class Reptile(ZeroHead):
         meta_step: float = 1.0,
         zero_head: bool = False,
         train_ways: int = 0,
+        balanced: bool = False,
+        shift: int = 0,
+        mirror: bool = False,
         transductive: bool = True,
         backbone: str = "",
     ) -> None:
@@ -116,6 +121,9 @@ class Reptile(ZeroHead):
         self.train_shots = train_shots
         self.tasks = tasks
         self.meta_step = meta_step
+        self.balanced = balanced and not problem.regression
+        self.shift = shift if problem.images else 0
+        self.mirror = mirror and problem.images
         self.start_from(zero_head=zero_head, train_ways=train_ways)
         self.learner = make_learner(problem, backbone, zero_head=zero_head, norm="batch", scale=True)
         self.transductive = sees_its_batch(self.learner) and (transductive or problem.regression)
@@ -138,8 +146,10 @@ class Reptile(ZeroHead):
             "train_shots": 5,
             "tasks": 1,
             "inner_lr": 0.01,
-            "inner_steps": 10,
             "inner_batch": ways,
+            "balanced": True,
+            "shift": 1,
+            "mirror": True,
             "test_steps": 20,
             "test_batch": max(5, problem.ways),
             "budget": 1_200_000 if problem.shots == 1 else 600_000,
@@ -150,8 +160,9 @@ class Reptile(ZeroHead):
         outer = tasks.keep(torch.optim.SGD(self.learned(), lr=self.meta_step))
         ways, shots = self.train_ways or None, self.train_shots - 1
         for batch in tasks.batches(self.tasks, ways=ways, shots=shots, queries=1):
-            examples = _all_examples(batch)
-            parts = mini_batches(examples, _random_orders(examples.x), self.inner_batch)
+            examples = self._examples(batch)
+            orders = self._in_turn(examples, _random_orders(examples.x))
+            parts = mini_batches(examples, orders, self.inner_batch)
             adam, losses = self._adam(examples), list[Tensor]()
             path = self._inner_path(examples, parts, adam, losses)
             self._move_towards(after(self.inner_steps, path))
@@ -162,12 +173,22 @@ class Reptile(ZeroHead):
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
-        parts = mini_batches(support, _fixed_orders(support.x), self.test_batch)
+        orders = self._in_turn(support, _fixed_orders(support.x))
+        parts = mini_batches(support, orders, self.test_batch)
         steps = self._inner_path(support, parts, self._adam(support), [])
         found = predictors(self.learner_for(support).forward_tasks, steps)
         if self.transductive or not sees_its_batch(self.learner):
             return found
         return (beside_support(predict, support) for predict in found)
+
+    def _examples(self, batch: TaskBatch) -> Support:
+        """All examples of the tasks, as nothing is kept back to be asked."""
+        x = moved(torch.cat([batch.support_x, batch.query_x], 1), self.shift)
+        y = torch.cat([batch.support_y, batch.query_y], 1)
+        return Support(mirrored(x, y, batch.ways) if self.mirror else x, y, batch.ways)
+
+    def _in_turn(self, examples: Support, orders: Iterator[Tensor]) -> Iterator[Tensor]:
+        return (one_of_each_class(examples, order) if self.balanced else order for order in orders)
 
     def _inner_path(
         self, examples: Support, parts: Iterator[Support], adam: Adam, losses: list[Tensor]
@@ -218,11 +239,6 @@ class Reptile(ZeroHead):
         self.adam_steps += self.tasks * self.inner_steps
 
 
-def _all_examples(batch: TaskBatch) -> Support:
-    x = torch.cat([batch.support_x, batch.query_x], 1)
-    return Support(x, torch.cat([batch.support_y, batch.query_y], 1), batch.ways)
-
-
 def mini_batches(examples: Support, orders: Iterator[Tensor], size: int) -> Iterator[Support]:
     """Mini-batches of ``T`` sets of examples without replacement; when all were seen, in another order again.
 
@@ -241,6 +257,18 @@ def mini_batches(examples: Support, orders: Iterator[Tensor], size: int) -> Iter
             waiting = torch.cat([waiting, next(orders)], 1)
         now, waiting = waiting[:, :size], waiting[:, size:]
         yield Support(examples.x[rows, now], examples.y[rows, now], examples.ways)
+
+
+def one_of_each_class(examples: Support, order: Tensor) -> Tensor:
+    """An order in which no class comes a second time before all have come once, and so on.
+
+    Args:
+        examples: labelled with classes, ``y`` ``[T, S]``.
+        order: int64 ``[T, S]``, the order that the examples of each class keep.
+    """
+    labels = examples.y.gather(1, order)
+    times = F.one_hot(labels, examples.ways).cumsum(1).gather(2, labels.unsqueeze(2)).squeeze(2)
+    return order.gather(1, times.argsort(dim=1, stable=True))
 
 
 def _random_orders(x: Tensor) -> Iterator[Tensor]:

@@ -5,7 +5,7 @@ from gradient_kit import Tasks, build, classification, first_step, regression, t
 from torch import Tensor
 from torch.func import functional_call
 
-from metabench.algorithms.reptile import BETA2, Reptile, mini_batches
+from metabench.algorithms.reptile import BETA2, Reptile, mini_batches, one_of_each_class
 from metabench.episodes import Support, TaskBatch
 
 
@@ -160,6 +160,41 @@ def test_mini_batches_are_without_replacement_until_all_was_seen() -> None:
     orders = iter([torch.arange(10).view(1, 10), torch.arange(9, -1, -1).view(1, 10)])
     found = [b.y.flatten().tolist() for b in itertools.islice(mini_batches(support, orders, 4), 5)]
     assert found == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 8], [7, 6, 5, 4], [3, 2, 1, 0]]
+
+
+def test_no_class_comes_a_second_time_before_all_have_come_once() -> None:
+    torch.manual_seed(0)
+    y = torch.rand(2, 15).argsort(1) % 3
+    order = torch.rand(2, 15).argsort(1)
+    found = one_of_each_class(Support(torch.zeros(2, 15, 1), y, 3), order)
+    assert torch.equal(found.sort(1).values, torch.arange(15).expand(2, 15))
+    assert (y.gather(1, found).view(2, 5, 3).sort(-1).values == torch.arange(3)).all()
+    for task, (row, labels) in enumerate(zip(found, y, strict=True)):
+        for c in range(3):
+            of_class = order[task][labels[order[task]] == c]
+            assert torch.equal(row[labels[row] == c], of_class)
+
+
+def test_where_classes_have_not_as_many_examples_the_rest_comes_last() -> None:
+    y = torch.tensor([[0, 0, 0, 1, 2, 2]])
+    found = one_of_each_class(Support(torch.zeros(1, 6, 1), y, 3), torch.arange(6).view(1, 6))
+    assert y.gather(1, found).tolist() == [[0, 1, 2, 0, 2, 0]]
+
+
+def test_every_mini_batch_of_a_balanced_task_has_each_class_once() -> None:
+    seen: list[Tensor] = []
+    options = {"balanced": True, "inner_batch": 3, "inner_steps": 4, "train_shots": 4, "tasks": 2}
+    algorithm = build(Reptile, classification(), **options)
+    loss = algorithm.problem.loss
+
+    def noted(predictions: Tensor, targets: Tensor) -> Tensor:
+        seen.append(targets)
+        return loss(predictions, targets)
+
+    object.__setattr__(algorithm.problem, "loss", noted)
+    meta_train(algorithm, 1)
+    assert len(seen) == 4
+    assert all((y.sort(1).values == torch.arange(3)).all() for y in seen)
 
 
 def test_the_shift_and_scale_of_batch_norm_are_adapted() -> None:
