@@ -50,6 +50,23 @@ def mirrored(x: Tensor, y: Tensor, ways: int) -> Tensor:
     return torch.where(turned, x.flip(-1), x)
 
 
+def augmented(x: Tensor, y: Tensor, ways: int, *, shift: int, mirror: bool) -> Tensor:
+    """Episodes of images that are moved, and then half of whose classes are mirrored.
+
+    Args:
+        x: images ``[T, B, channels, height, width]``; anything ``[T, B, ...]`` where nothing is asked for.
+        y: their labels, ``[T, B]``.
+        ways: classes in each episode.
+        shift: how many pixels they are moved at most, see :func:`moved`.
+        mirror: whether there are mirrored classes, see :func:`mirrored`.
+
+    Returns:
+        The same shape.
+    """
+    x = moved(x, shift)
+    return mirrored(x, y, ways) if mirror else x
+
+
 def with_mirrored_classes(batch: TaskBatch) -> TaskBatch:
     """Episodes of images in which half of the classes are mirrored, as :func:`mirrored` has it."""
     shots = batch.support_x.shape[1]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from metabench.algorithms.augment import mirrored, moved
+from metabench.algorithms.augment import augmented
 from metabench.algorithms.base import Algorithm, Predictor
 from metabench.algorithms.inner_loop import as_batch, single
 from metabench.algorithms.problem import Problem
@@ -84,9 +84,9 @@ class Episodic(Algorithm):
         for batch in tasks.batches(self.tasks, ways=self.train_ways, queries=self.train_queries):
             anneal(optimizer, self.lr, self.hold, tasks.progress)
             # One pass for support and query: batch norm then sees the whole episode, as in the papers' code.
-            x = moved(torch.cat([batch.support_x, batch.query_x], dim=1), self.shift)
-            if self.mirror:
-                x = mirrored(x, torch.cat([batch.support_y, batch.query_y], dim=1), batch.ways)
+            x = torch.cat([batch.support_x, batch.query_x], dim=1)
+            y = torch.cat([batch.support_y, batch.query_y], dim=1)
+            x = augmented(x, y, batch.ways, shift=self.shift, mirror=self.mirror)
             features = self.embed_tasks(x)
             support, query = features.split([batch.support_x.shape[1], batch.query_x.shape[1]], dim=1)
             labelled, targets = Support(support, batch.support_y, batch.ways), batch.query_y

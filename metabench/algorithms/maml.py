@@ -9,6 +9,7 @@ from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.inner_loop import StepNorm, make_learner, sees_its_batch
 from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
+from metabench.algorithms.zero_head import many_ways
 from metabench.episodes import Support
 
 
@@ -167,7 +168,7 @@ def image_recipe(problem: Problem, *, budget: int) -> dict[str, Value]:
     """
     images: dict[str, Value] = {
         "zero_head": True,
-        "train_ways": max(20, 2 * problem.ways),
+        "train_ways": many_ways(problem),
         "train_queries": 3,
         "tasks": 1,
         "budget": budget,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metabench.algorithms.augment import mirrored, moved
+from metabench.algorithms.augment import augmented
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.embedding_recipe import is_small
 from metabench.algorithms.inner_loop import (
@@ -24,7 +24,7 @@ from metabench.algorithms.inner_loop import (
     task_params,
 )
 from metabench.algorithms.problem import Problem
-from metabench.algorithms.zero_head import ZeroHead
+from metabench.algorithms.zero_head import ZeroHead, many_ways
 from metabench.episodes import Support, TaskBatch, TaskStream
 
 BETA2 = 0.999
@@ -110,7 +110,6 @@ class Reptile(ZeroHead):
 
     name: ClassVar[str] = "reptile"
     gradient_order = 1
-    depends_on_label_order = True
 
     def __init__(
         self,
@@ -162,7 +161,7 @@ class Reptile(ZeroHead):
             return {"inner_lr": 0.01, "train_shots": 50, "test_steps": 32, "tasks": 5}
         if not problem.images:
             return {}
-        ways = max(20, 2 * problem.ways)
+        ways = many_ways(problem)
         return {
             "zero_head": True,
             "train_ways": ways,
@@ -207,9 +206,10 @@ class Reptile(ZeroHead):
 
     def _examples(self, batch: TaskBatch) -> Support:
         """All examples of the tasks, as nothing is kept back to be asked."""
-        x = moved(torch.cat([batch.support_x, batch.query_x], 1), self.shift)
+        x = torch.cat([batch.support_x, batch.query_x], 1)
         y = torch.cat([batch.support_y, batch.query_y], 1)
-        return Support(mirrored(x, y, batch.ways) if self.mirror else x, y, batch.ways)
+        x = augmented(x, y, batch.ways, shift=self.shift, mirror=self.mirror)
+        return Support(x, y, batch.ways)
 
     def _in_turn(self, examples: Support, orders: Iterator[Tensor]) -> Iterator[Tensor]:
         return (one_of_each_class(examples, order) if self.balanced else order for order in orders)

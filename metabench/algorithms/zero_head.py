@@ -16,6 +16,7 @@ from metabench.algorithms.inner_loop import (
     predictors,
     task_params,
 )
+from metabench.algorithms.problem import Problem
 from metabench.algorithms.steps_from_zeros import steps_from_zeros
 from metabench.backbones.base import keeps_statistics
 from metabench.backbones.network import LinearHead, Network
@@ -130,3 +131,8 @@ class ZeroHead(GradientBased):
         self.zero_head = zero_head
         self.train_ways = train_ways or problem.ways
         self.depends_on_label_order = not zero_head
+
+
+def many_ways(problem: Problem) -> int:
+    """The classes of an episode of meta-training that recipes take from a head of zeros on images."""
+    return max(20, 2 * problem.ways)
