@@ -196,7 +196,7 @@ class Reptile(ZeroHead):
             self._move_towards(after(self.inner_steps, path))
             outer.param_groups[0]["lr"] = self.meta_step * (1 - tasks.progress)
             outer.step()
-            self._take_over(adam)
+            self._take_over(adam, examples.ways)
             tasks.log(losses[-1].mean())
 
     def path(self, support: Support) -> Iterator[Predictor]:
@@ -240,9 +240,8 @@ class Reptile(ZeroHead):
     def _adam(self, examples: Support) -> Adam:
         moments = self._second_moments()
         for name in filter(self._starts_from_zeros, moments):
-            # A mean loss gives each of N classes a gradient in proportion to 1 / N.
-            scale = (self.train_ways / examples.ways) ** 2
-            moments[name] = scale * moments[name][..., :1].expand(*moments[name].shape[:-1], examples.ways)
+            one = moments[name][..., :1] * self._head_scale(examples.ways)
+            moments[name] = one.expand(*one.shape[:-1], examples.ways)
         return Adam(self.inner_lr, beta1=0.0, beta2=BETA2, second_moments=moments, steps=int(self.adam_steps))
 
     def _second_moments(self) -> Params:
@@ -252,7 +251,14 @@ class Reptile(ZeroHead):
     def _starts_from_zeros(self, name: str) -> bool:
         return self.zero_head and name.startswith(self.learner.HEAD)
 
-    def _take_over(self, adam: Adam) -> None:
+    def _head_scale(self, ways: int) -> float:
+        """What the second moments of a head of zeros are in an episode, where 1 is with ``train_ways``.
+
+        A mean loss gives each of N classes a gradient in proportion to 1 / N.
+        """
+        return (self.train_ways / ways) ** 2
+
+    def _take_over(self, adam: Adam, ways: int) -> None:
         """Add up what the tasks gave to the second moments as if each had come after the one before.
 
         In a head of zeros all classes have the mean of theirs, as their numbers mean nothing.
@@ -262,7 +268,7 @@ class Reptile(ZeroHead):
             total = start.clone()
             for own in adam.second_moments[name]:
                 if self._starts_from_zeros(name):
-                    own = own.mean(-1, keepdim=True).expand_as(start)
+                    own = own.mean(-1, keepdim=True).expand_as(start) / self._head_scale(ways)
                 total = kept * total + (own - kept * start)
             start.copy_(total)
         self.adam_steps += self.tasks * self.inner_steps

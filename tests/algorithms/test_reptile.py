@@ -133,6 +133,21 @@ def test_the_second_moments_of_a_head_are_those_of_gradients_by_so_many_classes(
     torch.testing.assert_close(found, algorithm.learner.backbone(query[0]) @ moved, rtol=1e-3, atol=1e-5)
 
 
+def test_fewer_classes_than_episodes_of_meta_training_want_give_the_moments_of_so_many() -> None:
+    options = {"tasks": 2, "inner_steps": 3, "train_shots": 4, "inner_batch": 10, "zero_head": True}
+    classes = Tasks(classification()).train_classes
+    enough = build(Reptile, classification(), **options, train_ways=classes)
+    too_few = build(Reptile, classification(), **options, train_ways=2 * classes)
+    for algorithm in (enough, too_few):
+        torch.manual_seed(1)
+        meta_train(algorithm, 5 * classes)
+    for i, (name, p) in enumerate(enough.learner.named_parameters()):
+        torch.testing.assert_close(too_few.learner.get_parameter(name), p)
+        by_half_as_many = 4 if name.startswith("head.") else 1
+        moment = too_few.get_buffer(f"second_moment_{i}")
+        torch.testing.assert_close(by_half_as_many * moment, enough.get_buffer(f"second_moment_{i}"))
+
+
 def test_a_test_task_takes_over_the_second_moments_and_gives_them_back() -> None:
     algorithm = build(Reptile, classification())
     train(algorithm, 3)
