@@ -12,6 +12,13 @@ from metabench.algorithms.problem import Problem
 from metabench.algorithms.zero_head import many_ways
 from metabench.episodes import Support
 
+LARGEST_RATE = 0.2
+"""The largest inner rate that recipes of a learner adapted as a whole take: five steps do not settle above.
+
+FOMAML, trained with 0.3, has 93.8 % of Omniglot's 20-way 5-shot after five steps of that and 98.1 % after ten;
+after five of 0.2 or 0.1 it has 98.0 and 98.1 % (30 episodes of meta-validation).
+"""
+
 
 class MAML(MetaGradient):
     r"""Model-Agnostic Meta-Learning: learn an initialisation that a few gradient steps adapt well.
@@ -146,7 +153,8 @@ class MAML(MetaGradient):
                 "outer_lr": 5e-3,
             }
         test_steps = 10 if problem.ways < 20 else 5
-        own = {"inner_lr": image_rate(problem), "inner_steps": 3, "test_steps": test_steps}
+        rate = min(image_rate(problem), LARGEST_RATE)
+        own = {"inner_lr": rate, "inner_steps": 3, "test_steps": test_steps}
         return image_recipe(problem, budget=1_200_000) | own
 
     def adapts(self, name: str) -> bool:
