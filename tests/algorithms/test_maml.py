@@ -151,6 +151,17 @@ def test_adaptation_depends_on_the_support_set_alone() -> None:
     torch.testing.assert_close(predict(batch.query_x)[:, :1], predict(batch.query_x[:, :1]))
 
 
+def test_the_rate_at_test_is_for_the_test_alone() -> None:
+    options: dict[str, Any] = {"zero_head": False, "train_ways": 0, "inner_lr": 0.2}
+    whole, half = (build(MAML, classification(), **options, test_lr=rate) for rate in (0.0, 0.1))
+    smaller = build(MAML, classification(), **options | {"inner_lr": 0.1})
+    batch, slopes, _ = first_step(half)
+    torch.testing.assert_close(slopes, first_step(whole)[1])
+    predictions = [a.eval().adapt_batch(batch.support)(batch.query_x) for a in (half, smaller, whole)]
+    torch.testing.assert_close(predictions[0], predictions[1])
+    assert not torch.allclose(predictions[0], predictions[2])
+
+
 def test_the_learning_rate_falls_to_zero_over_the_budget() -> None:
     rates = []
 
