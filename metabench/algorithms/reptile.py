@@ -50,8 +50,8 @@ class Reptile(ZeroHead):
 
     Reference: Nichol, Achiam and Schulman 2018, arXiv:1803.02999, algorithm 2; openai/supervised-reptile.
     Measured: leaderboards/omniglot (5-way 1-shot 97.4 of the paper's 97.68, 5-shot 99.2 of 99.48, 20-way
-    1-shot 91.5 of 89.43, 5-shot 97.3 of 97.12, all transductive, after 600,000 examples, 1.2 million for the
-    third, where the paper has 25 and 200 million; with episodes of 20 classes the first was 97.0 after 1.2
+    1-shot 91.5 of 89.43, 5-shot 97.3 of 97.12, all transductive, after 600,000 examples, where the paper has
+    25 and 200 million; with episodes of 20 and 40 classes the one-shot figures were 97.0 and 91.5 after 1.2
     million).
     Deviates: the tasks of an outer step run side by side, so all start from the second moments that the last
     outer step left; afterwards the moments are what task after task would have added up. At test the
