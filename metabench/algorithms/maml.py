@@ -150,9 +150,10 @@ class MAML(MetaGradient):
                 "train_shots": 10,
                 "outer_lr": 5e-3,
             }
-        test_steps = 10 if problem.ways < 20 else 5
-        own = {"inner_lr": image_rate(problem), "inner_steps": 3, "test_steps": test_steps}
-        if problem.ways >= 20 and problem.shots > 1:
+        many = problem.ways >= 20
+        own = {"inner_lr": image_rate(problem), "inner_steps": 3, "test_steps": 5 if many else 10}
+        if many and problem.shots > 1:
+            # Trained as for one shot; five steps of that rate do not settle on more.
             own |= {"inner_lr": 0.2, "test_lr": 0.1}
         return image_recipe(problem, budget=1_200_000) | own
 

@@ -161,20 +161,21 @@ class Reptile(ZeroHead):
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """Images from a head of zeros; the sinusoid's is tuned for a network that is not the paper's.
 
-        Of a small budget episodes are of fewer classes, and gone through twice in every task.
+        With a small budget episodes have fewer classes, and the examples of a task are gone through twice.
         """
         if problem.regression:
             return {"inner_lr": 0.01, "train_shots": 50, "test_steps": 32, "tasks": 5}
         if not problem.images:
             return {}
-        ways = many_ways(problem) if is_small(problem) else TRAIN_WAYS
+        small = is_small(problem)
+        ways = many_ways(problem) if small else TRAIN_WAYS
         return {
             "zero_head": True,
             "train_ways": ways,
             "train_shots": 5,
             "tasks": 1,
             "inner_lr": 0.01,
-            "inner_steps": 10 if is_small(problem) else 5,
+            "inner_steps": 10 if small else 5,
             "inner_batch": ways,
             "balanced": True,
             "shift": 1,
