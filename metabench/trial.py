@@ -19,6 +19,9 @@ from metabench.seeding import make_key
 BATCH = 20
 """Episodes adapted to at once, where the algorithm can. A constant: the batch size can change last bits."""
 
+MOST_STEPS = 100
+"""Inner steps that are looked at, at most, for the one after which predictions are not finite."""
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -121,7 +124,11 @@ class Trial:
             self.restore()
         else:
             outputs = torch.stack([self._predict_one(task, start + i) for i, task in enumerate(batch)])
-        return self.checked(outputs, batch.query_x, start=start)
+        try:
+            return self.checked(outputs, batch.query_x, start=start)
+        except DivergedError as error:
+            bad = _first_not_finite(outputs)
+            raise self._with_inner_step(error, list(batch)[bad], start + bad) from error
 
     def checked(self, outputs: Tensor, query: Tensor, *, start: int = 0) -> Tensor:
         """The same predictions, if they are ``[T, Q, outputs]`` and finite.
@@ -142,9 +149,9 @@ class Trial:
                 f"{list(wanted)} (tasks, queries, outputs)."
             )
         if not bool(torch.isfinite(outputs).all()):
-            bad = int((~torch.isfinite(outputs)).flatten(1).any(1).nonzero()[0])
+            index = start + _first_not_finite(outputs)
             raise DivergedError(
-                f"'{self.algorithm.name}' gave a prediction that is not finite in episode {start + bad}.",
+                f"'{self.algorithm.name}' gave a prediction that is not finite in episode {index}.",
                 hint="A smaller inner learning rate is the usual cure.",
             )
         return outputs
@@ -211,11 +218,28 @@ class Trial:
                 with torch.no_grad():
                     tensor.copy_(saved)
 
+    def _with_inner_step(self, error: DivergedError, task: Task, index: int) -> DivergedError:
+        """The same error, with the inner step that the predictions are not finite after, if found."""
+        if not self.algorithm.offers("adapt_path"):
+            return error
+        with self.isolated(index):
+            path = self.algorithm.adapt_path(task.support, MOST_STEPS)
+            finite = (bool(self._ask(predict, task.query_x).isfinite().all()) for predict in path)
+            step = next((k for k, sound in enumerate(finite) if not sound), None)
+        if step is None:
+            return error
+        where = f"after inner step {step}" if step else "before the first inner step"
+        return DivergedError(f"{error.message.removesuffix('.')}, {where}.", hint=error.hint)
+
     def _predict_one(self, task: Task, index: int) -> Tensor:
         seed_everything(make_key("adapt", index))
         outputs = self.predict_alone(task.support, task.query_x)
         self.restore()
         return outputs
+
+
+def _first_not_finite(outputs: Tensor) -> int:
+    return int((~outputs.isfinite()).flatten(1).any(1).nonzero()[0])
 
 
 def _state(algorithm: Algorithm) -> dict[str, Tensor]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
 from metabench.algorithms.augment import with_mirrored_classes
+from metabench.algorithms.exploded import naming_the_inner_step
 from metabench.algorithms.inner_loop import after, cosine
 from metabench.algorithms.outer_gradient import OuterGradient
 from metabench.algorithms.zero_head import ZeroHead
@@ -51,10 +53,13 @@ class MetaGradient(ZeroHead):
         ways, shots, queries = self.train_ways or None, self.train_shots or None, self.train_queries
         with self.outer_gradient() as gradient:
             for batch in tasks.batches(self.tasks, ways=ways, shots=shots, queries=queries):
-                loss = gradient(with_mirrored_classes(batch) if self.mirror else batch)
+                seen = with_mirrored_classes(batch) if self.mirror else batch
+                loss = gradient(seen)
+                # Before the outer step, which would leave nothing finite to look for the inner step with.
+                with naming_the_inner_step(self.losses_on_the_way(seen), steps=self.inner_steps):
+                    tasks.log(loss)
                 lr = self.outer_lr * (cosine(tasks.progress) if self.anneal else 1)
                 take_step(optimizer, lr=lr, clip=self.clip)
-                tasks.log(loss)
 
     def outer_gradient(self) -> AbstractContextManager[Callable[[TaskBatch], Tensor]]:
         """What puts the gradient for a batch into ``.grad``, and gives the mean loss."""
@@ -64,6 +69,11 @@ class MetaGradient(ZeroHead):
         """The query loss of each task after the inner loop, ``[T]``: no task's depends on another."""
         adapted = after(self.inner_steps, self.path(batch.support))
         return self.problem.loss(adapted(batch.query_x), batch.query_y)
+
+    def losses_on_the_way(self, batch: TaskBatch) -> Iterator[Tensor]:
+        """The query losses after 0, 1, ..., ``inner_steps`` inner steps, ``[T]`` each."""
+        for adapted in itertools.islice(self.path(batch.support), self.inner_steps + 1):
+            yield self.problem.loss(adapted(batch.query_x), batch.query_y).detach()
 
 
 def take_step(optimizer: torch.optim.Optimizer, *, lr: float, clip: float = 0.0) -> None:

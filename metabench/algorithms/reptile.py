@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from metabench.algorithms.augment import augmented
 from metabench.algorithms.base import Predictor, Value
 from metabench.algorithms.embedding_recipe import is_small
+from metabench.algorithms.exploded import naming_the_inner_step
 from metabench.algorithms.inner_loop import (
     Adam,
     Params,
@@ -199,7 +200,8 @@ class Reptile(ZeroHead):
             outer.param_groups[0]["lr"] = self.meta_step * (1 - tasks.progress)
             outer.step()
             self._take_over(adam, examples.ways)
-            tasks.log(losses[-1].mean())
+            with naming_the_inner_step(losses, steps=self.inner_steps):
+                tasks.log(losses[-1].mean())
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
