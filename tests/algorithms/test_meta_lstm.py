@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -147,3 +148,23 @@ def test_an_episode_with_more_ways_looks_to_the_optimiser_like_one_with_those_of
     torch.testing.assert_close(of_coordinates(learner, slopes_of_more)["head.weight"][..., 0], column)
     torch.testing.assert_close(loss_of_more, loss)
     assert float(loss) == pytest.approx(math.log(3))
+
+
+def test_the_input_gate_starts_where_it_is_told_and_one_that_is_open_takes_steps_of_the_largest_rate() -> (
+    None
+):
+    algorithm = build(MetaLSTM, classification(), max_rate=0.2, open_at=30.0, **LEARNED).eval()
+    with torch.no_grad():
+        algorithm.optimizer.forget_gate.bias.fill_(100.0)  # nothing is forgotten
+    batch = Tasks(algorithm.problem, torch.float64).test(2)
+    start, after_one = (
+        state.theta for state in itertools.islice(algorithm.updates(algorithm.learner, batch.support), 2)
+    )
+    theta = start.detach().requires_grad_()
+    outputs = algorithm.learner.forward_tasks(of_coordinates(algorithm.learner, theta), batch.support_x)
+    (slope,) = torch.autograd.grad(algorithm.problem.loss(outputs, batch.support_y).sum(), theta)
+    torch.testing.assert_close(after_one, start - 0.2 * slope)
+
+
+def test_the_papers_input_gate_is_hardly_open() -> None:
+    assert -5 <= build(MetaLSTM, classification(), **LEARNED).optimizer.input_gate.bias.item() <= -4
