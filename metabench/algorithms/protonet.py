@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.embedding_recipe import embedding_recipe
+from metabench.algorithms.embedding_recipe import EMBEDDING_BUDGET, embedding_recipe
 from metabench.algorithms.episodic import Classifier, Episodic, squared_distances
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
@@ -75,8 +75,8 @@ class ProtoNet(Episodic):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The paper's episodes, as many as minutes allow."""
-        return embedding_recipe(problem, ways=60, queries=5)
+        """The paper's episodes, as many as minutes allow, whatever the ways and shots."""
+        return embedding_recipe(problem, ways=60, queries=5) | {"budget": EMBEDDING_BUDGET}
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`Episodic`."""
