@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from metabench.lazy import lazy_names
+from metabench.utils.lazy import lazy_names
 
 __version__ = "0.1.0"
 
@@ -19,7 +19,7 @@ _HOME = {
     "ClassDataset": "metabench.datasets.base",
     "ClassPool": "metabench.datasets.base",
     "Executor": "metabench.executors.base",
-    "Job": "metabench.executors.base",
+    "Job": "metabench.running.job",
     "MAML": "metabench.algorithms.maml",
     "MetaSGD": "metabench.algorithms.meta_sgd",
     "Metric": "metabench.metrics.base",
@@ -32,10 +32,10 @@ _HOME = {
     "Spec": "metabench.registry",
     "Support": "metabench.episodes",
     "TaskBatch": "metabench.episodes",
-    "TaskByTask": "metabench.algorithms.task_by_task",
+    "TaskByTask": "metabench.learning.task_by_task",
     "TaskFamily": "metabench.datasets.base",
     "TaskStream": "metabench.episodes",
-    "describe_library": "metabench.library",
+    "describe_library": "metabench.runtime.provenance",
     "hookimpl": "metabench.hookspecs",
     "load_results": "metabench.api",
     "run": "metabench.api",
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from metabench.algorithms.meta_sgd import MetaSGD as MetaSGD
     from metabench.algorithms.problem import Problem as Problem
     from metabench.algorithms.protonet import ProtoNet as ProtoNet
-    from metabench.algorithms.task_by_task import TaskByTask as TaskByTask
     from metabench.api import Results as Results
     from metabench.api import load_results as load_results
     from metabench.api import run as run
@@ -67,11 +66,12 @@ if TYPE_CHECKING:
     from metabench.errors import MetabenchError as MetabenchError
     from metabench.errors import NotApplicable as NotApplicable
     from metabench.executors.base import Executor as Executor
-    from metabench.executors.base import Job as Job
     from metabench.hookspecs import hookimpl as hookimpl
-    from metabench.library import describe_library as describe_library
+    from metabench.learning.task_by_task import TaskByTask as TaskByTask
     from metabench.metrics.base import Metric as Metric
     from metabench.registry import Spec as Spec
+    from metabench.running.job import Job as Job
+    from metabench.runtime.provenance import describe_library as describe_library
 
 
 def __dir__() -> list[str]:

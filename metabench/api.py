@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metabench import leaderboard
 from metabench.errors import PluginError, ResultsError, UsageError
-from metabench.leaderboard import Leaderboard
-from metabench.planning import Selection, plan
+from metabench.executors.guard import guarded
+from metabench.leaderboard import build as leaderboard
+from metabench.leaderboard.build import Leaderboard
 from metabench.plugins import installed_plugins
+from metabench.records.schema import Record, Value
+from metabench.records.store import ResultsFolder, Unreadable
 from metabench.registry import Registry, Spec, match_names
-from metabench.results import Record, ResultsFolder, Unreadable, Value
-from metabench.runner import Resources, Watcher, run_planned
+from metabench.running.plan import Selection, plan
+from metabench.running.runner import Resources, Watcher, run_planned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -47,7 +49,9 @@ class Results:
         """One row an episode: the cell, the episode's index, and its score by every metric that has one."""
         frames = []
         for record in self.records:
-            scores = {name: pd.Series(m.episodes) for name, m in record.metrics.items() if m.episodes}
+            scores = {
+                name: pd.Series(m.episodes) for name, m in record.metrics.items() if m.episodes
+            }
             frame = pd.DataFrame(scores)
             frame.insert(0, "episode", range(len(frame)))
             frame.insert(0, "seed", record.seed)
@@ -156,7 +160,9 @@ def run(
         metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
     )
     planned = plan(plugins.registry, selection, stored, data=resources.data)
-    return Results(run_planned(planned, plugins, folder, resources, watchers), unreadable)
+    make_executor = guarded(plugins.registry, resources.executor)
+    records = run_planned(planned, plugins, folder, resources, make_executor, watchers)
+    return Results(records, unreadable)
 
 
 def load_results(path: Path | str) -> Results:

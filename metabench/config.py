@@ -81,7 +81,9 @@ def read_config(path: Path) -> RunConfig:
     if config.suite is not None and config.suite.endswith(".toml"):
         here["suite"] = config.suite
     update = {name: path.parent / place for name, place in here.items() if place is not None}
-    return config.model_copy(update=update | ({"suite": str(update["suite"])} if "suite" in update else {}))
+    return config.model_copy(
+        update=update | ({"suite": str(update["suite"])} if "suite" in update else {})
+    )
 
 
 def _unknown_key(path: Path, key: str) -> ConfigError:
@@ -116,7 +118,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         named = range(int(match[1]), int(match[2] or match[1]) + 1)
         if len(named) > MOST_SEEDS:
             raise UsageError(
-                f"--seeds '{text}' names {len(named):,} seeds.", hint=f"{MOST_SEEDS:,} are the most."
+                f"--seeds '{text}' names {len(named):,} seeds.",
+                hint=f"{MOST_SEEDS:,} are the most.",
             )
         seeds.extend(named)
     return tuple(dict.fromkeys(seeds))
@@ -134,7 +137,8 @@ def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, str]]:
         algorithm, dot, parameter = place.rpartition(".")
         if not (equals and dot and algorithm and parameter):
             raise UsageError(
-                f"--set '{text}' cannot be read.", hint="Its form is --set algorithm.parameter=value."
+                f"--set '{text}' cannot be read.",
+                hint="Its form is --set algorithm.parameter=value.",
             )
         settings.setdefault(algorithm, {})[parameter] = value
     return settings

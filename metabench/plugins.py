@@ -20,8 +20,8 @@ from packaging.utils import canonicalize_name
 
 from metabench import hookspecs
 from metabench.errors import PluginError, UnknownName, UsageError
-from metabench.quiet import stdout_to_stderr
 from metabench.registry import KINDS, BrokenPlugin, Kind, Registry, Spec, describe_error
+from metabench.utils.redirect import stdout_to_stderr
 
 GROUP = "metabench"
 OWN_DISTRIBUTION = "metabench"
@@ -91,7 +91,10 @@ class Plugins:
             if _is_own(info):
                 self._load(entry, info)
             elif info.names & left_out:
-                info.status, info.reason = "blocked", "left out by --no-plugin or METABENCH_NO_PLUGINS"
+                info.status, info.reason = (
+                    "blocked",
+                    "left out by --no-plugin or METABENCH_NO_PLUGINS",
+                )
             elif chosen is not None and not info.names & chosen:
                 info.status, info.reason = "blocked", "not in METABENCH_PLUGINS"
             elif reason := _unmet_requirement(entry):
@@ -194,7 +197,9 @@ class Plugins:
 
     def _broke_later(self, kind: Kind, spec: Spec, reason: str) -> None:
         for info in self.infos:
-            if info.distribution == spec.distribution and spec.name in info.provides.get(f"{kind}s", ()):
+            if info.distribution == spec.distribution and spec.name in info.provides.get(
+                f"{kind}s", ()
+            ):
                 _report(info, reason)
 
 
@@ -240,7 +245,9 @@ def _installed(damaged: list[PluginInfo]) -> Iterator[importlib.metadata.EntryPo
             yield from entries
 
 
-def _in_order(entry_points: Iterable[importlib.metadata.EntryPoint]) -> list[importlib.metadata.EntryPoint]:
+def _in_order(
+    entry_points: Iterable[importlib.metadata.EntryPoint],
+) -> list[importlib.metadata.EntryPoint]:
     """Built-ins first, so that a plain name stays theirs; then by distribution and name; each once."""
     unique = {(_distribution(e), e.name, e.value): e for e in entry_points}
     return [unique[k] for k in sorted(unique, key=lambda k: (k[0] != OWN_DISTRIBUTION, *k))]
@@ -301,7 +308,9 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
             raise PluginError(f"'{name}' is not marked as a hook: put @metabench.hookimpl above it")
 
 
-def _implementation(manager: pluggy.PluginManager, plugin: object, hook: str) -> pluggy.HookImpl | None:
+def _implementation(
+    manager: pluggy.PluginManager, plugin: object, hook: str
+) -> pluggy.HookImpl | None:
     for implementation in getattr(manager.hook, hook).get_hookimpls():
         if implementation.plugin is plugin:
             found: pluggy.HookImpl = implementation

@@ -13,10 +13,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metabench.errors import PluginError, UnknownName
-from metabench.quiet import stdout_to_stderr
+from metabench.utils.redirect import stdout_to_stderr
 
 Kind = Literal["algorithm", "dataset", "backbone", "metric", "suite", "executor", "format"]
-KINDS: tuple[Kind, ...] = ("algorithm", "dataset", "backbone", "metric", "suite", "executor", "format")
+KINDS: tuple[Kind, ...] = (
+    "algorithm",
+    "dataset",
+    "backbone",
+    "metric",
+    "suite",
+    "executor",
+    "format",
+)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -69,7 +77,9 @@ class Spec:
         """
         name = getattr(thing, "name", None)
         if not isinstance(thing, Spec) and not callable(thing):
-            raise PluginError(f"returned {reprlib.repr(thing)}, which is neither a class nor a Spec")
+            raise PluginError(
+                f"returned {reprlib.repr(thing)}, which is neither a class nor a Spec"
+            )
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             wrong = "has no `name`" if name is None else f"has the `name` {reprlib.repr(name)}"
             raise PluginError(
@@ -122,7 +132,9 @@ class Registry:
         on_broken: told of a spec that turns out to be broken when it is used, with the reason.
     """
 
-    def __init__(self, on_broken: Callable[[Kind, Spec, str], None] = lambda kind, spec, why: None) -> None:
+    def __init__(
+        self, on_broken: Callable[[Kind, Spec, str], None] = lambda kind, spec, why: None
+    ) -> None:
         self._specs: dict[Kind, dict[str, Spec]] = {kind: {} for kind in KINDS}
         self._qualified: dict[Kind, dict[str, Spec]] = {kind: {} for kind in KINDS}
         self._broken: list[BrokenPlugin] = []
@@ -199,7 +211,10 @@ class Registry:
 
     def specs(self, kind: Kind, *, as_added: bool = False) -> Iterator[Spec]:
         """All specs of a kind, in natural order of their names, or as they were added: built-ins first."""
-        return (self._specs[kind][name] for name in (self._specs[kind] if as_added else self.names(kind)))
+        return (
+            self._specs[kind][name]
+            for name in (self._specs[kind] if as_added else self.names(kind))
+        )
 
     def match(self, kind: Kind, patterns: Iterable[str]) -> list[str]:
         """The names that match any of these globs, in natural order.
@@ -211,7 +226,9 @@ class Registry:
         return match_names(kind, self.names(kind), patterns, lambda name: self.get(kind, name).name)
 
 
-def match_names(kind: str, names: list[str], patterns: Iterable[str], resolve: Any = None) -> list[str]:
+def match_names(
+    kind: str, names: list[str], patterns: Iterable[str], resolve: Any = None
+) -> list[str]:
     """The names that match any of these globs, in the order of ``names``.
 
     Args:

@@ -1,21 +1,26 @@
 """What all tests share: a cache of their own, and a plugin with algorithms and data made for tests."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 import torch
 
 from metabench.plugins import Plugins, installed_plugins
 
-hypothesis.settings.register_profile("metabench", deadline=None, max_examples=40)
-hypothesis.settings.load_profile("metabench")
+with contextlib.suppress(ImportError):  # the benchmarks have no property tests, nor hypothesis
+    import hypothesis
+
+    hypothesis.settings.register_profile("metabench", deadline=None, max_examples=40)
+    hypothesis.settings.load_profile("metabench")
 
 torch.set_num_threads(1)  # as in a cell; and CI runs tests side by side
-torch.set_warn_always(True)  # PyTorch warns once in a process, so which test fails would depend on the order
+torch.set_warn_always(
+    True
+)  # PyTorch warns once in a process, so which test fails would depend on the order
 
-PLANTED = Path(__file__).parent / "planted"
+PLANTED = Path(__file__).parent / "helpers" / "planted"
 ENTRY_POINTS = "[metabench]\nplanted = metabench_planted\n"
 METADATA = "Metadata-Version: 2.1\nName: metabench-planted\nVersion: 3.1\n"
 

@@ -7,16 +7,16 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from harness import BLOBS, made_record, suite_file
 
 import metabench
+from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.episodes import TaskStream
 from metabench.errors import ResultsError, UnknownName, UsageError
-from metabench.planning import Planned
-from metabench.results import Record
-from metabench.runner import Resources
-from metabench.tasks import BenchmarkTasks
-from metabench.training import Trainer
+from metabench.records.schema import Record
+from metabench.running.plan import Planned
+from metabench.running.runner import Resources
+from metabench.running.trainer import Trainer
+from tests.helpers.cells import BLOBS, made_record, suite_file
 
 
 class PixelMean(metabench.Algorithm):
@@ -143,7 +143,9 @@ def test_a_failure_is_a_row_and_does_not_stop_the_others(options: dict[str, Any]
 def test_a_cell_that_fails_after_its_training_is_not_trained_again(options, monkeypatch) -> None:
     kept = options["results"] / "checkpoints"
     with monkeypatch.context() as patch:
-        patch.setattr(BenchmarkTasks, "drawn_origins", lambda *_: 1 / 0)  # after training, before the test
+        patch.setattr(
+            BenchmarkTasks, "drawn_origins", lambda *_: 1 / 0
+        )  # after training, before the test
         (failed,) = metabench.run(["learner"], benchmarks="blobs-3w1s", **options).records
     assert failed.reason == "ZeroDivisionError: division by zero"
     assert [path.name for path in kept.iterdir()] == [f"{failed.key[:32]}.pt"]
@@ -153,16 +155,24 @@ def test_a_cell_that_fails_after_its_training_is_not_trained_again(options, monk
     assert record.training == failed.training  # to the second: it is that training
 
 
-def test_a_metric_asked_for_later_is_measured_on_the_state_that_was_trained(options, monkeypatch) -> None:
-    (first,) = metabench.run(["learner"], benchmarks="blobs-3w1s", metrics="accuracy", **options).records
+def test_a_metric_asked_for_later_is_measured_on_the_state_that_was_trained(
+    options, monkeypatch
+) -> None:
+    (first,) = metabench.run(
+        ["learner"], benchmarks="blobs-3w1s", metrics="accuracy", **options
+    ).records
     monkeypatch.setattr(TaskStream, "log", lambda *_: pytest.fail("it was trained again"))
-    (record,) = metabench.run(["learner"], benchmarks="blobs-3w1s", metrics="transduction", **options).records
+    (record,) = metabench.run(
+        ["learner"], benchmarks="blobs-3w1s", metrics="transduction", **options
+    ).records
     assert record.metrics["transduction"].status == "ok"
     assert record.training == first.training
     assert record.metrics["accuracy"].episodes == first.metrics["accuracy"].episodes
 
 
-def test_a_benchmark_that_was_changed_does_not_take_the_trained_state_of_the_old(options, tmp_path) -> None:
+def test_a_benchmark_that_was_changed_does_not_take_the_trained_state_of_the_old(
+    options, tmp_path
+) -> None:
     records = []
     for validations in (2, 3):
         suite = suite_file(tmp_path / "mine.toml", BLOBS | {"validations": validations})
@@ -189,7 +199,9 @@ class TestFrames:
         both = {"metrics": ("accuracy", "cost")}
         return metabench.Results(
             [
-                made_record("a", (0.25, 0.75), cost={"adapt_ms": 2.0, "classes": [[1, 2]]}, benchmark=both),
+                made_record(
+                    "a", (0.25, 0.75), cost={"adapt_ms": 2.0, "classes": [[1, 2]]}, benchmark=both
+                ),
                 made_record("b", (0.5, 0.5), seed=3, benchmark=both),
                 made_record("c", None, benchmark=both, reason="it broke"),
             ]
@@ -250,7 +262,9 @@ class TestPublicNames:
         thing = getattr(metabench, name)
         if inspect.isclass(thing) or inspect.isfunction(thing):
             assert (thing.__doc__ or "").strip()
-            assert thing.__doc__ != inspect.getdoc(thing.__mro__[1] if inspect.isclass(thing) else None)
+            assert thing.__doc__ != inspect.getdoc(
+                thing.__mro__[1] if inspect.isclass(thing) else None
+            )
 
     @pytest.mark.parametrize("name", [n for n in metabench.__all__ if n[0].isupper()])
     def test_the_public_methods_of_each_have_a_docstring(self, name: str) -> None:

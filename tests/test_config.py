@@ -73,7 +73,9 @@ class TestFile:
             ("jobs = ", "cannot be read"),
         ],
     )
-    def test_what_cannot_be_is_told_with_its_key_and_value(self, config, text: str, says: str) -> None:
+    def test_what_cannot_be_is_told_with_its_key_and_value(
+        self, config, text: str, says: str
+    ) -> None:
         with pytest.raises(ConfigError) as caught:
             read_config(config(text))
         assert says in caught.value.message
@@ -140,7 +142,9 @@ class TestSettings:
             "c": {"text": "x=y.z", "empty": ""},
         }
 
-    @pytest.mark.parametrize("text", ["", "maml", "maml.lr", "lr=3", ".lr=3", "maml.=3", "=3", "maml=lr.3"])
+    @pytest.mark.parametrize(
+        "text", ["", "maml", "maml.lr", "lr=3", ".lr=3", "maml.=3", "=3", "maml=lr.3"]
+    )
     def test_another_form_is_an_error(self, text: str) -> None:
         with pytest.raises(UsageError, match="cannot be read"):
             parse_settings((text,))

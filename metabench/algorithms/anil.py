@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import (
+from metabench.algorithms.maml import image_rate, image_recipe
+from metabench.algorithms.problem import Problem
+from metabench.episodes import Support
+from metabench.learning.inner_loop import (
     Norm,
     gradient_steps,
     make_learner,
@@ -17,10 +20,7 @@ from metabench.algorithms.inner_loop import (
     sees_its_batch,
     task_params,
 )
-from metabench.algorithms.maml import image_rate, image_recipe
-from metabench.algorithms.outer_loop import MetaGradient
-from metabench.algorithms.problem import Problem
-from metabench.episodes import Support
+from metabench.learning.outer_loop import MetaGradient
 
 
 class ANIL(MetaGradient):
@@ -115,8 +115,17 @@ class ANIL(MetaGradient):
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
         """The settings of MAML's experiments, which the paper repeats; images from a head of zeros."""
         if problem.regression:
-            return {"inner_lr": 0.01, "inner_steps": 1, "test_steps": 1, "tasks": 10, "train_shots": 10}
-        return image_recipe(problem, budget=2_400_000) | {"inner_lr": image_rate(problem), "test_steps": 10}
+            return {
+                "inner_lr": 0.01,
+                "inner_steps": 1,
+                "test_steps": 1,
+                "tasks": 10,
+                "train_shots": 10,
+            }
+        return image_recipe(problem, budget=2_400_000) | {
+            "inner_lr": image_rate(problem),
+            "test_steps": 10,
+        }
 
     def path(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""

@@ -155,7 +155,9 @@ def _read(algorithm: str, parameter: inspect.Parameter, value: Value | str) -> V
         ) from None
 
 
-def _one_of(algorithm: str, parameter: inspect.Parameter, options: tuple[Any, ...], value: Value) -> Value:
+def _one_of(
+    algorithm: str, parameter: inspect.Parameter, options: tuple[Any, ...], value: Value
+) -> Value:
     for option in options:
         if str(option) == str(value):
             chosen: Value = option

@@ -8,7 +8,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import (
+from metabench.algorithms.problem import Problem
+from metabench.episodes import Support
+from metabench.learning.inner_loop import (
     Norm,
     Params,
     gradient_steps,
@@ -17,9 +19,7 @@ from metabench.algorithms.inner_loop import (
     sees_its_batch,
     task_params,
 )
-from metabench.algorithms.outer_loop import MetaGradient
-from metabench.algorithms.problem import Problem
-from metabench.episodes import Support
+from metabench.learning.outer_loop import MetaGradient
 
 
 class CAVIA(MetaGradient):
@@ -98,7 +98,11 @@ class CAVIA(MetaGradient):
         self.gradient_order = 1 if first_order else 2
         self.learner = make_learner(problem, backbone, norm=norm, scale=True)
         self.transductive = sees_its_batch(self.learner)
-        vectors = [n for n, p in self.learner.named_parameters() if n.startswith("backbone.") and p.ndim == 1]
+        vectors = [
+            n
+            for n, p in self.learner.named_parameters()
+            if n.startswith("backbone.") and p.ndim == 1
+        ]
         self.modulated = vectors[:1] if problem.regression else vectors
         sizes = [self.learner.get_parameter(name).numel() for name in self.modulated]
         self.maps = nn.ModuleList(nn.Linear(context, size, bias=False) for size in sizes)

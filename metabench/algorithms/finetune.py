@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.embedding_recipe import SMALL_BUDGET_LR, embedding_budget, is_small
-from metabench.algorithms.episodic import anneal
-from metabench.algorithms.head_fit import fit_head
-from metabench.algorithms.inner_loop import (
+from metabench.algorithms.problem import Problem
+from metabench.episodes import Support, TaskStream
+from metabench.learning.embedding_recipe import SMALL_BUDGET_LR, embedding_budget, is_small
+from metabench.learning.fit_head import fit_head
+from metabench.learning.inner_loop import (
     GradientBased,
     gradient_steps,
     make_learner,
     predictors,
     task_params,
 )
-from metabench.algorithms.problem import Problem
-from metabench.episodes import Support, TaskStream
+from metabench.learning.metric_based import anneal
 
 
 class FineTune(GradientBased):
@@ -98,7 +98,9 @@ class FineTune(GradientBased):
 
     def scores(self, params: Mapping[str, Tensor], features: Tensor) -> Tensor:
         """The head: ``[..., B, features]`` to ``[..., B, classes]``."""
-        scores: Tensor = features @ params["weight"].transpose(-1, -2) + params["bias"].unsqueeze(-2)
+        scores: Tensor = features @ params["weight"].transpose(-1, -2) + params["bias"].unsqueeze(
+            -2
+        )
         return scores
 
     def training_scores(self, params: Mapping[str, Tensor], features: Tensor) -> Tensor:
@@ -108,14 +110,19 @@ class FineTune(GradientBased):
     def new_head(self, features: Tensor, ways: int) -> Mapping[str, Tensor]:
         """The parameters that the head of a task starts from, given support features ``[T, S, features]``."""
         tasks, _, length = features.shape
-        return {"weight": features.new_zeros(tasks, ways, length), "bias": features.new_zeros(tasks, ways)}
+        return {
+            "weight": features.new_zeros(tasks, ways, length),
+            "bias": features.new_zeros(tasks, ways),
+        }
 
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""
         trained: list[nn.Module] = [self]
         losses = self._joint_losses(tasks)
         if not self.problem.regression:
-            head = tasks.keep(nn.Linear(self.embed.features, tasks.train_classes).to(next(self.parameters())))
+            head = tasks.keep(
+                nn.Linear(self.embed.features, tasks.train_classes).to(next(self.parameters()))
+            )
             trained.append(head)
             losses = self._class_losses(tasks, head)
         optimizer = tasks.keep(torch.optim.Adam(nn.ModuleList(trained).parameters(), lr=self.lr))
@@ -128,7 +135,9 @@ class FineTune(GradientBased):
 
     def _class_losses(self, tasks: TaskStream, head: nn.Linear) -> Iterator[Tensor]:
         for x, y in tasks.examples(self.batch):
-            yield F.cross_entropy(self.training_scores(dict(head.named_parameters()), self.embed(x)), y)
+            yield F.cross_entropy(
+                self.training_scores(dict(head.named_parameters()), self.embed(x)), y
+            )
 
     def _joint_losses(self, tasks: TaskStream) -> Iterator[Tensor]:
         for batch in tasks.batches(self.batch):
@@ -144,7 +153,9 @@ class FineTune(GradientBased):
                 self.learner.forward_tasks, start, support, self.problem.loss, rate=self.head_lr
             )
             return predictors(self.learner.forward_tasks, steps)
-        with torch.set_grad_enabled(support.x.requires_grad):  # it does where someone attacks the support
+        with torch.set_grad_enabled(
+            support.x.requires_grad
+        ):  # it does where someone attacks the support
             features = self._features(support.x)
         heads = fit_head(
             self.scores,

@@ -8,10 +8,10 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
-from metabench.algorithms.episodic import cosines
 from metabench.algorithms.finetune import FineTune
 from metabench.algorithms.problem import Problem
 from metabench.errors import NotApplicable
+from metabench.learning.metric_based import cosines
 
 START_NORM = 3**-0.5
 """The expected length of a new weight vector in the code of the paper, which draws it as PyTorch does."""

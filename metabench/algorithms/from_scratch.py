@@ -8,7 +8,9 @@ from typing import ClassVar
 from torch import nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import (
+from metabench.algorithms.problem import Problem
+from metabench.episodes import Support
+from metabench.learning.inner_loop import (
     Adam,
     GradientBased,
     gradient_steps,
@@ -17,8 +19,6 @@ from metabench.algorithms.inner_loop import (
     sees_its_batch,
     task_params,
 )
-from metabench.algorithms.problem import Problem
-from metabench.episodes import Support
 
 
 class FromScratch(GradientBased):

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import StepNorm, make_learner, sees_its_batch
-from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
-from metabench.algorithms.zero_head import many_ways
 from metabench.episodes import Support
+from metabench.learning.inner_loop import StepNorm, make_learner, sees_its_batch
+from metabench.learning.outer_loop import MetaGradient
+from metabench.learning.zero_head import many_ways
 
 
 class MAML(MetaGradient):
@@ -33,7 +33,7 @@ class MAML(MetaGradient):
     queries (meta-validation).
     Deviates: on images every episode starts from a head of zeros, and one of meta-training has 20 classes (40
     for 20 ways): what the paper's learned head comes to without the noise of how episodes number their
-    classes (:class:`~metabench.algorithms.zero_head.ZeroHead`; ``zero_head=False``, ``train_ways=0`` and
+    classes (:class:`~metabench.learning.zero_head.ZeroHead`; ``zero_head=False``, ``train_ways=0`` and
     ``tasks=4`` are the learned one). 72,000 examples of Omniglot (5-way 1-shot, meta-validation) bring 88.8 %
     with the learned head and one step of 0.2, and from zeros 96.5, 96.3 and 95.7 % with three steps of 0.05,
     0.1 and 0.15, 95.6 % with two of 0.1. 24,000 of glyphs bring 84.9 % with the learned head, from zeros 85.7

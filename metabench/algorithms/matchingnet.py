@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.embedding_recipe import embedding_recipe
-from metabench.algorithms.episodic import Classifier, Episodic, cosines, squared_distances
-from metabench.algorithms.full_context import FullContext
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
+from metabench.learning.embedding_recipe import embedding_recipe
+from metabench.learning.full_context import FullContext
+from metabench.learning.metric_based import Classifier, Episodic, cosines, squared_distances
 
 
 class MatchingNet(Episodic):
@@ -133,7 +133,9 @@ def log_attention(similarities: Tensor, labels: Tensor, ways: int) -> Tensor:
     index = labels.unsqueeze(1).expand_as(similarities)
     # Not minus infinity: a class with no support example, as label noise can leave it, still has a logit.
     limits = torch.finfo(similarities.dtype)
-    with torch.no_grad():  # what is taken off before the exponential and put back after it has no slope
+    with (
+        torch.no_grad()
+    ):  # what is taken off before the exponential and put back after it has no slope
         peaks = similarities.new_full((*similarities.shape[:2], ways), limits.min)
         peaks = peaks.scatter_reduce(2, index, similarities, "amax")
         own = peaks.gather(2, index)

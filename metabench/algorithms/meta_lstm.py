@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import (
+from metabench.algorithms.maml import image_recipe
+from metabench.algorithms.problem import Problem
+from metabench.backbones.network import Network
+from metabench.episodes import Support
+from metabench.learning.inner_loop import (
     Params,
     make_learner,
     predictors,
     sees_its_batch,
     task_params,
 )
-from metabench.algorithms.maml import image_recipe
-from metabench.algorithms.outer_loop import MetaGradient
-from metabench.algorithms.problem import Problem
-from metabench.backbones.network import Network
-from metabench.episodes import Support
+from metabench.learning.outer_loop import MetaGradient
 
 P = 10.0
 """The p of the preprocessing: what is smaller than ``exp(-p)`` is scaled and not taken the logarithm of."""
@@ -278,7 +278,9 @@ class MetaLSTM(MetaGradient):
         path = (of_coordinates(learner, state.theta) for state in self.updates(learner, support))
         if self.transductive or not sees_its_batch(learner):
             return predictors(learner.forward_tasks, path)
-        return (functools.partial(learner.forward_tasks_beside, params, support.x) for params in path)
+        return (
+            functools.partial(learner.forward_tasks_beside, params, support.x) for params in path
+        )
 
     def updates(self, learner: Network, support: Support) -> Iterator[State]:
         """The states of the optimiser after 0, 1, 2, ... updates of ``T`` learners."""

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import StepNorm, make_learner, sees_its_batch
 from metabench.algorithms.maml import image_recipe
-from metabench.algorithms.outer_loop import MetaGradient
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
+from metabench.learning.inner_loop import StepNorm, make_learner, sees_its_batch
+from metabench.learning.outer_loop import MetaGradient
 
 INITIAL_RATES = (0.005, 0.1)
 """The range that the one initial value of all learning rates is drawn from."""
@@ -104,7 +104,9 @@ class MetaSGD(MetaGradient):
         initial = torch.empty(()).uniform_(*INITIAL_RATES).item()
         self.rates = nn.ParameterList(
             # A head of zeros treats all classes alike, and so do its rates.
-            torch.full((*p.shape[:-1], 1) if zero_head and name.startswith("head.") else p.shape, initial)
+            torch.full(
+                (*p.shape[:-1], 1) if zero_head and name.startswith("head.") else p.shape, initial
+            )
             for name, p in self.learner.named_parameters()
         )
 

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.inner_loop import (
+from metabench.algorithms.problem import Problem
+from metabench.episodes import Support, TaskBatch, TaskStream
+from metabench.learning.inner_loop import (
     GradientBased,
     Params,
     cosine,
@@ -19,9 +21,7 @@ from metabench.algorithms.inner_loop import (
     sees_its_batch,
     task_params,
 )
-from metabench.algorithms.outer_loop import take_step
-from metabench.algorithms.problem import Problem
-from metabench.episodes import Support, TaskBatch, TaskStream
+from metabench.learning.outer_loop import take_step
 
 
 class MultiTask(GradientBased):
@@ -92,7 +92,9 @@ class MultiTask(GradientBased):
         rows = nn.Embedding(max(tasks.train_classes, 1), body.features).to(next(body.parameters()))
         nn.init.normal_(rows.weight, std=body.features**-0.5)
         trained = [self.learner] if self.problem.regression else [body, rows]
-        optimizer = tasks.keep(torch.optim.Adam([p for m in trained for p in m.parameters()], lr=self.lr))
+        optimizer = tasks.keep(
+            torch.optim.Adam([p for m in trained for p in m.parameters()], lr=self.lr)
+        )
         rows = tasks.keep(rows)
         for batch in tasks.batches(self.tasks, shots=self.train_shots, queries=self.train_shots):
             x = torch.cat([batch.support_x, batch.query_x], 1)

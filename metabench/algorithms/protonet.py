@@ -8,10 +8,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.embedding_recipe import EMBEDDING_BUDGET, embedding_recipe
-from metabench.algorithms.episodic import Classifier, Episodic, squared_distances
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
+from metabench.learning.embedding_recipe import EMBEDDING_BUDGET, embedding_recipe
+from metabench.learning.metric_based import Classifier, Episodic, squared_distances
 
 
 class ProtoNet(Episodic):

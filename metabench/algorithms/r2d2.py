@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.embedding_recipe import embedding_recipe
-from metabench.algorithms.episodic import Classifier, Episodic
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
+from metabench.learning.embedding_recipe import embedding_recipe
+from metabench.learning.metric_based import Classifier, Episodic
 
 
 def ridge(x: Tensor, y: Tensor, penalty: Tensor) -> Tensor:

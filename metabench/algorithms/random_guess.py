@@ -27,4 +27,6 @@ class RandomGuess(Algorithm):
         """See :class:`Algorithm`."""
         del support
         draw = torch.zeros if self.problem.regression else torch.rand
-        return lambda query: draw(len(query), self.problem.outputs, dtype=query.dtype, device=query.device)
+        return lambda query: draw(
+            len(query), self.problem.outputs, dtype=query.dtype, device=query.device
+        )

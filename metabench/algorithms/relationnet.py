@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Value
-from metabench.algorithms.embedding_recipe import EMBEDDING_BUDGET, embedding_recipe
-from metabench.algorithms.episodic import Classifier, Episodic
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
 from metabench.errors import NotApplicable, UsageError
+from metabench.learning.embedding_recipe import EMBEDDING_BUDGET, embedding_recipe
+from metabench.learning.metric_based import Classifier, Episodic
 
 
 class RelationNet(Episodic):
@@ -76,7 +76,9 @@ class RelationNet(Episodic):
         backbone: str = "conv4-maps",
     ) -> None:
         if not problem.regression and not problem.images:
-            raise NotApplicable("relationnet compares maps, and the inputs of this benchmark are no images.")
+            raise NotApplicable(
+                "relationnet compares maps, and the inputs of this benchmark are no images."
+            )
         super().__init__(
             problem,
             train_ways=train_ways,
@@ -152,7 +154,9 @@ class Relation(nn.Module):
         return torch.stack([self._task(n, q) for n, q in zip(classes, queries, strict=True)])
 
     def _task(self, classes: Tensor, queries: Tensor) -> Tensor:
-        pairs = self._convolve(self.of_query, queries).unsqueeze(1) + self._convolve(self.of_class, classes)
+        pairs = self._convolve(self.of_query, queries).unsqueeze(1) + self._convolve(
+            self.of_class, classes
+        )
         x = F.relu(F.max_pool2d(self.norm1(pairs.flatten(0, 1)), 2))
         x = F.relu(F.max_pool2d(self.norm2(self.of_pair(x)), 2))
         scores: Tensor = self.score(F.relu(self.hidden(x.flatten(1))))

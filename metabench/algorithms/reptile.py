@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metabench.algorithms.augment import augmented
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.embedding_recipe import is_small
-from metabench.algorithms.exploded import naming_the_inner_step
-from metabench.algorithms.inner_loop import (
+from metabench.algorithms.problem import Problem
+from metabench.episodes import Support, TaskBatch, TaskStream
+from metabench.episodes.augmentation import augmented
+from metabench.learning.divergence import naming_the_inner_step
+from metabench.learning.embedding_recipe import is_small
+from metabench.learning.inner_loop import (
     Adam,
     Params,
     after,
@@ -24,9 +26,7 @@ from metabench.algorithms.inner_loop import (
     sees_its_batch,
     task_params,
 )
-from metabench.algorithms.problem import Problem
-from metabench.algorithms.zero_head import ZeroHead, many_ways
-from metabench.episodes import Support, TaskBatch, TaskStream
+from metabench.learning.zero_head import ZeroHead, many_ways
 
 BETA2 = 0.999
 """How long the inner Adam's second moments remember."""
@@ -59,7 +59,7 @@ class Reptile(ZeroHead):
     mini-batches come in a fixed shuffled order, so that adapting is a function of the support set. It stands
     on the benchmark's own network.
     On images every episode starts from a head of zeros, and one of meta-training has :data:`TRAIN_WAYS`
-    classes (:class:`~metabench.algorithms.zero_head.ZeroHead`); in a small budget 20, or twice the ways of
+    classes (:class:`~metabench.learning.zero_head.ZeroHead`); in a small budget 20, or twice the ways of
     the test. Reptile follows every task as far as it led, and with it the numbers that its classes had. With
     the learned head four million examples of Omniglot came to 95.3 % (5-way 1-shot) and 86.0 % (20-way) at
     meta-test. The second moments of a head of zeros are one for all classes, and scaled from as many as in
@@ -151,7 +151,9 @@ class Reptile(ZeroHead):
         self.shift = shift if problem.images else 0
         self.mirror = mirror and problem.images
         self.start_from(zero_head=zero_head, train_ways=train_ways)
-        self.learner = make_learner(problem, backbone, zero_head=zero_head, norm="batch", scale=True)
+        self.learner = make_learner(
+            problem, backbone, zero_head=zero_head, norm="batch", scale=True
+        )
         self.transductive = sees_its_batch(self.learner) and (transductive or problem.regression)
         self.adam_steps: Tensor
         self.register_buffer("adam_steps", torch.zeros((), dtype=torch.int64))
@@ -246,7 +248,13 @@ class Reptile(ZeroHead):
         for name in filter(self._starts_from_zeros, moments):
             one = moments[name][..., :1] * self._head_scale(examples.ways)
             moments[name] = one.expand(*one.shape[:-1], examples.ways)
-        return Adam(self.inner_lr, beta1=0.0, beta2=BETA2, second_moments=moments, steps=int(self.adam_steps))
+        return Adam(
+            self.inner_lr,
+            beta1=0.0,
+            beta2=BETA2,
+            second_moments=moments,
+            steps=int(self.adam_steps),
+        )
 
     def _second_moments(self) -> Params:
         names = [name for name, _ in self.learner.named_parameters()]

@@ -9,13 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from metabench.algorithms.base import Predictor, Value
-from metabench.algorithms.embedding_recipe import embedding_recipe
-from metabench.algorithms.episodic import anneal
-from metabench.algorithms.film import FiLM
-from metabench.algorithms.inner_loop import GradientBased, Params, after, as_batch, gradient_steps, predictors
 from metabench.algorithms.problem import Problem
-from metabench.algorithms.task_encoder import TaskEncoder
 from metabench.episodes import Support, TaskStream
+from metabench.learning.embedding_recipe import embedding_recipe
+from metabench.learning.film import FiLM
+from metabench.learning.inner_loop import (
+    GradientBased,
+    Params,
+    after,
+    as_batch,
+    gradient_steps,
+    predictors,
+)
+from metabench.learning.metric_based import anneal
+from metabench.learning.task_encoder import TaskEncoder
 
 WEIGHT, BIAS = "head.weight", "head.bias"
 
@@ -90,7 +97,9 @@ class TaskEmbedding(GradientBased):
         self.backbone = problem.backbone(backbone)
         self.film = FiLM(self.backbone, task_size)
         features, outputs = self.backbone.features, problem.outputs
-        self.head = nn.Linear(task_size, (features + 1) * outputs if problem.regression else features)
+        self.head = nn.Linear(
+            task_size, (features + 1) * outputs if problem.regression else features
+        )
         if not problem.regression:
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from metabench.backbones.engines import Engine, choose
-from metabench.precision import lowered
+from metabench.runtime.precision import lowered
 
 Params = Mapping[str, Tensor]
 """Parameters by name; with a leading task dimension where that is said."""
 
 
-class Backbone(ABC, nn.Module):  # in this order, a library can put an abstract class of its own beside it
+class Backbone(
+    ABC, nn.Module
+):  # in this order, a library can put an abstract class of its own beside it
     """A network that turns inputs into feature vectors.
 
     Attributes:
@@ -69,7 +71,9 @@ class Backbone(ABC, nn.Module):  # in this order, a library can put an abstract 
 
     def _vmap(self, params: Params, x: Tensor) -> Tensor:
         x, *values = lowered(x, *params.values())  # vmap does not let autocast through
-        found: Tensor = torch.func.vmap(self.forward_with)(dict(zip(params, values, strict=True)), x)
+        found: Tensor = torch.func.vmap(self.forward_with)(
+            dict(zip(params, values, strict=True)), x
+        )
         return found
 
     def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
@@ -84,7 +88,9 @@ class Backbone(ABC, nn.Module):  # in this order, a library can put an abstract 
             ``[T, B, features]``. What serves any network comes close: each example is in one batch with the
             support, and has its share in the statistics.
         """
-        alone = [self.forward_tasks(params, torch.cat([support, one], 1))[:, -1] for one in x.split(1, 1)]
+        alone = [
+            self.forward_tasks(params, torch.cat([support, one], 1))[:, -1] for one in x.split(1, 1)
+        ]
         return torch.stack(alone, 1)
 
     def forward_with(self, params: Params, x: Tensor) -> Tensor:

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.backbones.base import Backbone, Params
-from metabench.backbones.convolution import convolve
 from metabench.backbones.engines import Engine
 from metabench.backbones.inner_step import current_step
-from metabench.backbones.layout import channels_last
-from metabench.backbones.normalize import EPS, batch_norm_relu
+from metabench.backbones.ops.batch_norm import EPS, batch_norm_relu
+from metabench.backbones.ops.convolution import convolve
+from metabench.backbones.ops.layout import channels_last
+from metabench.backbones.ops.max_pool import max_pool
+from metabench.backbones.ops.products import outputs
+from metabench.backbones.ops.unfold import unfold
 from metabench.backbones.order import is_differentiated_twice
-from metabench.backbones.pool import max_pool
-from metabench.backbones.products import outputs
-from metabench.backbones.unfold import unfold
 from metabench.errors import UsageError
 
 Norm = Literal["running", "batch", "per-step"]
@@ -127,7 +127,9 @@ class ConvBlock(nn.Module):
             ``[B, T * outputs, H', W']``, channels last.
         """
         weight = params[f"{prefix}weight"]
-        y = convolve(x, channels_last(weight.flatten(0, 1)), self.stride, len(weight)).permute(0, 2, 3, 1)
+        y = convolve(x, channels_last(weight.flatten(0, 1)), self.stride, len(weight)).permute(
+            0, 2, 3, 1
+        )
         gamma = None if self.gamma is None else params[f"{prefix}gamma"].reshape(1, -1)
         rows = y.reshape(1, -1, y.shape[3])
         maps = batch_norm_relu(rows, gamma, params[f"{prefix}beta"].reshape(1, -1)).view(y.shape)
@@ -244,7 +246,7 @@ class Conv4(Backbone):
 
         Twice, PyTorch's own second derivative of it is the slowest of all (317 against 129 unfolded, 16
         strided tasks of 5 examples); with derivatives that are grouped convolutions themselves
-        (:mod:`metabench.backbones.convolution`) it wins where there is a pool, in 1,170 ms against 2,550
+        (:mod:`metabench.backbones.ops.convolution`) it wins where there is a pool, in 1,170 ms against 2,550
         one by one (8 tasks of 50 examples), 2,357 against 6,375 (100 examples); unfolded products win where
         there is none, in 518 against 701 and 977 against 1,339. A single task gains as much, but for the
         smallest: 25 against 28 ms pooled, 10 against 12 strided (5 examples).

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.backbones.base import Backbone
-from metabench.backbones.layout import channels_last
+from metabench.backbones.ops.layout import channels_last
 from metabench.errors import UsageError
 
 LEAST_SIDE = 22
@@ -41,7 +41,8 @@ class Conv4Maps(Backbone):
             )
         widths = [input_shape[0]] + [channels] * 4
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding=int(i >= 2), bias=False) for i, (a, b) in enumerate(pairwise(widths))
+            nn.Conv2d(a, b, 3, padding=int(i >= 2), bias=False)
+            for i, (a, b) in enumerate(pairwise(widths))
         )
         for convolution in self.convolutions:
             assert isinstance(convolution, nn.Conv2d)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from metabench.backbones.order import is_differentiated_twice
-from metabench.scoped import scoped
-from metabench.timing import clock
+from metabench.runtime.timing import clock
+from metabench.utils.scoped import scoped
 
 Engine = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 """Parameters ``[T, ...]`` and inputs ``[T, B, *input]`` to features ``[T, B, features]``."""
@@ -36,7 +36,9 @@ def use_engine(name: str) -> Iterator[None]:
         yield
 
 
-def choose(engines: Mapping[str, Engine], on_cpu: str, params: Mapping[str, Tensor], x: Tensor) -> Engine:
+def choose(
+    engines: Mapping[str, Engine], on_cpu: str, params: Mapping[str, Tensor], x: Tensor
+) -> Engine:
     """The engine that is asked for, or else the fastest.
 
     On a CPU that is what was measured once and stands in the code, so that a run gives the same bits on
@@ -53,7 +55,11 @@ def choose(engines: Mapping[str, Engine], on_cpu: str, params: Mapping[str, Tens
         return engines[wanted]
     if x.device.type != "cuda" or len(engines) < 2:
         return engines[on_cpu]
-    how = is_differentiated_twice(), torch.is_autocast_enabled("cuda"), torch.backends.cudnn.allow_tf32
+    how = (
+        is_differentiated_twice(),
+        torch.is_autocast_enabled("cuda"),
+        torch.backends.cudnn.allow_tf32,
+    )
     kind = (*engines, *map(_kind, params.values()), _kind(x), *how)
     if kind not in _measured:
         if torch.cuda.is_current_stream_capturing():  # nothing may wait now
@@ -96,7 +102,9 @@ def forward_and_backward(engine: Engine, params: Mapping[str, Tensor], x: Tensor
     total = engine(params, x).square().sum()
     slopes = torch.autograd.grad(total, moving, create_graph=twice, allow_unused=True)
     if twice:
-        steepness = torch.stack([slope.square().sum() for slope in slopes if slope is not None]).sum()
+        steepness = torch.stack(
+            [slope.square().sum() for slope in slopes if slope is not None]
+        ).sum()
         torch.autograd.grad(steepness, moving, allow_unused=True)
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from metabench.scoped import scoped
+from metabench.utils.scoped import scoped
 
 _step: ContextVar[int] = ContextVar("step", default=0)
 

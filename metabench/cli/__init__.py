@@ -13,7 +13,7 @@ import click
 
 from metabench import __version__
 from metabench.errors import EXIT_INTERRUPTED, EXIT_USAGE, MetabenchError
-from metabench.quiet import close_stdout
+from metabench.utils.redirect import close_stdout
 
 COMMANDS = (
     "run",
@@ -48,12 +48,15 @@ class LazyGroup(click.Group):
 
 
 @click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="metabench")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--strict", is_flag=True, help="Exit with 4 where any plugin is broken.")
-@click.option("--no-plugin", multiple=True, metavar="NAME", help="Leave a plugin out; may be repeated.")
+@click.option(
+    "--no-plugin", multiple=True, metavar="NAME", help="Leave a plugin out; may be repeated."
+)
 @click.pass_context
 def cli(ctx: click.Context, debug: bool, strict: bool, no_plugin: tuple[str, ...]) -> None:
     """The benchmark suite for meta-learning: every algorithm on the same frozen episodes.
@@ -89,7 +92,9 @@ def _check_plugins() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and leave with the right exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)  # a preempted job ends as one that Ctrl-C ends: nothing is lost
+    signal.signal(
+        signal.SIGTERM, _interrupt
+    )  # a preempted job ends as one that Ctrl-C ends: nothing is lost
     try:
         _main(sys.argv[1:] if arguments is None else arguments)
     finally:

@@ -21,8 +21,10 @@ from metabench.cli.records import RUN, load_records, tell_left_out
 )
 def command(results: Path, names: tuple[str, ...]) -> None:
     """Accuracy, meta-training speed and memory of one method by several libraries, in markdown."""
-    from metabench import backends
+    from metabench.leaderboard import backends
 
     records, unreadable = load_records(results, hint=RUN)
     tell_left_out([], unreadable)
-    click.echo(backends.render(records, names=names or backends.BACKENDS, folder=results.as_posix()))
+    click.echo(
+        backends.render(records, names=names or backends.BACKENDS, folder=results.as_posix())
+    )

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "everything", is_flag=True, help="Every installed algorithm.")
 @click.option(
-    "--only", multiple=True, metavar="CHECK", help="Run this check alone, a name or glob; may be repeated."
+    "--only",
+    multiple=True,
+    metavar="CHECK",
+    help="Run this check alone, a name or glob; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def command(names: tuple[str, ...], everything: bool, only: tuple[str, ...], as_json: bool) -> int:
@@ -63,8 +66,8 @@ def _check(plugins: Plugins, name: str, only: tuple[str, ...]) -> Report:
     """The report on one algorithm; one that cannot even be imported has failed, and the others go on."""
     from dataclasses import replace
 
-    from metabench.quiet import stdout_to_stderr
     from metabench.testing import CheckResult, Report, check_algorithm
+    from metabench.utils.redirect import stdout_to_stderr
 
     spec = plugins.registry.get("algorithm", name)
     with stdout_to_stderr():  # it calls code of plugins

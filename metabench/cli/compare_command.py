@@ -21,7 +21,8 @@ from metabench.errors import (
 
 if TYPE_CHECKING:
     from metabench.compare import Comparison
-    from metabench.results import Record, Unreadable
+    from metabench.records.schema import Record
+    from metabench.records.store import Unreadable
 
 _PATH = click.Path(path_type=Path)
 
@@ -40,8 +41,12 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="The least effect that matters: 0.01 is a point of accuracy, or 1 % of another metric.",
 )
-@click.option("--alpha", default=0.05, show_default=True, help="The chance of any false alarm in the table.")
-@click.option("--require-baseline", is_flag=True, help="Exit with 2 where BASE is missing or empty.")
+@click.option(
+    "--alpha", default=0.05, show_default=True, help="The chance of any false alarm in the table."
+)
+@click.option(
+    "--require-baseline", is_flag=True, help="Exit with 2 where BASE is missing or empty."
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
 def command(
     base: Path,
@@ -63,7 +68,14 @@ def command(
     there is no baseline yet, that is said, and the exit code is 0.
     """
     from metabench.cli.output import print_json
-    from metabench.compare import benchmark_entries, compare, sentence, to_document, to_markdown, to_table
+    from metabench.compare import (
+        benchmark_entries,
+        compare,
+        sentence,
+        to_document,
+        to_markdown,
+        to_table,
+    )
 
     before, unreadable = _load_base(base, required=require_baseline)
     after, damaged = _load_new(new)
@@ -76,7 +88,9 @@ def command(
     if markdown is not None:
         _write(markdown, to_markdown(result, notices=notices))
     if benchmark_json is not None:
-        _write(benchmark_json, json.dumps(benchmark_entries(result), indent=1, allow_nan=False) + "\n")
+        _write(
+            benchmark_json, json.dumps(benchmark_entries(result), indent=1, allow_nan=False) + "\n"
+        )
     for text in notices:
         click.echo(f"notice: {text}", err=True)
     tell_left_out(left_out, unreadable)

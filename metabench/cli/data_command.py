@@ -27,8 +27,8 @@ def command() -> None:
 def list_(data: Path | None, as_json: bool) -> None:
     """List the data sets, and whether they are here."""
     from metabench.plugins import installed_plugins
-    from metabench.quiet import stdout_to_stderr
     from metabench.registry import describe_error
+    from metabench.utils.redirect import stdout_to_stderr
 
     rows = []
     for spec in installed_plugins().registry.specs("dataset"):
@@ -38,7 +38,9 @@ def list_(data: Path | None, as_json: bool) -> None:
                 status = dataset.status() if hasattr(dataset, "status") else "embedded"
         except Exception as error:  # a broken one must not hide the others
             status = f"broken: {describe_error(error)}"
-        rows.append({"name": spec.name, "version": spec.version, "status": status, "summary": spec.summary})
+        rows.append(
+            {"name": spec.name, "version": spec.version, "status": status, "summary": spec.summary}
+        )
     if as_json:
         print_json(rows)
     else:
@@ -54,7 +56,12 @@ def download(name: str, data: Path | None) -> None:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     dataset = _downloadable(name, data)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bars: dict[str, Any] = {}
 

@@ -15,10 +15,12 @@ def command(device: str, as_json: bool) -> None:
     import torch
 
     from metabench.datasets.base import cache_root, data_root
-    from metabench.provenance import environment
-    from metabench.runner import check_device
+    from metabench.running.runner import check_device
+    from metabench.runtime.provenance import environment
 
-    facts = dict(environment(device=torch.device(check_device(device)), threads=torch.get_num_threads()))
+    facts = dict(
+        environment(device=torch.device(check_device(device)), threads=torch.get_num_threads())
+    )
     facts |= {"data": str(data_root()), "cache": str(cache_root())}
     if as_json:
         print_json(facts)

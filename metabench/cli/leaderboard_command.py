@@ -11,7 +11,8 @@ from metabench.cli.records import comma_list, load_records, of_benchmarks, of_su
 from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, UsageError
 
 if TYPE_CHECKING:
-    from metabench.results import Record, Unreadable
+    from metabench.records.schema import Record
+    from metabench.records.store import Unreadable
 
 BESIDE = ":beside:"
 """What ``--write`` without a folder stands for."""
@@ -20,11 +21,19 @@ BESIDE = ":beside:"
 @click.command("leaderboard")
 @click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
 @click.option(
-    "--format", "form", metavar="NAME", default="table", help="`metabench list formats`; table by default."
+    "--format",
+    "form",
+    metavar="NAME",
+    default="table",
+    help="`metabench list formats`; table by default.",
 )
-@click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
 @click.option(
-    "--suite", metavar="NAME", help="Only the benchmarks of a suite, or of a .toml file that is one."
+    "-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks."
+)
+@click.option(
+    "--suite",
+    metavar="NAME",
+    help="Only the benchmarks of a suite, or of a .toml file that is one.",
 )
 @click.option(
     "--metric",
@@ -39,10 +48,16 @@ BESIDE = ":beside:"
     metavar="[DIR]",
     help="Write the page and its CSV file beside the records, or into DIR.",
 )
-@click.option("--verify", is_flag=True, help="Check the records, and that the page follows from them.")
-@click.option("--columns", metavar="NAMES", help="Columns beside the score: pgd_0.1,shift_drop, or all.")
+@click.option(
+    "--verify", is_flag=True, help="Check the records, and that the page follows from them."
+)
+@click.option(
+    "--columns", metavar="NAMES", help="Columns beside the score: pgd_0.1,shift_drop, or all."
+)
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
-@click.option("--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound."
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -63,8 +78,9 @@ def command(
             "--write and --verify are for all records, ranked as the benchmarks say.",
             hint="Leave out --benchmark, --suite, --metric and --quick.",
         )
-    from metabench import formats, leaderboard
-    from metabench.pages import pages_of, write_pages
+    from metabench.leaderboard import build as leaderboard
+    from metabench.leaderboard import formats
+    from metabench.leaderboard.pages import pages_of, write_pages
     from metabench.plugins import installed_plugins
 
     registry = installed_plugins().registry
@@ -75,7 +91,9 @@ def command(
     of_others: list[str] = []
     if suite:
         records, of_others = of_suite(records, suite)
-    board = leaderboard.build(of_benchmarks(records, benchmarks, results), quick=quick, metric=metric or "")
+    board = leaderboard.build(
+        of_benchmarks(records, benchmarks, results), quick=quick, metric=metric or ""
+    )
     tell_left_out([*of_others, *board.left_out], unreadable, board.unsound)
     code = EXIT_CELL_FAILED if strict and (unreadable or board.unsound) else EXIT_OK
     if write and board.rows:
@@ -95,7 +113,7 @@ def command(
 
 
 def _verify(results: Path, records: list[Record], unreadable: list[Unreadable]) -> int:
-    from metabench.pages import problems_of
+    from metabench.leaderboard.pages import problems_of
 
     problems = problems_of(records, unreadable, results, results.as_posix())
     for problem in problems:

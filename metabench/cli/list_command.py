@@ -6,7 +6,16 @@ import click
 
 from metabench.cli.output import print_json, print_table
 
-KINDS = ("algorithms", "benchmarks", "suites", "datasets", "backbones", "metrics", "executors", "formats")
+KINDS = (
+    "algorithms",
+    "benchmarks",
+    "suites",
+    "datasets",
+    "backbones",
+    "metrics",
+    "executors",
+    "formats",
+)
 
 
 @click.command("list")
@@ -14,7 +23,9 @@ KINDS = ("algorithms", "benchmarks", "suites", "datasets", "backbones", "metrics
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def command(kind: str, as_json: bool) -> None:
     """List algorithms, benchmarks, suites, datasets, backbones, metrics, executors or formats."""
-    rows = _benchmarks() if kind == "benchmarks" else _suites() if kind == "suites" else _specs(kind)
+    rows = (
+        _benchmarks() if kind == "benchmarks" else _suites() if kind == "suites" else _specs(kind)
+    )
     if as_json:
         print_json(rows)
     else:
@@ -39,8 +50,8 @@ def _specs(kind: str) -> list[dict[str, str]]:
 
 
 def _suites() -> list[dict[str, str]]:
+    from metabench.benchmarks.model import load_suites
     from metabench.plugins import installed_plugins
-    from metabench.suites.model import load_suites
 
     return [
         {
@@ -54,8 +65,8 @@ def _suites() -> list[dict[str, str]]:
 
 
 def _benchmarks() -> list[dict[str, str | int]]:
+    from metabench.benchmarks.model import load_suites
     from metabench.plugins import installed_plugins
-    from metabench.suites.model import load_suites
 
     return [
         {

@@ -93,7 +93,11 @@ def _fill(text: str, values: dict[str, str]) -> str:
 
 
 def _template(name: str) -> str:
-    return Path(__file__).parent.parent.joinpath("templates", "plugin", name).read_text(encoding="utf-8")
+    return (
+        Path(__file__)
+        .parent.parent.joinpath("templates", "plugin", name)
+        .read_text(encoding="utf-8")
+    )
 
 
 def _class_name(name: str) -> str:
@@ -124,5 +128,6 @@ def _write(folder: Path, files: dict[str, str]) -> None:
             file.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UsageError(
-            f"'{folder}' cannot be written: {error.strerror}.", hint="Another place can be given with --into."
+            f"'{folder}' cannot be written: {error.strerror}.",
+            hint="Another place can be given with --into.",
         ) from error

@@ -19,5 +19,9 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     from tabulate import tabulate
 
     click.echo(
-        tabulate([{k: str(v) for k, v in row.items()} for row in rows], headers="keys", disable_numparse=True)
+        tabulate(
+            [{k: str(v) for k, v in row.items()} for row in rows],
+            headers="keys",
+            disable_numparse=True,
+        )
     )

@@ -15,10 +15,16 @@ _PATH = click.Path(path_type=Path)
 @click.command("plot")
 @click.argument("kind", type=click.Choice(("adaptation", "pareto", "robustness", "learning")))
 @click.argument("results", type=_PATH, default=Path("results"))
-@click.option("--out", type=_PATH, required=True, metavar="FILE", help="An .svg, .png or .pdf file.")
-@click.option("-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks.")
+@click.option(
+    "--out", type=_PATH, required=True, metavar="FILE", help="An .svg, .png or .pdf file."
+)
+@click.option(
+    "-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks."
+)
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
-@click.option("--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound."
+)
 def command(
     kind: str, results: Path, *, out: Path, benchmarks: tuple[str, ...], quick: bool, strict: bool
 ) -> int:

@@ -13,8 +13,8 @@ from metabench.cli.output import print_json, print_table
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def command(as_json: bool) -> None:
     """Show every plugin: distribution, version, status, reason, and what it provides."""
+    from metabench.benchmarks.model import load_suites
     from metabench.plugins import installed_plugins
-    from metabench.suites.model import load_suites
 
     plugins = installed_plugins()
     load_suites(plugins.registry)  # which tells of broken ones
@@ -29,7 +29,9 @@ def command(as_json: bool) -> None:
                 "distribution": info.distribution,
                 "version": info.version,
                 "status": info.status,
-                "provides": "; ".join(f"{kind}: {', '.join(names)}" for kind, names in info.provides.items()),
+                "provides": "; ".join(
+                    f"{kind}: {', '.join(names)}" for kind, names in info.provides.items()
+                ),
                 "reason": info.reason,
             }
             for info in infos

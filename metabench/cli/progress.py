@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from metabench.identity import Cell
-from metabench.planning import Planned
-from metabench.results import Record
+from metabench.records.schema import Record
+from metabench.running.cell import Cell
+from metabench.running.plan import Planned
 
 LINE_SECONDS = 15.0
 PHASES = {"load": "loading", "train": "meta-training", "test": "meta-test", "measure": "measuring"}
@@ -46,12 +46,12 @@ class Bars:
         self._progress.stop()
 
     def started(self, planned: list[Planned]) -> None:
-        """See :class:`metabench.runner.Watcher`."""
+        """See :class:`metabench.running.runner.Watcher`."""
         if planned:
             self._all = self._progress.add_task("all cells", total=len(planned), score="")
 
     def event(self, cell: Cell, event: dict[str, Any]) -> None:
-        """See :class:`metabench.runner.Watcher`."""
+        """See :class:`metabench.running.runner.Watcher`."""
         phase = event["phase"]
         if self._phase.get(cell.title) != phase:
             self._remove(cell.title)
@@ -67,7 +67,7 @@ class Bars:
         )
 
     def finished(self, record: Record) -> None:
-        """See :class:`metabench.runner.Watcher`."""
+        """See :class:`metabench.running.runner.Watcher`."""
         self._remove(_title(record))
         self._progress.console.print(_summary(record), markup=False, highlight=False)
         if self._all is not None:
@@ -97,17 +97,19 @@ class Lines:
         pass
 
     def started(self, planned: list[Planned]) -> None:
-        """See :class:`metabench.runner.Watcher`."""
+        """See :class:`metabench.running.runner.Watcher`."""
         self._total = len(planned)
 
     def event(self, cell: Cell, event: dict[str, Any]) -> None:
-        """See :class:`metabench.runner.Watcher`."""
+        """See :class:`metabench.running.runner.Watcher`."""
         now = time.monotonic()
         if cell.title not in self._last:
             self._last[cell.title] = now
             self._say(f"{cell.title}: started")
         # Not from zero: what a checkpoint brought took no time of this run.
-        began, had = self._began.setdefault((cell.title, event["phase"]), (now, event.get("done", 0)))
+        began, had = self._began.setdefault(
+            (cell.title, event["phase"]), (now, event.get("done", 0))
+        )
         if now - self._last[cell.title] < self._every or "done" not in event:
             return
         self._last[cell.title] = now
@@ -119,7 +121,7 @@ class Lines:
         )
 
     def finished(self, record: Record) -> None:
-        """See :class:`metabench.runner.Watcher`."""
+        """See :class:`metabench.running.runner.Watcher`."""
         self._count += 1
         self._say(f"[{self._count}/{self._total}] {_summary(record)}")
 
@@ -134,7 +136,9 @@ def _title(record: Record) -> str:
 def _summary(record: Record) -> str:
     if record.status != "ok":
         return f"{_title(record)}: {record.status}: {record.reason.partition(chr(10))[0]}"
-    seconds = f" after {record.training.seconds:.0f} s of meta-training" if record.training.steps else ""
+    seconds = (
+        f" after {record.training.seconds:.0f} s of meta-training" if record.training.steps else ""
+    )
     return f"{_title(record)}: {record.benchmark.metrics[0]} {_score(record.score)}{seconds}"
 
 

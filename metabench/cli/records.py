@@ -11,7 +11,8 @@ import click
 from metabench.errors import ResultsError, UnknownName
 
 if TYPE_CHECKING:
-    from metabench.results import Record, Unreadable
+    from metabench.records.schema import Record
+    from metabench.records.store import Unreadable
 
 RUN_ALL = "`metabench run --all` makes one."
 RUN = "`metabench run` makes one."
@@ -27,7 +28,7 @@ def load_records(folder: Path, *, hint: str = RUN_ALL) -> tuple[list[Record], li
     Raises:
         ResultsError: it is missing.
     """
-    from metabench.results import ResultsFolder
+    from metabench.records.store import ResultsFolder
 
     if not folder.exists():
         raise ResultsError(f"there is no results folder '{folder}'.", hint=hint)
@@ -89,8 +90,8 @@ def of_suite(records: list[Record], suite: str) -> tuple[list[Record], list[str]
         UnknownName: there is no such suite.
         ConfigError: its file cannot be read.
     """
-    from metabench.planning import Selection, select_benchmarks
     from metabench.plugins import installed_plugins
+    from metabench.running.plan import Selection, select_benchmarks
 
     versions = {
         benchmark.name: benchmark.version
@@ -99,7 +100,9 @@ def of_suite(records: list[Record], suite: str) -> tuple[list[Record], list[str]
     named = [r for r in records if r.benchmark.name in versions]
     kept = [r for r in named if r.benchmark.version == versions[r.benchmark.name]]
     others = len(named) - len(kept)
-    return kept, [f"{others} record(s) of other versions of the suite's benchmarks"] if others else []
+    return kept, [
+        f"{others} record(s) of other versions of the suite's benchmarks"
+    ] if others else []
 
 
 def comma_list(text: str) -> list[str]:

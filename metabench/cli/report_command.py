@@ -19,10 +19,16 @@ _PATH = click.Path(path_type=Path)
 
 @click.command("report")
 @click.argument("results", type=_PATH, default=Path("results"))
-@click.option("--out", type=_PATH, default=Path("site"), show_default=True, help="The folder of the site.")
-@click.option("--data", type=_PATH, help="The folder that holds one folder per data set, for the pictures.")
+@click.option(
+    "--out", type=_PATH, default=Path("site"), show_default=True, help="The folder of the site."
+)
+@click.option(
+    "--data", type=_PATH, help="The folder that holds one folder per data set, for the pictures."
+)
 @click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
-@click.option("--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound."
+)
 def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict: bool) -> int:
     """Make a static site from the records in RESULTS; it opens from disk, without a network.
 
@@ -30,10 +36,10 @@ def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict:
     learning and robustness curves; the spread over the episodes; and a page for each algorithm.
     """
     from metabench.plugins import installed_plugins
-    from metabench.quiet import stdout_to_stderr
     from metabench.report import gather, pages_of, write_site
     from metabench.report.pictures import pictures_of
     from metabench.report.site import check_replaceable
+    from metabench.utils.redirect import stdout_to_stderr
 
     records, unreadable = load_records(results)
     check_replaceable(out)

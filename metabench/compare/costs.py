@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metabench.results import Record, Value
+from metabench.records.schema import Record, Value
 
 FINGERPRINT = ("cpu", "gpu", "threads", "torch", "device", "precision")
 """The facts of the environment that must agree before two timings are compared."""
@@ -55,6 +55,8 @@ def warnings(base: Sequence[Record], new: Sequence[Record]) -> list[str]:
 
 def _median(records: Sequence[Record], name: str) -> float | None:
     """The median over the seeds of a cost that they have."""
-    values: list[Value | None] = [r.metrics["cost"].values.get(name) for r in records if "cost" in r.metrics]
+    values: list[Value | None] = [
+        r.metrics["cost"].values.get(name) for r in records if "cost" in r.metrics
+    ]
     numbers = [float(v) for v in values if isinstance(v, (int, float))]
     return float(np.median(numbers)) if numbers else None

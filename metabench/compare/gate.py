@@ -11,8 +11,8 @@ import numpy as np
 from metabench.compare.pairing import pair
 from metabench.compare.verdicts import Row, Verdict, Waiting, judge_pair, settle
 from metabench.errors import UsageError
+from metabench.records.schema import Record
 from metabench.registry import natural_order
-from metabench.results import Record
 from metabench.stats import holm, permutation_tests
 
 ORDER: tuple[Verdict, ...] = ("worse", "not-comparable", "gone", "better", "new", "same")
@@ -138,6 +138,8 @@ def _p_values(waiting: list[Waiting], alpha: float, seed: int) -> list[float]:
     found = [1.0] * len(waiting)
     for members in by_length.values():
         table = np.stack([waiting[i].differences for i in members])
-        for i, p in zip(members, permutation_tests(table, resamples=resamples, seed=seed), strict=True):
+        for i, p in zip(
+            members, permutation_tests(table, resamples=resamples, seed=seed), strict=True
+        ):
             found[i] = float(p)
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from metabench.benchmarks.model import Benchmark
+from metabench.records.schema import Record
 from metabench.registry import natural_order
-from metabench.results import Record
-from metabench.suites.model import Benchmark
 
 _LARGEST = 1e100  # the squares of larger ones are not finite; NaN is not smaller
 
@@ -41,10 +41,14 @@ def pair(base: Iterable[Record], new: Iterable[Record]) -> tuple[list[Pair], lis
     for name, records in (("base", list(base)), ("new", list(new))):
         groups, replaced = _newest(records)
         if replaced:
-            left_out.append(f"{replaced} {name} record(s) that later ones of the same algorithm replace")
+            left_out.append(
+                f"{replaced} {name} record(s) that later ones of the same algorithm replace"
+            )
         sides.append(groups)
     pairs: list[Pair] = []
-    for place in sorted(sides[0].keys() | sides[1].keys(), key=lambda p: tuple(map(natural_order, p))):
+    for place in sorted(
+        sides[0].keys() | sides[1].keys(), key=lambda p: tuple(map(natural_order, p))
+    ):
         before, after = sides[0].get(place, {}), sides[1].get(place, {})
         pairs += [Pair(before[title], after[title]) for title in before if title in after]
         gone = [records for title, records in before.items() if title not in after]
@@ -63,7 +67,9 @@ def _newest(records: Sequence[Record]) -> tuple[Groups, int]:
     those that ran with another version or other hyper-parameters than the newest are left out.
     """
     groups: Groups = {}
-    in_order = sorted(records, key=lambda r: (r.status != "interrupted", r.finished, r.status == "ok"))
+    in_order = sorted(
+        records, key=lambda r: (r.status != "interrupted", r.finished, r.status == "ok")
+    )
     for record in in_order:
         place = (record.benchmark.name, record.algorithm.label)
         groups.setdefault(place, {}).setdefault(record.benchmark.title, []).append(record)
@@ -80,7 +86,12 @@ def _newest(records: Sequence[Record]) -> tuple[Groups, int]:
 
 def _made_of(record: Record) -> tuple[object, ...]:
     algorithm = record.algorithm
-    return (algorithm.distribution, algorithm.version, algorithm.hyperparameters, record.data_digest)
+    return (
+        algorithm.distribution,
+        algorithm.version,
+        algorithm.hyperparameters,
+        record.data_digest,
+    )
 
 
 def obstacle(base: Sequence[Record], new: Sequence[Record]) -> str:
@@ -119,7 +130,9 @@ def definition_change(was: Benchmark, now: Benchmark) -> str:
     if was.quick != now.quick:
         return f"a {'--quick' if was.quick else 'full'} record and a {'--quick' if now.quick else 'full'} one"
     old, fresh = was.model_dump(), now.model_dump()
-    changed = [f"{name} was {old[name]} and is {fresh[name]}" for name in old if old[name] != fresh[name]]
+    changed = [
+        f"{name} was {old[name]} and is {fresh[name]}" for name in old if old[name] != fresh[name]
+    ]
     return f"another benchmark: {'; '.join(changed)}"
 
 

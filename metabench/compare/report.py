@@ -30,7 +30,9 @@ def sentence(comparison: Comparison) -> str:
     if worse:
         losses = "; ".join(_loss(row) for row in worse[:_SHOWN])
         more = f"; and {len(worse) - _SHOWN} more" if len(worse) > _SHOWN else ""
-        text = f"{len(worse)} of {comparison.compared} cells {_is(worse)} worse: {losses}{more}{rest}."
+        text = (
+            f"{len(worse)} of {comparison.compared} cells {_is(worse)} worse: {losses}{more}{rest}."
+        )
     elif comparison.compared:
         text = f"No cell is worse{rest}."
     else:
@@ -56,7 +58,9 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
 
 def to_table(comparison: Comparison) -> str:
     """The comparison for a terminal."""
-    return tabulate([_columns(row) for row in comparison.rows], headers="keys", disable_numparse=True)
+    return tabulate(
+        [_columns(row) for row in comparison.rows], headers="keys", disable_numparse=True
+    )
 
 
 def to_markdown(comparison: Comparison, *, notices: Sequence[str] = ()) -> str:
@@ -74,7 +78,12 @@ def to_markdown(comparison: Comparison, *, notices: Sequence[str] = ()) -> str:
     if loud:
         lines += [_markdown_table(loud), ""]
     if quiet:
-        lines += [f"<details><summary>{len(quiet)} the same</summary>", "", _markdown_table(quiet), ""]
+        lines += [
+            f"<details><summary>{len(quiet)} the same</summary>",
+            "",
+            _markdown_table(quiet),
+            "",
+        ]
         lines += ["</details>", ""]
     lines += [f"* {_escape(text)}" for text in [*explanations(comparison), *notices]]
     return "\n".join(lines).rstrip() + "\n"
@@ -92,7 +101,8 @@ def explanations(comparison: Comparison) -> list[str]:
         found.append("Quick records show whether things work, and not how good they are.")
     others = {row.other_machine for row in rows if row.other_machine}
     found += [
-        f"Time and memory of another machine are not compared: {text}." for text in sorted(others)[:_SHOWN]
+        f"Time and memory of another machine are not compared: {text}."
+        for text in sorted(others)[:_SHOWN]
     ]
     found += [f"Left out: {text}." for text in comparison.left_out]
     return found
@@ -146,7 +156,9 @@ def _columns(row: Row) -> dict[str, str]:
     """A row as people read it."""
     difference = "" if row.difference is None else _score(row, row.difference, signed=True)
     if row.ci95 is not None:
-        difference += f" ± {100 * row.ci95:.2f}" if row.unit == ABSOLUTE_UNIT else f" ± {row.ci95:.3g}"
+        difference += (
+            f" ± {100 * row.ci95:.2f}" if row.unit == ABSOLUTE_UNIT else f" ± {row.ci95:.3g}"
+        )
     return {
         "verdict": row.verdict,
         "algorithm": row.algorithm,

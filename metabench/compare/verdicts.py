@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metabench.compare.costs import other_machine, warnings
 from metabench.compare.pairing import Pair, changes, definition_change, obstacle
-from metabench.results import Record, Status
+from metabench.records.schema import Record, Status
 from metabench.stats import seeds_test, t_interval
 
 Verdict = Literal["worse", "not-comparable", "gone", "better", "new", "same"]
@@ -135,7 +135,9 @@ def _scored(row: Row, pair: Pair, seeds: Sequence[int]) -> Row | Waiting:
     differences = now - was
     mean, half_width = t_interval(differences.tolist())
     gain = mean if result.direction == "higher" else -mean
-    scale = 1.0 if result.unit == ABSOLUTE_UNIT else max(abs(float(was.mean())), abs(float(now.mean())))
+    scale = (
+        1.0 if result.unit == ABSOLUTE_UNIT else max(abs(float(was.mean())), abs(float(now.mean())))
+    )
     means = [[float(np.mean(r.metrics[row.metric].episodes)) for r in side] for side in (base, new)]
     p_seeds = seeds_test(means[0], means[1], mean, common=len(seeds))
     alone = {r.seed for r in [*base, *new]} - set(seeds)
@@ -209,7 +211,9 @@ def _one_sided(pair: Pair) -> Row:
 
 def _start(records: Sequence[Record]) -> Row:
     first = records[0]
-    return Row(first.algorithm.label, first.benchmark.title, "same", metric=first.benchmark.metrics[0])
+    return Row(
+        first.algorithm.label, first.benchmark.title, "same", metric=first.benchmark.metrics[0]
+    )
 
 
 def _mean_scores(records: Sequence[Record]) -> NDArray[np.float64]:

@@ -86,7 +86,9 @@ def _check_all(archive: zipfile.ZipFile, max_bytes: int) -> None:
     for member in archive.infolist():
         check_member(member)
     if (total := sum(member.file_size for member in archive.infolist())) > max_bytes:
-        raise DataError(f"it declares {total:,} bytes unpacked, where at most {max_bytes:,} are expected.")
+        raise DataError(
+            f"it declares {total:,} bytes unpacked, where at most {max_bytes:,} are expected."
+        )
 
 
 def extract(path: Path, folder: Path, *, max_bytes: int = 4 * _GIB) -> Path:

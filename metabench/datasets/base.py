@@ -111,7 +111,9 @@ class ClassPool:
 
     def to(self, device: torch.device | str) -> ClassPool:
         """The same pool with its images on a device."""
-        return ClassPool(self.images.to(device), self.class_names, self.groups, self.origins, self.variants)
+        return ClassPool(
+            self.images.to(device), self.class_names, self.groups, self.origins, self.variants
+        )
 
 
 class ClassDataset(ABC):
@@ -139,7 +141,9 @@ class ClassDataset(ABC):
     def check_split(self, split: str) -> None:
         """Raise UsageError where there is no such split."""
         if split not in SPLITS:
-            raise UsageError(f"unknown split '{split}'.", hint=f"The splits are {', '.join(SPLITS)}.")
+            raise UsageError(
+                f"unknown split '{split}'.", hint=f"The splits are {', '.join(SPLITS)}."
+            )
 
 
 class TaskFamily(ABC):

@@ -104,9 +104,13 @@ class Omniglot(ClassDataset):
             return ClassPool(images, characters, tuple(map(alphabet, characters)))
         images = _rotations(images)
         if self.split == "maml":
-            return ClassPool(images, characters, tuple(map(alphabet, characters)), variants=_QUARTER_TURNS)
+            return ClassPool(
+                images, characters, tuple(map(alphabet, characters)), variants=_QUARTER_TURNS
+            )
         origins = tuple(character for character in characters for _ in range(_QUARTER_TURNS))
-        names = tuple(f"{c}/rot{90 * turns:03}" for c in characters for turns in range(_QUARTER_TURNS))
+        names = tuple(
+            f"{c}/rot{90 * turns:03}" for c in characters for turns in range(_QUARTER_TURNS)
+        )
         return ClassPool(images, names, tuple(map(alphabet, origins)), origins)
 
     def status(self) -> str:

@@ -172,7 +172,9 @@ def _missing(half: Half, found: dict[str, dict[int, str]]) -> str:
         if drawer not in found[character]
     ]
     units = (("alphabet(s)", alphabets), ("character(s)", characters), ("image(s)", images))
-    return "; ".join(f"{len(names)} {unit} missing ({_some(names)})" for unit, names in units if names)
+    return "; ".join(
+        f"{len(names)} {unit} missing ({_some(names)})" for unit, names in units if names
+    )
 
 
 def _some(names: Sequence[str]) -> str:
@@ -186,7 +188,9 @@ def _decode(reader: _Reader, path: Path, name: str) -> Image.Image:
         with Image.open(io.BytesIO(reader.read(name)), formats=("PNG",)) as image:
             if image.size != (SIDE, SIDE):
                 width, height = image.size
-                raise DataError(f"{where} is {width} x {height} pixels, not {SIDE} x {SIDE}.", hint=hint)
+                raise DataError(
+                    f"{where} is {width} x {height} pixels, not {SIDE} x {SIDE}.", hint=hint
+                )
             bits = image.convert("1", dither=Image.Dither.NONE)
     except UnidentifiedImageError as error:
         raise DataError(f"{where} is not a PNG image.", hint=hint) from error
@@ -196,7 +200,8 @@ def _decode(reader: _Reader, path: Path, name: str) -> Image.Image:
     ink = bits.histogram()[0]
     if not 0 < ink <= SIDE * SIDE // 2:
         raise DataError(
-            f"{where} has {ink} dark pixels of {SIDE * SIDE}: Omniglot draws dark lines on white.", hint=hint
+            f"{where} has {ink} dark pixels of {SIDE * SIDE}: Omniglot draws dark lines on white.",
+            hint=hint,
         )
     return bits
 
@@ -221,7 +226,9 @@ def small_stack(sources: Sequence[Source]) -> NDArray[np.uint8]:
         for source in sources
         for image in source.images()
     ]
-    return np.stack(small).astype(np.uint8).reshape(-1, DRAWERS, SMALL_SIDE, SMALL_SIDE) * np.uint8(255)
+    return np.stack(small).astype(np.uint8).reshape(-1, DRAWERS, SMALL_SIDE, SMALL_SIDE) * np.uint8(
+        255
+    )
 
 
 def content_digest(sources: Sequence[Source]) -> str:

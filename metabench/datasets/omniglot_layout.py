@@ -73,6 +73,8 @@ def official_halves() -> tuple[Half, Half]:
     """Omniglot as it was published: 964 background characters and 659 evaluation characters."""
     every = sorted(name for part in ("train", "val", "test") for name in vinyals_characters(part))
     return (
-        Half("images_background", tuple(n for n in every if alphabet(n) not in _EVALUATION_ALPHABETS)),
+        Half(
+            "images_background", tuple(n for n in every if alphabet(n) not in _EVALUATION_ALPHABETS)
+        ),
         Half("images_evaluation", tuple(n for n in every if alphabet(n) in _EVALUATION_ALPHABETS)),
     )

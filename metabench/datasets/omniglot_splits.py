@@ -48,8 +48,12 @@ def background_evaluation(halves: Halves) -> Parts:
     """Whole alphabets (Lake et al. 2015; Triantafillou et al. 2020 for the validation alphabets)."""
     background, evaluation = halves
     return {
-        "train": tuple(n for n in background.characters if alphabet(n) not in _META_DATASET_VALIDATION),
-        "validation": tuple(n for n in background.characters if alphabet(n) in _META_DATASET_VALIDATION),
+        "train": tuple(
+            n for n in background.characters if alphabet(n) not in _META_DATASET_VALIDATION
+        ),
+        "validation": tuple(
+            n for n in background.characters if alphabet(n) in _META_DATASET_VALIDATION
+        ),
         "test": evaluation.characters,
     }
 

@@ -50,7 +50,9 @@ class RemoteFile:
     def check(self, path: Path) -> None:
         """Raise DataError where ``path`` does not hold this file."""
         if (checksum := self._checksum(path)) != self.checksum:
-            raise DataError(f"{self.url} gave another file: its checksum is {checksum}, not {self.checksum}.")
+            raise DataError(
+                f"{self.url} gave another file: its checksum is {checksum}, not {self.checksum}."
+            )
 
     def _checksum(self, path: Path) -> str:
         kind = self.checksum.partition(":")[0]
@@ -105,11 +107,17 @@ def how_to_get(dataset_name: str, files: Sequence[RemoteFile], folder: Path) -> 
         folder: where the files belong.
     """
     urls = " and ".join(file.url for file in files)
-    return f"`metabench data download {dataset_name}` fetches it; or put {urls} into {folder} by hand."
+    return (
+        f"`metabench data download {dataset_name}` fetches it; or put {urls} into {folder} by hand."
+    )
 
 
 def download(
-    dataset_name: str, files: Sequence[RemoteFile], folder: Path, *, progress: Progress | None = None
+    dataset_name: str,
+    files: Sequence[RemoteFile],
+    folder: Path,
+    *,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Fetch the files of a data set; those that are there and right are left alone.
 
@@ -148,7 +156,9 @@ def download(
             os.replace(part, path)
         except DataError as error:
             hint = f"Put {file.url} into {folder} by hand, under the name {file.filename}."
-            raise DataError(f"{dataset_name} was not downloaded: {error.message}", hint=hint) from error
+            raise DataError(
+                f"{dataset_name} was not downloaded: {error.message}", hint=hint
+            ) from error
         finally:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -158,9 +168,18 @@ def download(
 def _fetch(file: RemoteFile, part: Path, progress: Progress | None) -> None:
     done = 0
     try:
-        with urllib.request.urlopen(file.url, timeout=_TIMEOUT_SECONDS) as response, part.open("wb") as out:
+        with (
+            urllib.request.urlopen(file.url, timeout=_TIMEOUT_SECONDS) as response,
+            part.open("wb") as out,
+        ):
             declared = response.headers.get("Content-Length", "")
-            total = file.size if file.size is not None else int(declared) if declared.isdecimal() else None
+            total = (
+                file.size
+                if file.size is not None
+                else int(declared)
+                if declared.isdecimal()
+                else None
+            )
             most = _MAX_BYTES if total is None else total
             while chunk := response.read(_CHUNK):
                 done += len(chunk)

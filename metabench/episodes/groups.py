@@ -13,7 +13,7 @@ from torch import Tensor
 from metabench.episodes.protocol import NWayKShot
 from metabench.episodes.sampler import ClassSampler, Draw, Pool
 from metabench.errors import ProtocolError
-from metabench.seeding import Ints, below, first_distinct, make_key, random_bits
+from metabench.runtime.counter_rng import Ints, below, first_distinct, make_key, random_bits
 
 _HALF = 31
 """Bits of a random integer that is scaled to limits which differ from row to row."""

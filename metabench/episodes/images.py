@@ -60,7 +60,9 @@ class Gatherer:
 
 
 def _look_up(table: Tensor, places: Tensor) -> Tensor:
-    found: Tensor = torch.ops.quantized.embedding_bag_byte_rowwise_offsets(table, places, _bags(len(places)))
+    found: Tensor = torch.ops.quantized.embedding_bag_byte_rowwise_offsets(
+        table, places, _bags(len(places))
+    )
     return found
 
 

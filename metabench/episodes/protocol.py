@@ -64,7 +64,9 @@ class NWayKShot:
     ) -> NWayKShot:
         """The same protocol with some of its numbers changed."""
         changes = {"ways": ways, "shots": shots, "queries": queries}
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+        return replace(
+            self, **{name: value for name, value in changes.items() if value is not None}
+        )
 
     def check_pool(self, classes: int, examples: int, *, where: str) -> None:
         """Raise ProtocolError unless a pool of this size can give such episodes.

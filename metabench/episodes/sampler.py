@@ -15,7 +15,14 @@ from metabench.episodes.images import Gatherer
 from metabench.episodes.protocol import NWayKShot
 from metabench.episodes.types import TaskBatch
 from metabench.errors import ProtocolError
-from metabench.seeding import Ints, below, first_distinct, random_bits, shuffled, uniform
+from metabench.runtime.counter_rng import (
+    Ints,
+    below,
+    first_distinct,
+    random_bits,
+    shuffled,
+    uniform,
+)
 
 DIGEST_CHUNK = 256
 AHEAD_EXAMPLES = 8192
@@ -70,7 +77,7 @@ class Sampler(ABC):
 
     Args:
         protocol: the shape of an episode.
-        key: what sets this stream of episodes apart, from :func:`metabench.seeding.make_key`.
+        key: what sets this stream of episodes apart, from :func:`metabench.runtime.counter_rng.make_key`.
         device: where the episodes are made.
 
     Attributes:
@@ -133,7 +140,9 @@ class Draw:
 
     def __getitem__(self, tasks: slice) -> Draw:
         """The episodes of a slice, as views."""
-        return Draw(self.classes[tasks], self.support[tasks], self.query[tasks], self.query_labels[tasks])
+        return Draw(
+            self.classes[tasks], self.support[tasks], self.query[tasks], self.query_labels[tasks]
+        )
 
 
 class _Drawn(Protocol):
@@ -217,7 +226,12 @@ class ClassSampler(_AheadSampler[Draw]):
             look: how many times as many random classes as ways to look at for different ones; it doubles
                 where they are too few.
         """
-        n, k, q, have = self.protocol.ways, self.protocol.shots, self.protocol.queries, self.pool.examples
+        n, k, q, have = (
+            self.protocol.ways,
+            self.protocol.shots,
+            self.protocol.queries,
+            self.pool.examples,
+        )
         bits = random_bits(self.key, indices.cpu().numpy(), n * have + n + look * n)
         example, variant, which = np.split(bits, [n * have, n * have + n], axis=1)
         classes = first_distinct(below(which, self.pool.classes), n)
@@ -227,7 +241,10 @@ class ClassSampler(_AheadSampler[Draw]):
         # Examples are shuffled by the upper halves of their bits, queries by the lower halves of the same.
         places = rows[..., None] * have + shuffled(example.reshape(-1, n, have), have)
         order = shuffled(example[:, : n * q] << 32, n * q)
-        support, query = places[..., :k].reshape(-1, n * k), places[..., k : k + q].reshape(-1, n * q)
+        support, query = (
+            places[..., :k].reshape(-1, n * k),
+            places[..., k : k + q].reshape(-1, n * q),
+        )
         return Draw(classes, support, np.take_along_axis(query, order, axis=1), order // q)
 
     def fingerprint(self, indices: Tensor) -> bytes:

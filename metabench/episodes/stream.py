@@ -13,7 +13,7 @@ from metabench.episodes.protocol import NWayKShot
 from metabench.episodes.sampler import Sampler
 from metabench.episodes.types import TaskBatch
 from metabench.errors import DivergedError
-from metabench.seeding import below
+from metabench.runtime.counter_rng import below
 
 
 class Stateful(Protocol):

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import reprlib
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from metabench.errors import MetabenchError, PluginError
-from metabench.executors.base import Executor, Job, Terms
-from metabench.identity import Cell
-from metabench.registry import Spec, describe_error
-from metabench.results import Record
+from metabench.executors.base import Executor
+from metabench.records.schema import Record
+from metabench.registry import Registry, Spec, describe_error
+from metabench.running.cell import Cell
+from metabench.running.job import Job, Terms
 
 TAIL = 4000
+
+
+def guarded(registry: Registry, name: str) -> Callable[[Terms], Guarded]:
+    """What makes the executor of this name, given what a run asks of it.
+
+    Raises:
+        UnknownName: there is no such executor.
+    """
+    return functools.partial(Guarded, registry.get("executor", name))
 
 
 class Guarded:
@@ -61,7 +72,9 @@ class Guarded:
                     )
                 yield record
         except (Exception, SystemExit) as error:
-            if error is self._ours or (type(error) is not PluginError and isinstance(error, MetabenchError)):
+            if error is self._ours or (
+                type(error) is not PluginError and isinstance(error, MetabenchError)
+            ):
                 raise
             what = describe_error(error)
             reason = what if isinstance(error, PluginError) else f"failed: {what}"

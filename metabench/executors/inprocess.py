@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from metabench.errors import UsageError
-from metabench.executors.base import Executor, Job, Terms
-from metabench.results import Record
+from metabench.executors.base import Executor
+from metabench.records.schema import Record
+from metabench.running.job import Job, Terms
 
 
 class InProcessExecutor(Executor):

@@ -132,7 +132,10 @@ class Nursery:
         self._line.close()
 
     def _listen(self) -> None:
-        with self._line.makefile("r", encoding="utf-8") as lines, contextlib.suppress(OSError, ValueError):
+        with (
+            self._line.makefile("r", encoding="utf-8") as lines,
+            contextlib.suppress(OSError, ValueError),
+        ):
             for line in lines:
                 what = json.loads(line)
                 if "born" in what:
@@ -180,4 +183,10 @@ class _Forked:
 
 
 def _module(name: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-P", "-m", name, *map(str, arguments)]  # -P: nothing from the working folder
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        name,
+        *map(str, arguments),
+    ]  # -P: nothing from the working folder

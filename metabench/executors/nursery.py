@@ -27,7 +27,7 @@ STREAMS = 3
 def main() -> None:
     """Fork a worker for each request, until the socket is closed."""
     line = socket.socket(fileno=int(sys.argv[1]))
-    import metabench.cell  # noqa: F401 - this is what it is for
+    import metabench.running.run_cell  # noqa: F401 - this is what it is for
 
     deaths, awake = socket.socketpair()
     for end in (deaths, awake):

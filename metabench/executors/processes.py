@@ -16,9 +16,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar
 
-from metabench.executors.base import Executor, Job, Terms
+from metabench.executors.base import Executor
 from metabench.executors.launch import Fresh, Launcher, Nursery, Worker
-from metabench.results import Record, Status, now
+from metabench.records.schema import Record, Status, now
+from metabench.running.job import Job, Terms
 
 GRACE_SECONDS = 5.0
 TAIL = 4000
@@ -140,7 +141,11 @@ class ProcessExecutor(Executor):
             self._take(worker, event)
         clock = time.monotonic()
         for worker in self._running.values():
-            if self.timeout is not None and clock - worker.began > self.timeout and worker.record is None:
+            if (
+                self.timeout is not None
+                and clock - worker.began > self.timeout
+                and worker.record is None
+            ):
                 worker.timed_out = True
                 _end(worker.process)
             # What it has started may hold on to its pipe, or keep it from ending though its cell is done.

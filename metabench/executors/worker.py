@@ -11,35 +11,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 
-def encode(cell: Any, key: str, conditions: Any) -> str:
-    """A cell, its key and its conditions as one line."""
-    return json.dumps(
-        {
-            "key": key,
-            "algorithm": cell.algorithm,
-            "benchmark": cell.benchmark.model_dump(mode="json"),
-            "seed": cell.seed,
-            "overrides": cell.overrides,
-            "metrics": cell.metrics,
-            "device": conditions.device,
-            "threads": conditions.threads,
-            "precision": conditions.precision,
-            "data": None if conditions.data is None else str(conditions.data),
-            "checkpoint": None if conditions.checkpoint is None else str(conditions.checkpoint),
-        }
-    )
-
-
 def main() -> None:
     """Run the cell that stands on stdin."""
     events = _own_stdout()
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
-    from metabench.cell import Conditions, run_cell
-    from metabench.identity import Cell
+    from metabench.benchmarks.model import Benchmark
     from metabench.plugins import installed_plugins
-    from metabench.suites.model import Benchmark
+    from metabench.running.cell import Cell
+    from metabench.running.run_cell import Conditions, run_cell
 
     def report(event: dict[str, Any]) -> None:
         events.write(json.dumps(event) + "\n")

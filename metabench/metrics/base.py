@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from metabench.errors import MetabenchError, NotApplicable
-from metabench.metrics.status import MetricStatus
-from metabench.trial import Predictions, Trial
+from metabench.metrics.trial import Predictions, Trial
+from metabench.records.schema import MetricStatus
 
 
 @dataclass(frozen=True)

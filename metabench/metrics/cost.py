@@ -9,12 +9,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from metabench.alone import alone
-from metabench.energy import joules_each
-from metabench.memory import peak_process_mb
 from metabench.metrics.base import Measurement, Metric
-from metabench.timing import Timing, measure
-from metabench.trial import Trial
+from metabench.metrics.trial import Trial
+from metabench.runtime.energy import joules_each
+from metabench.runtime.exclusive import alone
+from metabench.runtime.memory import peak_process_mb
+from metabench.runtime.timing import Timing, measure
 
 
 class Cost(Metric):
@@ -74,7 +74,11 @@ class FlopCount(TorchDispatchMode):
     total = 0
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)

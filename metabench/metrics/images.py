@@ -12,7 +12,7 @@ from torch import Tensor
 from metabench.algorithms.problem import Problem
 from metabench.episodes import TaskBatch
 from metabench.errors import NotApplicable
-from metabench.seeding import make_key, random_bits, uniform
+from metabench.runtime.counter_rng import make_key, random_bits, uniform
 
 Where = Literal["query", "support", "both"]
 """Which part of an episode is changed."""
@@ -25,10 +25,14 @@ def check_pictures(problem: Problem) -> None:
     """Raise NotApplicable unless the inputs are pictures ``[1 or 3, H, W]``."""
     shape = problem.input_shape
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise NotApplicable(f"it changes pictures [1 or 3, height, width], and the inputs are {list(shape)}.")
+        raise NotApplicable(
+            f"it changes pictures [1 or 3, height, width], and the inputs are {list(shape)}."
+        )
 
 
-def change_pictures(batch: TaskBatch, indices: Tensor, change: ChangePictures, where: Where) -> TaskBatch:
+def change_pictures(
+    batch: TaskBatch, indices: Tensor, change: ChangePictures, where: Where
+) -> TaskBatch:
     """The same episodes with the pictures of the query, the support, or both changed."""
     support, query = batch.support_x, batch.query_x
     if where != "query":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from metabench.errors import NotApplicable
+from metabench.metrics.accuracy.calibration import worst_decile
 from metabench.metrics.base import EpisodeMetric, Measurement
-from metabench.metrics.calibration import worst_decile
-from metabench.trial import Predictions, Trial
+from metabench.metrics.trial import Predictions, Trial
 
 
 class MeanSquaredError(EpisodeMetric):
@@ -29,6 +29,8 @@ class MeanSquaredError(EpisodeMetric):
     def measure(self, trial: Trial) -> Measurement:
         """See :class:`Metric`."""
         if not trial.algorithm.problem.regression:
-            raise NotApplicable("it measures distances to real values, and this benchmark has labels.")
+            raise NotApplicable(
+                "it measures distances to real values, and this benchmark has labels."
+            )
         scores = self.scores(trial.predictions())
         return Measurement(scores, {"worst_decile": worst_decile(scores, higher_is_better=False)})

@@ -27,9 +27,13 @@ def with_shots(sampler: Sampler, shots: tuple[int, ...]) -> tuple[Sampler, tuple
         return FamilySampler(sampler.family, wide, sampler.key, sampler.device), shots
     if not isinstance(sampler, ClassSampler):
         raise NotApplicable("these episodes cannot be drawn with other shots.")
-    possible = tuple(k for k in shots if k + min(LEAST_QUERIES, protocol.queries) <= sampler.pool.examples)
+    possible = tuple(
+        k for k in shots if k + min(LEAST_QUERIES, protocol.queries) <= sampler.pool.examples
+    )
     if not possible:
-        raise NotApplicable(f"a class has {sampler.pool.examples} examples, too few for {min(shots)} shots.")
+        raise NotApplicable(
+            f"a class has {sampler.pool.examples} examples, too few for {min(shots)} shots."
+        )
     queries = min(protocol.queries, sampler.pool.examples - max(possible))
     wide = protocol.with_(shots=max(possible), queries=queries)
     return ClassSampler(sampler.pool, wide, sampler.key, sampler.device), possible

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from metabench.episodes import TaskBatch
 from metabench.metrics.images import Where
+from metabench.metrics.trial import BATCH, Trial
 from metabench.stats import t_interval
-from metabench.trial import BATCH, Trial
 
 Change = Callable[[TaskBatch, Tensor], TaskBatch]
 """A changed copy of some episodes, whose indices are int64 ``[T]``."""
@@ -66,7 +66,9 @@ def score_changed(trial: Trial, episodes: int, change: Change | None = None) -> 
     return torch.cat(scores)
 
 
-def score_changes(trial: Trial, episodes: int, changes: Sequence[Change], where: Where) -> list[Tensor]:
+def score_changes(
+    trial: Trial, episodes: int, changes: Sequence[Change], where: Where
+) -> list[Tensor]:
     """The scores under each of some changes, as :func:`score_changed` gives them.
 
     A task whose query alone changes is adapted to once for all of them.

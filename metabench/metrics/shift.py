@@ -17,7 +17,7 @@ from metabench.errors import NotApplicable, ProtocolError
 from metabench.metrics.base import Measurement, Metric, part
 from metabench.metrics.images import ChangePictures, Where, change_pictures, check_pictures
 from metabench.metrics.scoring import score_changed, score_changes, score_interval, summary
-from metabench.trial import Trial
+from metabench.metrics.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,13 @@ class Shift(Metric):
         return Measurement(headline.tolist(), values)
 
     def _changes(self) -> dict[str, ChangePictures]:
-        turned = {f"rotation-{angle:g}": functools.partial(_similarity, angle=angle) for angle in self.angles}
-        scaled = {f"scale-{scale:g}": functools.partial(_similarity, scale=scale) for scale in self.scales}
+        turned = {
+            f"rotation-{angle:g}": functools.partial(_similarity, angle=angle)
+            for angle in self.angles
+        }
+        scaled = {
+            f"scale-{scale:g}": functools.partial(_similarity, scale=scale) for scale in self.scales
+        }
         return {**turned, **scaled, "inverted": _invert}
 
 
@@ -104,7 +109,9 @@ def _within_group(trial: Trial, clean: Tensor) -> dict[str, Any]:
     if not isinstance(pool, ClassPool) or not any(pool.groups):
         raise NotApplicable("the test classes are not grouped.")
     try:
-        within = GroupSampler(pool, sampler.protocol, sampler.key, sampler.device, where="the test classes")
+        within = GroupSampler(
+            pool, sampler.protocol, sampler.key, sampler.device, where="the test classes"
+        )
     except ProtocolError as error:
         raise NotApplicable(error.message) from error
     scores = score_changed(Trial(trial.algorithm, within, len(clean)), len(clean))
@@ -124,7 +131,9 @@ def _elsewhere(trial: Trial, clean: Tensor, names: tuple[str, ...]) -> dict[str,
     return {"score": score, "drop": float(clean.mean()) - score, "datasets": found}
 
 
-def _similarity(x: Tensor, indices: Tensor, role: str, *, angle: float = 0.0, scale: float = 1.0) -> Tensor:
+def _similarity(
+    x: Tensor, indices: Tensor, role: str, *, angle: float = 0.0, scale: float = 1.0
+) -> Tensor:
     """Turn and scale pictures ``[T, N, C, H, W]`` about their middle."""
     del indices, role
     flat = x.flatten(0, 1)
@@ -132,7 +141,9 @@ def _similarity(x: Tensor, indices: Tensor, role: str, *, angle: float = 0.0, sc
     height, width = x.shape[-2:]
     # The matrix maps places of the result to places of the source, in coordinates that run from -1 to 1.
     matrix = torch.tensor(
-        [[cos, -sin * height / width, 0], [sin * width / height, cos, 0]], dtype=x.dtype, device=x.device
+        [[cos, -sin * height / width, 0], [sin * width / height, cos, 0]],
+        dtype=x.dtype,
+        device=x.device,
     )
     grid = F.affine_grid(matrix.expand(len(flat), 2, 3), list(flat.shape), align_corners=False)
     moved = F.grid_sample(flat, grid, mode="nearest", padding_mode="border", align_corners=False)

@@ -11,7 +11,7 @@ from torch import Tensor
 from metabench.errors import NotApplicable
 from metabench.metrics.base import Measurement, Metric
 from metabench.metrics.scoring import at_once, first, score_episodes
-from metabench.trial import BATCH, Trial
+from metabench.metrics.trial import BATCH, Trial
 
 TOLERANCE = 1e-3
 """A method is inductive where at most this share of its labels changes: float noise can turn a near tie.

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from metabench.finite import number
+from metabench.leaderboard.rows import Row
 from metabench.report.facts import Section
 from metabench.report.figure import show
-from metabench.rows import Row
+from metabench.utils.finite import number
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,10 @@ def columns_of(section: Section) -> list[Column]:
         ),
         numeric("seeds", "Seeds that ended well.", lambda row: row.seeds),
         numeric(
-            "seed sd" + unit, "Standard deviation over the seeds.", lambda row: row.seed_sd, share=percent
+            "seed sd" + unit,
+            "Standard deviation over the seeds.",
+            lambda row: row.seed_sd,
+            share=percent,
         ),
         numeric("paper" + unit, "The published figure.", lambda row: row.paper, share=percent),
         numeric(
@@ -85,13 +88,23 @@ def columns_of(section: Section) -> list[Column]:
             share=percent,
         ),
         *_further(section),
-        numeric("adapt ms", "Median milliseconds to adapt to one episode.", lambda row: row.adapt_ms),
-        numeric("predict ms", "Median milliseconds to predict its queries.", lambda row: row.predict_ms),
-        numeric("memory MB", "Most memory of the process or of the device.", lambda row: row.peak_mb),
+        numeric(
+            "adapt ms", "Median milliseconds to adapt to one episode.", lambda row: row.adapt_ms
+        ),
+        numeric(
+            "predict ms", "Median milliseconds to predict its queries.", lambda row: row.predict_ms
+        ),
+        numeric(
+            "memory MB", "Most memory of the process or of the device.", lambda row: row.peak_mb
+        ),
         numeric("parameters", "How many.", lambda row: row.parameters),
         numeric("train s", "Seconds of meta-training.", lambda row: row.train_seconds),
-        numeric("train examples", "Examples that meta-training drew.", lambda row: row.train_examples),
-        Column("library", "What did the work.", tuple(Cell(row.library) for row in rows), numeric=False),
+        numeric(
+            "train examples", "Examples that meta-training drew.", lambda row: row.train_examples
+        ),
+        Column(
+            "library", "What did the work.", tuple(Cell(row.library) for row in rows), numeric=False
+        ),
         Column(
             "backbone",
             "The network below the head.",
@@ -108,15 +121,21 @@ def _further(section: Section) -> list[Column]:
     means: dict[tuple[str, str], float] = {}
     for row in section.rows:
         records = section.well(row.algorithm)
-        for name in dict.fromkeys(name for r in records for name in r.metrics if name != section.metric):
+        for name in dict.fromkeys(
+            name for r in records for name in r.metrics if name != section.metric
+        ):
             found = [r.metrics[name] for r in records if name in r.metrics]
             values = [value for m in found if (value := number(m.mean)) is not None]
             if values:
                 means[row.algorithm, name] = fmean(values)
                 better = "Lower" if found[0].direction == "lower" else "Higher"
-                names.setdefault(name, f"Mean over its episodes, {found[0].unit}. {better} is better.")
+                names.setdefault(
+                    name, f"Mean over its episodes, {found[0].unit}. {better} is better."
+                )
     return [
-        Column(name, about, tuple(_number(means.get((row.algorithm, name))) for row in section.rows))
+        Column(
+            name, about, tuple(_number(means.get((row.algorithm, name))) for row in section.rows)
+        )
         for name, about in names.items()
     ]
 

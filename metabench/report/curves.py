@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
-from metabench.finite import number
+from metabench.records.schema import Record
 from metabench.report.figure import Point
 from metabench.report.values import at, float_of, numbers, thinned
-from metabench.results import Record
+from metabench.utils.finite import number
 
 Curve = list[Point]
 CurveOf = Callable[[Record], Curve]
@@ -41,7 +41,9 @@ def shots_curve(record: Record) -> Curve:
 def learning_curve(record: Record) -> Curve:
     """The meta-validation score against the examples that meta-training drew."""
     return _curve(
-        Point(float(p.examples), p.score) for p in record.training.curve if number(p.score) is not None
+        Point(float(p.examples), p.score)
+        for p in record.training.curve
+        if number(p.score) is not None
     )
 
 

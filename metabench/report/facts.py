@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from metabench import leaderboard
+from metabench.benchmarks.model import Benchmark
 from metabench.errors import ResultsError
+from metabench.leaderboard import build as leaderboard
+from metabench.leaderboard.rows import Row
+from metabench.records.comparable import sound
+from metabench.records.schema import Record
+from metabench.records.store import Unreadable
 from metabench.registry import natural_order
-from metabench.results import Record, Unreadable
-from metabench.rows import Row
-from metabench.soundness import sound
-from metabench.suites.model import Benchmark
 
 _LONGEST_NAME = 60
 
@@ -58,7 +59,9 @@ class Section:
 
     def well(self, label: str) -> list[Record]:
         """The records of an algorithm that ended well, by seed."""
-        return sorted((r for r in self.records.get(label, ()) if r.status == "ok"), key=lambda r: r.seed)
+        return sorted(
+            (r for r in self.records.get(label, ()) if r.status == "ok"), key=lambda r: r.seed
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ class Facts:
     quick: bool = False
 
 
-def gather(records: Iterable[Record], unreadable: Sequence[Unreadable] = (), *, quick: bool = False) -> Facts:
+def gather(
+    records: Iterable[Record], unreadable: Sequence[Unreadable] = (), *, quick: bool = False
+) -> Facts:
     """Take from records what a report shows of them.
 
     Args:
@@ -98,7 +103,8 @@ def gather(records: Iterable[Record], unreadable: Sequence[Unreadable] = (), *, 
     kept, unsound = sound(chosen)
     left_out += unsound
     styles = {
-        label: i for i, label in enumerate(sorted({r.algorithm.label for r in kept}, key=natural_order))
+        label: i
+        for i, label in enumerate(sorted({r.algorithm.label for r in kept}, key=natural_order))
     }
     groups: dict[str, list[Record]] = {}
     for record in kept:
@@ -111,7 +117,9 @@ def gather(records: Iterable[Record], unreadable: Sequence[Unreadable] = (), *, 
     return Facts(sections, file_names(styles), left_out, unsound, list(unreadable), quick)
 
 
-def _section(records: list[Record], styles: dict[str, int], *, quick: bool) -> tuple[Section, list[str]]:
+def _section(
+    records: list[Record], styles: dict[str, int], *, quick: bool
+) -> tuple[Section, list[str]]:
     """A benchmark's part, and what was left out of it. Versions of a benchmark are parts of their own."""
     by_label: dict[str, list[Record]] = {}
     for record in leaderboard.newest(records):
@@ -134,7 +142,9 @@ def file_names(labels: Iterable[str]) -> dict[str, str]:
         safe = re.sub(r"[^a-z0-9_-]+", "-", label.lower()).strip("-")[:_LONGEST_NAME]
         if safe != label:
             safe = f"{safe or 'algorithm'}-{_hash(label)}"
-        while f"{safe}.html" in names.values():  # a label that was made to look like the name of another
+        while (
+            f"{safe}.html" in names.values()
+        ):  # a label that was made to look like the name of another
             safe = f"{safe}-{_hash(label + safe)}"
         names[label] = f"{safe}.html"
     return names

@@ -63,4 +63,6 @@ def _digest(text: str) -> str:
 
 @cache
 def _asset(name: str) -> str:
-    return (importlib.resources.files("metabench.report") / "assets" / name).read_text(encoding="utf-8")
+    return (importlib.resources.files("metabench.report") / "assets" / name).read_text(
+        encoding="utf-8"
+    )

@@ -13,7 +13,7 @@ from metabench.report.facts import Section
 from metabench.report.figure import Axis, Figure, Series
 from metabench.report.scales import scale_of, tick_text
 from metabench.report.values import shorten
-from metabench.results import atomic_path
+from metabench.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,9 @@ def plot(sections: Sequence[Section], kind: str) -> Paper:
         )
     across = min(_ACROSS, len(panels))
     down = math.ceil(len(panels) / across)
-    paper: Paper = paper_of(figsize=(_PANEL[0] * across, _PANEL[1] * down + 0.5), layout="constrained")
+    paper: Paper = paper_of(
+        figsize=(_PANEL[0] * across, _PANEL[1] * down + 0.5), layout="constrained"
+    )
     found: dict[str, Any] = {}
     for index, (section, figure) in enumerate(panels):
         axes = paper.add_subplot(down, across, index + 1)
@@ -64,7 +66,12 @@ def plot(sections: Sequence[Section], kind: str) -> Paper:
             found[series.label] = _draw(axes, series, figure)
         if len(figure.front) > 1:
             axes.plot(
-                [p.x for p in figure.front], [p.y for p in figure.front], ":", color="0.3", lw=1.2, zorder=1
+                [p.x for p in figure.front],
+                [p.y for p in figure.front],
+                ":",
+                color="0.3",
+                lw=1.2,
+                zorder=1,
             )
         _lay_out(axes, figure)
     labels = sorted(found)
@@ -131,7 +138,9 @@ def _draw(axes: Axes, series: Series, figure: Figure) -> Any:
     dash = DASHES[series.style % len(DASHES)] if figure.joined else "none"
     marker = MARKERS[series.style % len(MARKERS)]
     (drawn,) = axes.plot(x, y, color=colour, marker=marker, linestyle=dash, markersize=5, lw=1.5)
-    bands = [(p.x, p.y, p.low, p.high) for p in series.points if p.low is not None and p.high is not None]
+    bands = [
+        (p.x, p.y, p.low, p.high) for p in series.points if p.low is not None and p.high is not None
+    ]
     if bands and figure.joined and len(bands) > 1:
         places, _, lows, highs = zip(*bands, strict=True)
         axes.fill_between(places, lows, highs, color=colour, alpha=0.15, lw=0)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from metabench.benchmarks.model import Benchmark, collect_benchmarks, load_suites
+from metabench.benchmarks.tasks import BenchmarkTasks, open_dataset
 from metabench.datasets.base import TaskFamily
 from metabench.episodes import Task
 from metabench.errors import MetabenchError
+from metabench.records.schema import Record
 from metabench.registry import Registry
-from metabench.results import Record
-from metabench.suites.model import Benchmark, collect_benchmarks, load_suites
-from metabench.tasks import BenchmarkTasks, open_dataset
 
 EPISODES = 3
 QUERIES = 3

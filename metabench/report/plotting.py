@@ -54,7 +54,9 @@ def _axes(figure: Figure, x: Scale, y: Scale) -> Group:
     for tick in y.ticks:
         at = y(tick)
         shapes.append(Path(line([(LEFT, at), (right, at)]), "grid"))
-        shapes.append(Text(LEFT - 6, at + 4, tick_text(tick, percent=figure.y.percent), anchor="end"))
+        shapes.append(
+            Text(LEFT - 6, at + 4, tick_text(tick, percent=figure.y.percent), anchor="end")
+        )
     shapes.append(Path(line([(LEFT, TOP), (LEFT, bottom), (right, bottom)]), "axis"))
     shapes.append(Text((LEFT + right) / 2, HEIGHT - 10, figure.x.label, "label"))
     shapes.append(Text(12, (TOP + bottom) / 2, figure.y.label, "label", turned=True))
@@ -64,9 +66,15 @@ def _axes(figure: Figure, x: Scale, y: Scale) -> Group:
 def _series(series: Series, figure: Figure, x: Scale, y: Scale) -> Group:
     look = Look(series.style)
     shapes: list[Path | Text] = []
-    bands = [(x(p.x), y(p.low), y(p.high)) for p in series.points if p.low is not None and p.high is not None]
+    bands = [
+        (x(p.x), y(p.low), y(p.high))
+        for p in series.points
+        if p.low is not None and p.high is not None
+    ]
     if figure.joined and len(bands) > 1:
-        outline = [(at, high) for at, _, high in bands] + [(at, low) for at, low, _ in reversed(bands)]
+        outline = [(at, high) for at, _, high in bands] + [
+            (at, low) for at, low, _ in reversed(bands)
+        ]
         shapes.append(Path(line(outline) + "Z", "area"))
     else:
         shapes += [Path(line([(at, low), (at, high)]), "whisker") for at, low, high in bands]
@@ -76,7 +84,9 @@ def _series(series: Series, figure: Figure, x: Scale, y: Scale) -> Group:
         at_x, at_y = show(p.x, percent=figure.x.percent), show(p.y, percent=figure.y.percent)
         note = f"{series.label}: {figure.y.label} {at_y} at {figure.x.label} {at_x}"
         move = f"{place(x(p.x))} {place(y(p.y))}"
-        shapes.append(Path(look.marker(3.6 if figure.joined else 5), "marker", note=note, move=move))
+        shapes.append(
+            Path(look.marker(3.6 if figure.joined else 5), "marker", note=note, move=move)
+        )
     return Group(tuple(shapes), series.label, look)
 
 
@@ -85,8 +95,14 @@ def _table(figure: Figure) -> Table:
     rows = []
     for s in figure.series:
         for p in s.points:
-            row = (s.label, show(p.x, percent=figure.x.percent), show(p.y, percent=figure.y.percent))
-            band = tuple(show(v, percent=figure.y.percent) for v in (p.low, p.high)) if banded else ()
+            row = (
+                s.label,
+                show(p.x, percent=figure.x.percent),
+                show(p.y, percent=figure.y.percent),
+            )
+            band = (
+                tuple(show(v, percent=figure.y.percent) for v in (p.low, p.high)) if banded else ()
+            )
             rows.append(row + band)
     heading = ("algorithm", figure.x.label, figure.y.label, *(("from", "to") if banded else ()))
     return Table(heading, tuple(rows[:_MOST_ROWS]))

@@ -41,7 +41,9 @@ def write_site(pages: Mapping[str, str], out: Path) -> None:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
-        raise ResultsError(f"the report '{out}' cannot be written: {error.strerror or error}.") from error
+        raise ResultsError(
+            f"the report '{out}' cannot be written: {error.strerror or error}."
+        ) from error
 
 
 def check_replaceable(out: Path) -> None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from metabench.finite import number
+from metabench.utils.finite import number
 
 MOST_POINTS = 200
 """Points of a curve that are drawn and tabulated; a longer one is thinned evenly."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from metabench.records.schema import MetricResult, Record, Value
 from metabench.report.charts import figures_of
 from metabench.report.charts.episodes import distributions
 from metabench.report.charts.ranks import critical_difference
@@ -15,7 +16,6 @@ from metabench.report.figure import show
 from metabench.report.pictures import Picture
 from metabench.report.plotting import draw
 from metabench.report.values import flat
-from metabench.results import MetricResult, Record, Value
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def overview(facts: Facts) -> Overview:
             cells[row.algorithm][section.title] = (text, row.algorithm in best)
     titles = [section.title for section in facts.sections]
     return Overview(
-        titles, [(label, [found.get(t, ("", False)) for t in titles]) for label, found in cells.items()]
+        titles,
+        [(label, [found.get(t, ("", False)) for t in titles]) for label, found in cells.items()],
     )
 
 

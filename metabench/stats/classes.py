@@ -151,7 +151,8 @@ def _resampled(
     """Weighted sums of values drawn with replacement, ``[resamples]``."""
     chunk = max(1, _CHUNK // len(values))
     parts = [
-        values[rng.integers(len(values), size=(min(chunk, resamples - start), len(values)))] @ weights
+        values[rng.integers(len(values), size=(min(chunk, resamples - start), len(values)))]
+        @ weights
         for start in range(0, resamples, chunk)
     ]
     return np.concatenate(parts)

@@ -46,5 +46,7 @@ def t_interval(scores: Sequence[float], *, confidence: float = 0.95) -> Interval
     n = len(values)
     if n < 2:
         return Interval(float(values.mean()), math.nan)
-    quantile = float(special.stdtrit(n - 1, 0.5 + confidence / 2))  # scipy.stats takes a second to import
+    quantile = float(
+        special.stdtrit(n - 1, 0.5 + confidence / 2)
+    )  # scipy.stats takes a second to import
     return Interval(float(values.mean()), float(quantile * values.std(ddof=1) / math.sqrt(n)))

@@ -15,7 +15,9 @@ EXACT = 16
 """Up to this many differences that are not 0 all of their 2^n sign patterns are gone through."""
 
 _CHUNK = 2**22  # signs at a time: 32 MiB
-_ROUNDING = 1e-9  # of the sum of magnitudes: scores are counts over queries, so sums often tie exactly
+_ROUNDING = (
+    1e-9  # of the sum of magnitudes: scores are counts over queries, so sums often tie exactly
+)
 
 
 def permutation_test(
@@ -54,7 +56,9 @@ def permutation_test(
     Reference: Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, 3.2; Phipson and Smyth
     2010, arXiv:1603.05766 (the correction by 1).
     """
-    found = permutation_tests([differences], alternative=alternative, resamples=resamples, seed=seed)
+    found = permutation_tests(
+        [differences], alternative=alternative, resamples=resamples, seed=seed
+    )
     return float(found[0])
 
 
@@ -90,7 +94,9 @@ def permutation_tests(
     if not np.isfinite(table).all():
         raise ValueError("a permutation test needs finite differences")
     if resamples < 1:
-        raise ValueError(f"a permutation test needs at least one resample, and {resamples} were asked for")
+        raise ValueError(
+            f"a permutation test needs at least one resample, and {resamples} were asked for"
+        )
     few = (table != 0).sum(1) <= EXACT
     p_values = np.ones(len(table))
     for row in np.flatnonzero(few):
@@ -118,7 +124,9 @@ def _monte_carlo(
 def _patterns(n: int, rows: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8]]:
     """Sign patterns ``[P, n]``, 0 for a sign that turns, in parts that leave room for their sums."""
     rng = np.random.default_rng(seed)
-    words = math.ceil(n / 64)  # whole words for each pattern: then the chunks do not change the stream
+    words = math.ceil(
+        n / 64
+    )  # whole words for each pattern: then the chunks do not change the stream
     chunk = max(1, _CHUNK // max(n, rows))
     for start in range(0, resamples, chunk):
         size = min(chunk, resamples - start)

@@ -189,5 +189,7 @@ def tied_groups(ranks: Sequence[float], critical_difference: float) -> list[list
 def _benchmark_table(scores: ArrayLike, higher_is_better: bool) -> NDArray[np.float64]:
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
-        raise ValueError("scores are finite and [benchmarks, algorithms], every algorithm on every benchmark")
+        raise ValueError(
+            "scores are finite and [benchmarks, algorithms], every algorithm on every benchmark"
+        )
     return table if higher_is_better else -table

@@ -34,7 +34,9 @@ def seed_sd(means: Sequence[float]) -> float:
     return float(np.std(means, ddof=1)) if len(means) > 1 else math.nan
 
 
-def seeds_test(base: Sequence[float], new: Sequence[float], difference: float, *, common: int) -> float:
+def seeds_test(
+    base: Sequence[float], new: Sequence[float], difference: float, *, common: int
+) -> float:
     r"""How likely meta-training again, and nothing else, makes a difference as large as this one.
 
     .. math::

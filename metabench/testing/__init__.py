@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from metabench.lazy import lazy_names
+from metabench.utils.lazy import lazy_names
 
 _HOME = {
     "CheckFailed": "metabench.testing.check",

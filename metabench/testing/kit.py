@@ -11,9 +11,9 @@ import torch
 from metabench.algorithms.base import Algorithm, Value
 from metabench.algorithms.problem import Problem
 from metabench.errors import NotApplicable, UnknownName, UsageError
-from metabench.identity import algorithm_class
 from metabench.plugins import installed_plugins
 from metabench.registry import describe_error, match_names
+from metabench.running.cell import algorithm_class
 from metabench.testing.check import Check, CheckFailed
 from metabench.testing.checks import CHECKS, ESSENTIAL
 from metabench.testing.report import CheckResult, Outcome, Report
@@ -71,7 +71,9 @@ class Kit:
             UnknownName: one of them matches no check.
         """
         names = [check.name for check in CHECKS]
-        chosen = match_names("check", names, checks, _no_check) if (checks := tuple(checks)) else names
+        chosen = (
+            match_names("check", names, checks, _no_check) if (checks := tuple(checks)) else names
+        )
         name = str(getattr(self.cls, "name", self.cls.__name__))
         return Report(name, tuple(self.run(check) for check in chosen))
 
@@ -172,7 +174,9 @@ def _summary(kinds: Sequence[str], found: Sequence[Found]) -> Found:
     order: tuple[Outcome, ...] = ("failed", "passed", "not-applicable")
     status = next(s for s in order if any(outcome == s for outcome, _ in found))
     reasons = {
-        kind: reason for kind, (outcome, reason) in zip(kinds, found, strict=True) if outcome == status
+        kind: reason
+        for kind, (outcome, reason) in zip(kinds, found, strict=True)
+        if outcome == status
     }
     if len(set(reasons.values())) == 1 and len(reasons) == len(found):
         return status, next(iter(reasons.values()))

@@ -91,7 +91,9 @@ class CheckItem(pytest.Item):
         if result.status == "not-applicable":
             pytest.skip(result.reason)
         if result.status == "failed":
-            raise ConformanceError(f"{self.parent.name}, {self.name}: {result.reason}\nclaim: {result.claim}")
+            raise ConformanceError(
+                f"{self.parent.name}, {self.name}: {result.reason}\nclaim: {result.claim}"
+            )
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *arguments: Any) -> Any:
         """The reason alone: the traceback would be that of the kit."""

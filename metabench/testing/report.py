@@ -70,7 +70,11 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON can hold it."""
-        counts = {"passed": self.passed, "failed": self.failed, "not_applicable": self.not_applicable}
+        counts = {
+            "passed": self.passed,
+            "failed": self.failed,
+            "not_applicable": self.not_applicable,
+        }
         return {
             "algorithm": self.algorithm,
             "ok": self.ok,

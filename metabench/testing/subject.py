@@ -14,8 +14,8 @@ from metabench.algorithms.base import Algorithm, Value, resolve_hyperparameters
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, Task, TaskBatch
 from metabench.errors import NotApplicable
-from metabench.randomness import random_state_kept, seed_everything
-from metabench.seeding import make_key
+from metabench.runtime.counter_rng import make_key
+from metabench.runtime.rng_state import random_state_kept, seed_everything
 from metabench.testing.world import EPISODES, ShortStream, World
 
 STEPS = 2
@@ -42,7 +42,11 @@ class Subject:
     """
 
     def __init__(
-        self, cls: type[Algorithm], problem: Problem, chosen: Mapping[str, Value], dtype: torch.dtype
+        self,
+        cls: type[Algorithm],
+        problem: Problem,
+        chosen: Mapping[str, Value],
+        dtype: torch.dtype,
     ) -> None:
         self.cls = cls
         self.problem = problem
@@ -129,7 +133,9 @@ class Subject:
     def require_deterministic(self, what: str) -> None:
         """Raise NotApplicable where predictions are random, so that ``what`` cannot be told."""
         if self.random:
-            raise NotApplicable(f"its predictions are random, so {what} cannot be told from chance.")
+            raise NotApplicable(
+                f"its predictions are random, so {what} cannot be told from chance."
+            )
 
     def require(self, method: str) -> None:
         """Raise NotApplicable where the algorithm has no such optional method."""

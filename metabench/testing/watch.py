@@ -42,7 +42,9 @@ def watch_gradients() -> Iterator[Watch]:
         _, _, create_graph, inputs, *_ = arguments
         if not create_graph:
             return gradients
-        if options.get("accumulate_grad"):  # backward(create_graph=True), which leaves them in the leaves
+        if options.get(
+            "accumulate_grad"
+        ):  # backward(create_graph=True), which leaves them in the leaves
             for leaf in inputs:
                 if isinstance(leaf, Tensor) and leaf.grad is not None:
                     leaf.grad = _mark(leaf.grad, watch)

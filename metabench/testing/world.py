@@ -14,11 +14,18 @@ from metabench.algorithms.problem import BackboneFactory, Problem
 from metabench.backbones.base import Backbone
 from metabench.datasets.base import ClassPool
 from metabench.datasets.sinusoid import Sinusoid
-from metabench.episodes import ClassSampler, FamilySampler, NWayKShot, Sampler, TaskBatch, TaskStream
+from metabench.episodes import (
+    ClassSampler,
+    FamilySampler,
+    NWayKShot,
+    Sampler,
+    TaskBatch,
+    TaskStream,
+)
 from metabench.episodes.stream import labelled_examples
 from metabench.plugins import installed_plugins
 from metabench.registry import Spec
-from metabench.seeding import make_key, random_bits
+from metabench.runtime.counter_rng import make_key, random_bits
 
 IMAGE = (1, 28, 28)
 CHANNELS = 8
@@ -94,7 +101,9 @@ class World:
 
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
         """Single labelled training examples."""
-        bits = random_bits(make_key("kit", stream), torch.arange(start, start + count), 1).squeeze(1)
+        bits = random_bits(make_key("kit", stream), torch.arange(start, start + count), 1).squeeze(
+            1
+        )
         x, rows = labelled_examples(_pool("train", self.problem.input_shape).images, bits)
         return x.to(self.dtype), rows
 
@@ -105,7 +114,9 @@ class World:
         number = make_key("kit", split, *key)
         if self.problem.regression:
             return _Cast(FamilySampler(Sinusoid(), protocol, number), self.dtype)
-        return _Cast(ClassSampler(_pool(split, self.problem.input_shape), protocol, number), self.dtype)
+        return _Cast(
+            ClassSampler(_pool(split, self.problem.input_shape), protocol, number), self.dtype
+        )
 
 
 class _Cast(Sampler):

@@ -1,12 +1,12 @@
 """Pools of glyphs and frozen episodes."""
 
 import pytest
-from few_shot import sampler_of
 
 from metabench.datasets.base import ClassPool
 from metabench.datasets.glyphs import Glyphs
 from metabench.datasets.sinusoid import Sinusoid
 from metabench.episodes import NWayKShot, TaskBatch
+from tests.helpers.few_shot import sampler_of
 
 
 @pytest.fixture(scope="session")

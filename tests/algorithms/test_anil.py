@@ -1,12 +1,12 @@
 import pytest
 import torch
-from gradient_kit import build, classification, first_step, regression
-from test_maml import SMALL, wide
 from torch import Tensor
 
 from metabench.algorithms.anil import ANIL
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.problem import Problem
+from tests.algorithms.test_maml import SMALL, wide
+from tests.helpers.gradient_kit import build, classification, first_step, regression
 
 
 class HeadOnlyMAML(MAML):
@@ -15,7 +15,9 @@ class HeadOnlyMAML(MAML):
 
 
 @pytest.mark.parametrize(
-    "problem", [classification("mlp"), classification("conv"), regression()], ids=["mlp", "conv", "sinusoid"]
+    "problem",
+    [classification("mlp"), classification("conv"), regression()],
+    ids=["mlp", "conv", "sinusoid"],
 )
 def test_it_is_maml_whose_inner_loop_adapts_the_head_only(problem: Problem) -> None:
     anil, maml = (wide(build(cls, problem, test_steps=3, **SMALL)) for cls in (ANIL, HeadOnlyMAML))

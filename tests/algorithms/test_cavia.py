@@ -1,12 +1,19 @@
 import pytest
 import torch
-from gradient_kit import Tasks, assert_gradient, build, classification, first_step, regression
 from torch import Tensor
 from torch.nn import functional as F
 
 from metabench.algorithms.cavia import CAVIA
-from metabench.algorithms.inner_loop import after
 from metabench.algorithms.problem import Problem
+from metabench.learning.inner_loop import after
+from tests.helpers.gradient_kit import (
+    Tasks,
+    assert_gradient,
+    build,
+    classification,
+    first_step,
+    regression,
+)
 
 PROBLEMS = [classification("mlp"), classification("conv"), regression()]
 NAMES = ["mlp", "conv", "sinusoid"]
@@ -24,7 +31,9 @@ def test_the_context_descends_the_support_loss(problem: Problem) -> None:
     slope = torch.stack([(loss(zero + e) - loss(zero - e)) / 2e-6 for e in eye], 1)
     query = Tasks(problem, torch.float64).test(2).query_x
     expected = algorithm.forward_tasks({"context": -0.5 * slope}, query)
-    torch.testing.assert_close(after(1, algorithm.path(support))(query), expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        after(1, algorithm.path(support))(query), expected, rtol=1e-5, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=NAMES)

@@ -2,16 +2,16 @@
 
 import pytest
 import torch
-from few_shot import classification, make, regression, train
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench.algorithms.base import Algorithm
 from metabench.algorithms.finetune import FineTune
 from metabench.algorithms.finetune_cosine import START_NORM, FineTuneCosine
-from metabench.algorithms.head_fit import fit_head
 from metabench.datasets.sinusoid import Sinusoid
 from metabench.episodes import Support, TaskBatch
+from metabench.learning.fit_head import fit_head
+from tests.helpers.few_shot import classification, make, regression, train
 
 Y = torch.tensor([0, 1, 2, 0, 1, 2])
 
@@ -31,7 +31,9 @@ def test_the_new_head_takes_the_steps_of_sgd(x: Tensor) -> None:
     algorithm, head = tiny(FineTune, test_steps=5), nn.Linear(40, 3).double()
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    sgd = torch.optim.SGD(head.parameters(), lr=0.01, momentum=0.9, dampening=0.9, weight_decay=1e-3)
+    sgd = torch.optim.SGD(
+        head.parameters(), lr=0.01, momentum=0.9, dampening=0.9, weight_decay=1e-3
+    )
     features = algorithm.embed(x).detach()
     for _ in range(5):
         sgd.zero_grad()
@@ -41,7 +43,9 @@ def test_the_new_head_takes_the_steps_of_sgd(x: Tensor) -> None:
     assert torch.allclose(algorithm.adapt(Support(x, Y, 3))(query), head(algorithm.embed(query)))
 
 
-def test_the_cosine_head_starts_undecided_and_follows_the_gradient_of_the_cosines(x: Tensor) -> None:
+def test_the_cosine_head_starts_undecided_and_follows_the_gradient_of_the_cosines(
+    x: Tensor,
+) -> None:
     algorithm = tiny(FineTuneCosine, head_lr=0.5, momentum=0.0, weight_decay=0.0)
     f = F.normalize(algorithm.embed(x).detach(), dim=-1)
     start = START_NORM * F.normalize(algorithm.embed(x).detach().mean(0), dim=-1)
@@ -55,7 +59,9 @@ def test_the_cosine_head_starts_undecided_and_follows_the_gradient_of_the_cosine
 
 
 @pytest.mark.parametrize("cls", [FineTune, FineTuneCosine])
-def test_in_one_batch_the_order_of_the_support_set_does_not_matter(cls: type[FineTune], x: Tensor) -> None:
+def test_in_one_batch_the_order_of_the_support_set_does_not_matter(
+    cls: type[FineTune], x: Tensor
+) -> None:
     algorithm, order = tiny(cls), torch.tensor([4, 2, 0, 1, 5, 3])
     a, b = (algorithm.adapt(s)(x) for s in (Support(x, Y, 3), Support(x[order], Y[order], 3)))
     assert torch.allclose(a, b)
@@ -98,12 +104,16 @@ def test_without_an_attack_the_steps_are_those_of_the_optimizer_to_the_last_bit(
     found = [next(heads)["weight"] for _ in range(5)]
     weight = start.clone().requires_grad_()
     sgd = torch.optim.SGD([weight], lr=0.1, momentum=0.9, dampening=0.9, weight_decay=1e-3)
-    for head, seen in zip(found, order, strict=False):  # the steps to the last of them are not looked at
+    for head, seen in zip(
+        found, order, strict=False
+    ):  # the steps to the last of them are not looked at
         assert torch.equal(head, weight.detach())
         places = [int((features[0, :, 0] == value).nonzero()) for value in seen[0, :, 0]]
         sgd.zero_grad()
         logits = linear({"weight": weight}, features[:, places])
-        F.cross_entropy(logits.transpose(1, 2), labels[:, places], reduction="none").mean(1).sum().backward()
+        F.cross_entropy(logits.transpose(1, 2), labels[:, places], reduction="none").mean(
+            1
+        ).sum().backward()
         sgd.step()
 
 
@@ -123,7 +133,9 @@ def test_an_attack_on_the_features_follows_every_step_of_the_head() -> None:
 
 
 @pytest.mark.parametrize("cls", [FineTune, FineTuneCosine])
-def test_a_gradient_reaches_the_support_set_where_it_is_asked_for(cls: type[FineTune], x: Tensor) -> None:
+def test_a_gradient_reaches_the_support_set_where_it_is_asked_for(
+    cls: type[FineTune], x: Tensor
+) -> None:
     algorithm = tiny(cls, test_steps=3)
     query = torch.randn(4, 6, dtype=torch.float64)
     attacked = x.clone().requires_grad_()
@@ -131,8 +143,12 @@ def test_a_gradient_reaches_the_support_set_where_it_is_asked_for(cls: type[Fine
     (gradient,) = torch.autograd.grad(logits[:, 0].sum(), attacked)
     step = 1e-6 * torch.ones_like(x)
     with torch.no_grad():
-        risen, fallen = (algorithm.adapt(Support(x + s, Y, 3))(query)[:, 0].sum() for s in (step, -step))
-    assert float((gradient * step).sum()) == pytest.approx(float(risen - fallen) / 2, rel=1e-3, abs=1e-12)
+        risen, fallen = (
+            algorithm.adapt(Support(x + s, Y, 3))(query)[:, 0].sum() for s in (step, -step)
+        )
+    assert float((gradient * step).sum()) == pytest.approx(
+        float(risen - fallen) / 2, rel=1e-3, abs=1e-12
+    )
 
 
 def test_the_features_stay_as_they_are(x: Tensor) -> None:

@@ -2,12 +2,12 @@ from typing import Any
 
 import pytest
 import torch
-from gradient_kit import build, classification, first_step
-from test_maml import SMALL, wide
 from torch.func import functional_call
 
 from metabench.algorithms.fomaml import FOMAML
 from metabench.algorithms.maml import MAML
+from tests.algorithms.test_maml import SMALL, wide
+from tests.helpers.gradient_kit import build, classification, first_step
 
 
 def test_the_inner_gradients_are_constants_to_the_outer_loop() -> None:
@@ -19,13 +19,17 @@ def test_the_inner_gradients_are_constants_to_the_outer_loop() -> None:
     for task in batch:
         adapted = theta
         for _ in range(algorithm.inner_steps):
-            support_loss = task_loss(functional_call(learner, adapted, task.support.x), task.support.y)
+            support_loss = task_loss(
+                functional_call(learner, adapted, task.support.x), task.support.y
+            )
             slopes = torch.autograd.grad(support_loss, list(adapted.values()), retain_graph=True)
             adapted = {
                 k: p - algorithm.inner_lr * g.detach()
                 for (k, p), g in zip(adapted.items(), slopes, strict=True)
             }
-        total = total + task_loss(functional_call(learner, adapted, task.query_x), task.query_y) / len(batch)
+        total = total + task_loss(
+            functional_call(learner, adapted, task.query_x), task.query_y
+        ) / len(batch)
     expected = torch.autograd.grad(total, list(theta.values()))
     assert loss == pytest.approx(float(total.detach()))
     for name, g in zip(theta, expected, strict=True):
@@ -40,4 +44,6 @@ def test_it_is_maml_in_everything_else() -> None:
     assert any(not torch.allclose(slopes[name], other_slopes[name]) for name in slopes)
     first.eval(), second.eval()
     query = batch.query_x
-    assert torch.equal(first.adapt_batch(batch.support)(query), second.adapt_batch(batch.support)(query))
+    assert torch.equal(
+        first.adapt_batch(batch.support)(query), second.adapt_batch(batch.support)(query)
+    )

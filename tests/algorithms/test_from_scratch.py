@@ -1,7 +1,7 @@
 import torch
-from gradient_kit import Tasks, build, classification
 
 from metabench.algorithms.from_scratch import FromScratch
+from tests.helpers.gradient_kit import Tasks, build, classification
 
 
 def test_it_is_adam_on_the_support_set() -> None:

@@ -6,17 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from gradient_kit import (
-    LEARNED,
-    Lines,
-    Tasks,
-    build,
-    classification,
-    cost_of_a_batch,
-    regression,
-    score,
-    train,
-)
 from torch import Tensor, nn
 
 from metabench.algorithms.anil import ANIL
@@ -32,6 +21,17 @@ from metabench.algorithms.problem import Problem
 from metabench.algorithms.reptile import Reptile
 from metabench.episodes import Support, TaskStream
 from metabench.errors import DivergedError, UsageError
+from tests.helpers.gradient_kit import (
+    LEARNED,
+    Lines,
+    Tasks,
+    build,
+    classification,
+    cost_of_a_batch,
+    regression,
+    score,
+    train,
+)
 
 METHODS: list[Any] = [MAML, FOMAML, ANIL, Reptile, MetaSGD, CAVIA, MetaLSTM, FromScratch, MultiTask]
 WITH_ZERO_HEAD: list[Any] = [FromScratch, MultiTask]
@@ -113,7 +113,9 @@ def test_the_same_seed_gives_the_same_bits(cls: Any, problem: Problem) -> None:
 def test_another_seed_gives_another_result(cls: Any) -> None:
     first, second = (build(cls, classification(), seed=seed) for seed in (0, 1))
     train(first, 2), train(second, 2)
-    assert any(not torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))
+    assert any(
+        not torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True)
+    )
 
 
 @EVERY
@@ -221,7 +223,9 @@ def test_how_classes_are_numbered_does_not_matter(cls: Any, name: str) -> None:
 
 @pytest.mark.parametrize("cls", WITH_LEARNED_HEAD)
 @pytest.mark.parametrize("name", ["blobs", "pictures"])
-def test_a_learned_head_is_the_only_thing_that_knows_how_classes_are_numbered(cls: Any, name: str) -> None:
+def test_a_learned_head_is_the_only_thing_that_knows_how_classes_are_numbered(
+    cls: Any, name: str
+) -> None:
     learned = LEARNED if cls in (MAML, FOMAML, ANIL, Reptile, MetaSGD, MetaLSTM) else {}
     algorithm = build(cls, PROBLEMS[name], **small(cls), **learned).eval()
     batch = Tasks(algorithm.problem, torch.float64).test(3)
@@ -244,10 +248,16 @@ def test_at_test_no_graph_hangs_on_the_past(cls: Any) -> None:
     algorithm = build(cls, regression(), double=False).eval()
     support = Tasks(algorithm.problem).test(1).support
     x = torch.zeros(1, 1, 1)
-    depths = [graph_size(predict(x)) for predict, _ in zip(algorithm.path(support), range(4), strict=False)]
+    depths = [
+        graph_size(predict(x))
+        for predict, _ in zip(algorithm.path(support), range(4), strict=False)
+    ]
     assert depths[3] <= depths[1]
     algorithm.train()
-    depths = [graph_size(predict(x)) for predict, _ in zip(algorithm.path(support), range(4), strict=False)]
+    depths = [
+        graph_size(predict(x))
+        for predict, _ in zip(algorithm.path(support), range(4), strict=False)
+    ]
     assert depths[3] > depths[1] or cls is Reptile  # which never needs one
 
 
@@ -279,9 +289,13 @@ OUTER = "it is not finite before the first inner step either"
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_a_rate_that_explodes_is_told_with_its_steps(cls: Any, options: dict[str, float], cause: str) -> None:
+def test_a_rate_that_explodes_is_told_with_its_steps(
+    cls: Any, options: dict[str, float], cause: str
+) -> None:
     algorithm = build(cls, regression(), **options)
-    with pytest.raises(DivergedError, match=rf"the outer loss is (nan|inf) at outer step \d+.*{cause}\."):
+    with pytest.raises(
+        DivergedError, match=rf"the outer loss is (nan|inf) at outer step \d+.*{cause}\."
+    ):
         train(algorithm, 10)
 
 

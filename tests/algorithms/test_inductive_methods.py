@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from few_shot import VECTOR, accuracy, blobs, classification, make, regression, sampler_of, train
 from torch import Tensor
 
 from metabench.algorithms.base import Algorithm, resolve_hyperparameters
@@ -21,6 +20,16 @@ from metabench.algorithms.task_embedding import TaskEmbedding
 from metabench.datasets.base import ClassPool
 from metabench.episodes import NWayKShot, Support, TaskBatch
 from metabench.errors import NotApplicable
+from tests.helpers.few_shot import (
+    VECTOR,
+    accuracy,
+    blobs,
+    classification,
+    make,
+    regression,
+    sampler_of,
+    train,
+)
 
 EPISODIC: dict[str, Any] = {"train_ways": 20, "train_queries": 5}
 METHODS: dict[str, tuple[type[Algorithm], dict[str, Any]]] = {
@@ -33,7 +42,10 @@ METHODS: dict[str, tuple[type[Algorithm], dict[str, Any]]] = {
     "r2d2": (R2D2, EPISODIC),
     "relationnet": (RelationNet, EPISODIC),
     "task-embedding": (TaskEmbedding, EPISODIC | {"tasks": 1}),
-    "task-embedding-steps": (TaskEmbedding, EPISODIC | {"tasks": 1, "inner_steps": 1, "test_steps": 2}),
+    "task-embedding-steps": (
+        TaskEmbedding,
+        EPISODIC | {"tasks": 1, "inner_steps": 1, "test_steps": 2},
+    ),
 }
 MOVES = 1_200
 """Examples of glyphs that are enough to move all weights and statistics of a convolutional backbone."""
@@ -113,7 +125,9 @@ def test_another_seed_gives_another_network(method: str) -> None:
     assert not torch.equal(a, b)
 
 
-def test_how_classes_are_numbered_does_not_matter(method: str, trained: Trained, episodes: TaskBatch) -> None:
+def test_how_classes_are_numbered_does_not_matter(
+    method: str, trained: Trained, episodes: TaskBatch
+) -> None:
     algorithm, support, query = exact(trained(method), episodes)
     numbers = torch.tensor([2, 0, 4, 1, 3])
     renumbered = Support(support.x, numbers[support.y], support.ways)
@@ -192,7 +206,9 @@ def test_a_saved_method_scores_the_same(method: str, trained: Trained, episodes:
     loaded = new(method, seed=1)
     loaded.load_state_dict(algorithm.state_dict())
     loaded.eval()
-    assert torch.equal(loaded.adapt(task.support)(task.query_x), algorithm.adapt(task.support)(task.query_x))
+    assert torch.equal(
+        loaded.adapt(task.support)(task.query_x), algorithm.adapt(task.support)(task.query_x)
+    )
 
 
 def test_a_predictor_is_differentiable_in_its_input(
@@ -205,9 +221,13 @@ def test_a_predictor_is_differentiable_in_its_input(
     assert bool((gradient != 0).any())
 
 
-@pytest.mark.parametrize("cls", [FineTuneCosine, MatchingNet, NearestMean, ProtoNet, R2D2, RelationNet])
+@pytest.mark.parametrize(
+    "cls", [FineTuneCosine, MatchingNet, NearestMean, ProtoNet, R2D2, RelationNet]
+)
 def test_regression_is_declined_in_a_sentence(cls: type[Algorithm]) -> None:
-    with pytest.raises(NotApplicable, match=rf"^{cls.name} classifies, and this benchmark is regression\.$"):
+    with pytest.raises(
+        NotApplicable, match=rf"^{cls.name} classifies, and this benchmark is regression\.$"
+    ):
         cls(regression())
 
 

@@ -3,22 +3,31 @@ from typing import Any
 
 import pytest
 import torch
-from gradient_kit import LEARNED, Tasks, assert_gradient, build, classification, first_step, regression, train
-from harness import cell, run_here
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
-from metabench.algorithms import augment
 from metabench.algorithms.anil import ANIL
 from metabench.algorithms.base import Predictor
-from metabench.algorithms.inner_loop import GradientBased, after
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_sgd import MetaSGD
 from metabench.algorithms.problem import Problem
+from metabench.benchmarks.model import collect_benchmarks, load_suites
 from metabench.episodes import Support, TaskBatch
+from metabench.episodes import augmentation as augment
 from metabench.errors import DivergedError
+from metabench.learning.inner_loop import GradientBased, after
 from metabench.plugins import installed_plugins
-from metabench.suites.model import collect_benchmarks, load_suites
+from tests.helpers.cells import cell, run_here
+from tests.helpers.gradient_kit import (
+    LEARNED,
+    Tasks,
+    assert_gradient,
+    build,
+    classification,
+    first_step,
+    regression,
+    train,
+)
 
 PROBLEMS = [classification("mlp"), classification("conv"), regression()]
 SMALL: dict[str, Any] = {"tasks": 3, "inner_steps": 2, "inner_lr": 0.1, "mirror": False, **LEARNED}
@@ -59,7 +68,9 @@ def by_hand(algorithm: MAML, batch: TaskBatch) -> tuple[dict[str, Tensor], Tenso
     """MAML's outer gradient in plain ``torch.func``."""
     learner, loss = algorithm.learner, algorithm.problem.loss
 
-    def task_loss(theta: dict[str, Tensor], sx: Tensor, sy: Tensor, qx: Tensor, qy: Tensor) -> Tensor:
+    def task_loss(
+        theta: dict[str, Tensor], sx: Tensor, sy: Tensor, qx: Tensor, qy: Tensor
+    ) -> Tensor:
         adapted = theta
         for _ in range(algorithm.inner_steps):
             slope = grad(lambda p: loss(functional_call(learner, p, sx), sy))(adapted)
@@ -134,7 +145,9 @@ def test_it_is_trained_on_the_mirrored_classes(
     method: type[GradientBased], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(augment, "mirrored", lambda x, y, ways: x.flip(-1))
-    mirroring, plain = (build(method, classification("conv"), tasks=2, mirror=m) for m in (True, False))
+    mirroring, plain = (
+        build(method, classification("conv"), tasks=2, mirror=m) for m in (True, False)
+    )
     (batch, _, loss), (_, _, plain_loss) = first_step(mirroring), first_step(plain)
     mirroring.train()
     flipped = Support(batch.support_x.flip(-1), batch.support_y, batch.ways)
@@ -157,7 +170,9 @@ def test_the_rate_at_test_is_for_the_test_alone() -> None:
     smaller = build(MAML, classification(), **options | {"inner_lr": 0.1})
     batch, slopes, _ = first_step(half)
     torch.testing.assert_close(slopes, first_step(whole)[1])
-    predictions = [a.eval().adapt_batch(batch.support)(batch.query_x) for a in (half, smaller, whole)]
+    predictions = [
+        a.eval().adapt_batch(batch.support)(batch.query_x) for a in (half, smaller, whole)
+    ]
     torch.testing.assert_close(predictions[0], predictions[1])
     assert not torch.allclose(predictions[0], predictions[2])
 

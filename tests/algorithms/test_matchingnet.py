@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from few_shot import classification, make
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metabench.algorithms.full_context import FullContext
 from metabench.algorithms.matchingnet import MatchingNet, log_attention
 from metabench.episodes import Support
+from metabench.learning.full_context import FullContext
+from tests.helpers.few_shot import classification, make
 
 SHAPE = (6,)
 
@@ -24,7 +24,9 @@ def tiny(**chosen: object) -> MatchingNet:
 @pytest.fixture
 def support() -> Support:
     y = torch.tensor([0, 2, 1, 1, 0, 2])
-    return Support(torch.randn(6, *SHAPE, generator=torch.Generator().manual_seed(1)).double(), y, 3)
+    return Support(
+        torch.randn(6, *SHAPE, generator=torch.Generator().manual_seed(1)).double(), y, 3
+    )
 
 
 @pytest.fixture
@@ -55,7 +57,9 @@ def test_a_class_without_examples_gets_no_attention_but_a_finite_logit() -> None
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e3])
-def test_the_attention_of_a_class_is_a_log_sum_over_its_examples_however_far_they_lie(spread: float) -> None:
+def test_the_attention_of_a_class_is_a_log_sum_over_its_examples_however_far_they_lie(
+    spread: float,
+) -> None:
     """Far apart most exponentials are 0 and the logarithm of none; the derivatives hold there, too."""
     generator = torch.Generator().manual_seed(3)
     similarities = spread * torch.randn(2, 4, 7, generator=generator, dtype=torch.float64)

@@ -3,14 +3,14 @@ import math
 
 import pytest
 import torch
-from gradient_kit import LEARNED, Tasks, build, classification, first_step, regression
 from torch import Tensor
 from torch.func import functional_call
 
-from metabench.algorithms.inner_loop import after
 from metabench.algorithms.meta_lstm import MetaLSTM, of_coordinates, preprocess
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
+from metabench.learning.inner_loop import after
+from tests.helpers.gradient_kit import LEARNED, Tasks, build, classification, first_step, regression
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,9 @@ def test_an_episode_with_more_ways_looks_to_the_optimiser_like_one_with_those_of
     (slopes, loss), (slopes_of_more, loss_of_more) = seen
     column = of_coordinates(algorithm.learner, slopes)["head.weight"][..., 0]
     assert column.abs().max() > 1e-3
-    torch.testing.assert_close(of_coordinates(learner, slopes_of_more)["head.weight"][..., 0], column)
+    torch.testing.assert_close(
+        of_coordinates(learner, slopes_of_more)["head.weight"][..., 0], column
+    )
     torch.testing.assert_close(loss_of_more, loss)
     assert float(loss) == pytest.approx(math.log(3))
 
@@ -158,10 +160,13 @@ def test_the_input_gate_starts_where_it_is_told_and_one_that_is_open_takes_steps
         algorithm.optimizer.forget_gate.bias.fill_(100.0)  # nothing is forgotten
     batch = Tasks(algorithm.problem, torch.float64).test(2)
     start, after_one = (
-        state.theta for state in itertools.islice(algorithm.updates(algorithm.learner, batch.support), 2)
+        state.theta
+        for state in itertools.islice(algorithm.updates(algorithm.learner, batch.support), 2)
     )
     theta = start.detach().requires_grad_()
-    outputs = algorithm.learner.forward_tasks(of_coordinates(algorithm.learner, theta), batch.support_x)
+    outputs = algorithm.learner.forward_tasks(
+        of_coordinates(algorithm.learner, theta), batch.support_x
+    )
     (slope,) = torch.autograd.grad(algorithm.problem.loss(outputs, batch.support_y).sum(), theta)
     torch.testing.assert_close(after_one, start - 0.2 * slope)
 

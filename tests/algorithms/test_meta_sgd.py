@@ -1,11 +1,18 @@
 import torch
-from gradient_kit import LEARNED, assert_gradient, build, classification, first_step, regression
-from test_maml import wide
 from torch import Tensor
 
-from metabench.algorithms.inner_loop import after
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_sgd import INITIAL_RATES, MetaSGD
+from metabench.learning.inner_loop import after
+from tests.algorithms.test_maml import wide
+from tests.helpers.gradient_kit import (
+    LEARNED,
+    assert_gradient,
+    build,
+    classification,
+    first_step,
+    regression,
+)
 
 
 def test_the_gradients_of_the_rates_and_the_initialisation_are_those_of_the_outer_loss() -> None:

@@ -1,7 +1,15 @@
 import torch
-from gradient_kit import Tasks, build, classification, first_step, regression, score, train
 
 from metabench.algorithms.multi_task import MultiTask
+from tests.helpers.gradient_kit import (
+    Tasks,
+    build,
+    classification,
+    first_step,
+    regression,
+    score,
+    train,
+)
 
 
 def test_every_training_class_has_a_row_of_its_own() -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from few_shot import classification, make
 from torch import Tensor
 
 from metabench.algorithms.r2d2 import R2D2, ridge
 from metabench.episodes import Support
+from tests.helpers.few_shot import classification, make
 
 
 def by_least_squares(x: Tensor, y: Tensor, penalty: float) -> Tensor:

@@ -1,15 +1,17 @@
 """Chance."""
 
 import torch
-from few_shot import accuracy, classification, make, regression
 
 from metabench.algorithms.random_guess import RandomGuess
 from metabench.episodes import TaskBatch
+from tests.helpers.few_shot import accuracy, classification, make, regression
 
 
 def test_it_is_right_as_often_as_chance(episodes: TaskBatch) -> None:
     guess = make(RandomGuess, classification())
-    assert abs(sum(accuracy(guess, episodes) for _ in range(5)) / 5 - 0.2) < 0.03  # 5,000 queries: 5 sd
+    assert (
+        abs(sum(accuracy(guess, episodes) for _ in range(5)) / 5 - 0.2) < 0.03
+    )  # 5,000 queries: 5 sd
 
 
 def test_the_generator_decides(episodes: TaskBatch) -> None:

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from few_shot import CHANNELS, classification, make
 from torch import nn
 from torch.nn import functional as F
 
 from metabench.algorithms.relationnet import Relation, RelationNet
 from metabench.episodes import Support
 from metabench.errors import NotApplicable, UsageError
+from tests.helpers.few_shot import CHANNELS, classification, make
 
 
 def test_the_split_first_convolution_is_the_convolution_of_the_pair() -> None:
@@ -48,7 +48,9 @@ def test_right_and_wrong_pairs_weigh_the_same_in_the_loss() -> None:
     (a0, a1, a2), (b0, b1, b2) = 1 / (1 + torch.exp(-log_odds[0]))
     first = (1 - a1) ** 2 + (a0**2 + a2**2) / 2
     second = (1 - b0) ** 2 + (b1**2 + b2**2) / 2
-    assert torch.allclose(algorithm.episode_loss(log_odds, torch.tensor([[1, 0]])), (first + second) / 2)
+    assert torch.allclose(
+        algorithm.episode_loss(log_odds, torch.tensor([[1, 0]])), (first + second) / 2
+    )
 
 
 def test_the_maps_are_those_of_the_paper() -> None:

@@ -1,12 +1,12 @@
 import itertools
 
 import torch
-from gradient_kit import Tasks, build, classification, first_step, regression, train
 from torch import Tensor
 from torch.func import functional_call
 
 from metabench.algorithms.reptile import BETA2, Reptile, mini_batches, one_of_each_class
 from metabench.episodes import Support, TaskBatch
+from tests.helpers.gradient_kit import Tasks, build, classification, first_step, regression, train
 
 
 def sequential(
@@ -21,7 +21,10 @@ def sequential(
         old = [p.detach().clone() for p in learner.parameters()]
         led_to = []
         for task in batch:
-            x, y = torch.cat([task.support.x, task.query_x]), torch.cat([task.support.y, task.query_y])
+            x, y = (
+                torch.cat([task.support.x, task.query_x]),
+                torch.cat([task.support.y, task.query_y]),
+            )
             for _ in range(algorithm.inner_steps):
                 optimizer.zero_grad()
                 # The code sums over the batch; to this Adam the scale is nothing, but for epsilon.
@@ -53,7 +56,9 @@ def test_with_one_task_an_outer_step_it_is_the_papers_code() -> None:
     options = {"tasks": 1, "inner_steps": 3, "inner_batch": 12, "train_shots": 4}
     algorithm = build(Reptile, classification(), **options)
     reference = build(Reptile, classification(), **options)
-    optimizer = torch.optim.Adam(reference.learner.parameters(), lr=reference.inner_lr, betas=(0.0, BETA2))
+    optimizer = torch.optim.Adam(
+        reference.learner.parameters(), lr=reference.inner_lr, betas=(0.0, BETA2)
+    )
     batches = meta_train(algorithm, 4)
     sequential(reference, batches, optimizer, [1.0, 0.75, 0.5, 0.25])
     for i, (name, p) in enumerate(reference.learner.named_parameters()):
@@ -79,7 +84,9 @@ def test_one_step_of_several_tasks_moves_towards_the_mean_of_where_each_leads() 
             outputs = functional_call(algorithm.learner, dict(zip(names, theta, strict=True)), x)
             gradients = torch.autograd.grad(algorithm.problem.loss(outputs, y), theta)
             squares.append([g**2 for g in gradients])
-            second = [BETA2 * v + (1 - BETA2) * g**2 for v, g in zip(second, gradients, strict=True)]
+            second = [
+                BETA2 * v + (1 - BETA2) * g**2 for v, g in zip(second, gradients, strict=True)
+            ]
             theta = [
                 (p - algorithm.inner_lr * g / ((v / (1 - BETA2**k)).sqrt() + 1e-8)).detach()
                 for p, g, v in zip(theta, gradients, second, strict=True)
@@ -93,7 +100,9 @@ def test_one_step_of_several_tasks_moves_towards_the_mean_of_where_each_leads() 
         torch.testing.assert_close(algorithm.get_buffer(f"second_moment_{i}"), in_sequence.detach())
 
 
-def test_from_a_head_of_zeros_the_rest_moves_as_it_does_under_a_learned_one_that_starts_there() -> None:
+def test_from_a_head_of_zeros_the_rest_moves_as_it_does_under_a_learned_one_that_starts_there() -> (
+    None
+):
     options = {"tasks": 2, "inner_steps": 3, "inner_batch": 12, "train_shots": 4, "train_ways": 0}
     learned = build(Reptile, classification(), **options, zero_head=False)
     fixed = build(Reptile, classification(), **options, zero_head=True)
@@ -130,7 +139,9 @@ def test_the_second_moments_of_a_head_are_those_of_gradients_by_so_many_classes(
     moved = -algorithm.inner_lr * slope / (BETA2 * 16 * weight + (1 - BETA2) * slope**2).sqrt()
     found = algorithm.adapt_batch(support)(query)[0]
     # The shift of the head stays: each class has as many examples as another.
-    torch.testing.assert_close(found, algorithm.learner.backbone(query[0]) @ moved, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        found, algorithm.learner.backbone(query[0]) @ moved, rtol=1e-3, atol=1e-5
+    )
 
 
 def test_fewer_classes_than_episodes_of_meta_training_want_give_the_moments_of_so_many() -> None:
@@ -145,7 +156,9 @@ def test_fewer_classes_than_episodes_of_meta_training_want_give_the_moments_of_s
         torch.testing.assert_close(too_few.learner.get_parameter(name), p)
         by_half_as_many = 4 if name.startswith("head.") else 1
         moment = too_few.get_buffer(f"second_moment_{i}")
-        torch.testing.assert_close(by_half_as_many * moment, enough.get_buffer(f"second_moment_{i}"))
+        torch.testing.assert_close(
+            by_half_as_many * moment, enough.get_buffer(f"second_moment_{i}")
+        )
 
 
 def test_a_test_task_takes_over_the_second_moments_and_gives_them_back() -> None:
@@ -162,7 +175,9 @@ def test_a_test_task_takes_over_the_second_moments_and_gives_them_back() -> None
 
 def test_only_the_transductive_form_lets_queries_see_each_other() -> None:
     for transductive in (True, False):
-        algorithm = build(Reptile, classification("conv"), transductive=transductive, test_steps=2).eval()
+        algorithm = build(
+            Reptile, classification("conv"), transductive=transductive, test_steps=2
+        ).eval()
         batch = Tasks(algorithm.problem, torch.float64).test(2)
         predict = algorithm.adapt_batch(batch.support)
         alone, together = predict(batch.query_x[:, :1]), predict(batch.query_x)[:, :1]

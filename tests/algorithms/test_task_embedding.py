@@ -4,16 +4,16 @@ import itertools
 
 import pytest
 import torch
-from few_shot import classification, make, regression, train
 from torch import Tensor
 
-from metabench.algorithms.film import FiLM
 from metabench.algorithms.task_embedding import TaskEmbedding
 from metabench.backbones.mlp import MLP
 from metabench.datasets.base import ClassPool
 from metabench.datasets.glyphs import Glyphs
 from metabench.datasets.sinusoid import Sinusoid
 from metabench.episodes import Support, TaskBatch
+from metabench.learning.film import FiLM
+from tests.helpers.few_shot import classification, make, regression, train
 
 CHARACTERS = 10
 SHOTS = 10
@@ -99,7 +99,8 @@ def tasks_by_alphabet(pool: ClassPool) -> dict[str, list[Tensor]]:
     large = {group: m[: 2 * CHARACTERS] for group, m in members.items() if len(m) >= 2 * CHARACTERS}
     return {
         group: [
-            pool.images[m[i::2], SHOTS * i : SHOTS * (i + 1)].flatten(0, 1).float() / 255 for i in range(2)
+            pool.images[m[i::2], SHOTS * i : SHOTS * (i + 1)].flatten(0, 1).float() / 255
+            for i in range(2)
         ]
         for group, m in large.items()
     }

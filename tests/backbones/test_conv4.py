@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from metabench.backbones import conv4
 from metabench.backbones.conv4 import Conv4, Conv4Strided, ConvBlock
-from metabench.backbones.layout import channels_last
+from metabench.backbones.ops.layout import channels_last
 from metabench.backbones.order import differentiated_twice
 from metabench.errors import UsageError
 
@@ -44,7 +44,11 @@ def make(
         name: (p.detach() + 0.3 * torch.randn(TASKS, *p.shape).double()).requires_grad_()
         for name, p in net.named_parameters()
     }
-    return net, params, torch.rand(TASKS, batch, 2, side, side + 1, dtype=torch.float64, requires_grad=True)
+    return (
+        net,
+        params,
+        torch.rand(TASKS, batch, 2, side, side + 1, dtype=torch.float64, requires_grad=True),
+    )
 
 
 def meta_gradient(
@@ -54,7 +58,9 @@ def meta_gradient(
     theta = params
     for _ in range(steps):
         out = forward(theta, x)
-        loss = (out - torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)).square().mean()
+        loss = (
+            (out - torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)).square().mean()
+        )
         grads = torch.autograd.grad(loss, list(theta.values()), create_graph=second_order)
         theta = {name: p - 0.1 * g for (name, p), g in zip(theta.items(), grads, strict=True)}
     out = forward(theta, x)
@@ -102,8 +108,13 @@ def test_beside_the_support_its_statistics_alone_count(kind: type[Conv4], scale:
             weight, beta = params[f"blocks.{i}.weight"][t], params[f"blocks.{i}.beta"][t]
             gamma = params[f"blocks.{i}.gamma"][t] if scale else None
             seen, maps = (F.conv2d(z, weight, stride=block.stride, padding=1) for z in (seen, maps))
-            mean, variance = seen.detach().mean((0, 2, 3)), seen.detach().var((0, 2, 3), correction=0)
-            seen, maps = (F.relu(F.batch_norm(z, mean, variance, gamma, beta, False)) for z in (seen, maps))
+            mean, variance = (
+                seen.detach().mean((0, 2, 3)),
+                seen.detach().var((0, 2, 3), correction=0),
+            )
+            seen, maps = (
+                F.relu(F.batch_norm(z, mean, variance, gamma, beta, False)) for z in (seen, maps)
+            )
             if not net.strided:
                 seen, maps = F.max_pool2d(seen, 2), F.max_pool2d(maps, 2)
         expected = maps.mean((2, 3)) if net.strided else maps.flatten(1)
@@ -161,7 +172,9 @@ def test_parameters_have_the_names_that_records_hold() -> None:
 
 
 @NETS
-def test_tasks_of_several_groups_are_as_alone(kind: type[Conv4], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_of_several_groups_are_as_alone(
+    kind: type[Conv4], monkeypatch: pytest.MonkeyPatch
+) -> None:
     net, _, x = make(kind, True, 3)
     x = torch.cat([x, x.flip(1), x[:1] + 0.5])
     params = {
@@ -187,7 +200,9 @@ def test_maps_of_one_channel_are_laid_out_as_maps_of_many(shape: tuple[int, ...]
     assert laid_out.stride() == (height * width * channels, 1, width * channels, channels)
 
 
-def test_one_task_of_one_channel_is_computed_with_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_task_of_one_channel_is_computed_with_channels_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     net = Conv4((1, 32, 32), channels=4, norm="batch")
     seen: list[Tensor] = []
     forward = ConvBlock.forward_grouped
@@ -197,5 +212,7 @@ def test_one_task_of_one_channel_is_computed_with_channels_last(monkeypatch: pyt
         return seen[-1]
 
     monkeypatch.setattr(ConvBlock, "forward_grouped", spy)
-    net.forward_tasks({n: p.unsqueeze(0) for n, p in net.named_parameters()}, torch.rand(1, 3, 1, 32, 32))
+    net.forward_tasks(
+        {n: p.unsqueeze(0) for n, p in net.named_parameters()}, torch.rand(1, 3, 1, 32, 32)
+    )
     assert seen[0].is_contiguous(memory_format=torch.channels_last)

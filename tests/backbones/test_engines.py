@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metabench.algorithms.inner_loop import task_params
 from metabench.backbones import engines
 from metabench.backbones.base import Backbone
 from metabench.backbones.conv4 import Conv4, Conv4Narrow, Conv4Strided
@@ -16,6 +15,7 @@ from metabench.backbones.engines import choose, fastest, use_engine
 from metabench.backbones.mlp import MLP
 from metabench.backbones.network import LinearHead, Network
 from metabench.backbones.order import differentiated_twice
+from metabench.learning.inner_loop import task_params
 
 TASKS, EXAMPLES = 3, 5
 IMAGE = (1, 16, 16)
@@ -55,11 +55,15 @@ CASES = [(name, engine) for name, known in EXPECTED.items() for engine in sorted
 def with_tasks(name: str) -> tuple[Backbone, dict[str, Tensor], Tensor]:
     torch.manual_seed(0)
     network = NETWORKS[name]().double()
-    params = {k: (p + 0.1 * torch.randn_like(p)).detach() for k, p in task_params(network, TASKS).items()}
+    params = {
+        k: (p + 0.1 * torch.randn_like(p)).detach() for k, p in task_params(network, TASKS).items()
+    }
     return network, params, torch.rand(TASKS, EXAMPLES, *IMAGE, dtype=torch.float64)
 
 
-def derivatives(network: Backbone, params: Mapping[str, Tensor], x: Tensor, *, twice: bool) -> list[Tensor]:
+def derivatives(
+    network: Backbone, params: Mapping[str, Tensor], x: Tensor, *, twice: bool
+) -> list[Tensor]:
     """Features, a gradient, and a gradient of that, in parameters and inputs."""
     own = {k: p.clone().requires_grad_() for k, p in params.items()}
     x = x.clone().requires_grad_()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import suite_file
 
 from metabench.cli import main
+from tests.helpers.cells import suite_file
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class Ended:
 
 
 @pytest.fixture
-def metabench(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+def metabench(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ended]:
     """Run ``metabench`` with these arguments, in this process."""
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv(
@@ -64,6 +66,6 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have ``metabench run`` run its cells in this process: a worker takes seconds to start."""
-    from metabench.runner import Resources
+    from metabench.running.runner import Resources
 
     monkeypatch.setattr(Resources, "executor", "in-process")  # which the command line falls back on

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import made_record
-from many_records import full_records, hostile_record
 
-from metabench import results as results_module
-from metabench.results import Record, ResultsFolder
+from metabench.records import store
+from metabench.records.schema import Record
+from metabench.records.store import ResultsFolder
+from tests.helpers.cells import made_record
+from tests.helpers.many_records import full_records, hostile_record
 
 Change = Callable[[dict[str, Any]], Any]
 EPISODES = 60
@@ -63,7 +64,9 @@ UNSOUND["score beyond 1"].metrics["accuracy"].episodes[0] = 7.0
 UNSOUND["direction turned round"].metrics["accuracy"].direction = "lower"
 ODD_VALUES: dict[str, Any] = {
     "text": dict.fromkeys(("adapt_ms", "peak_process_mb", "parameters", "adapt_flops"), "x"),
-    "lists": {name: [1, [2]] for name in ("adapt_ms", "peak_process_mb", "parameters", "adapt_flops")},
+    "lists": {
+        name: [1, [2]] for name in ("adapt_ms", "peak_process_mb", "parameters", "adapt_flops")
+    },
     "large": dict.fromkeys(("adapt_ms", "peak_process_mb", "parameters", "adapt_flops"), 10**400),
 }
 
@@ -97,11 +100,15 @@ def commands(folder: ResultsFolder, tmp_path: Path) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("case", NO_RECORDS)
-def test_what_is_no_record_is_named_left_out_and_counted(metabench, folder, tmp_path, best, case) -> None:
+def test_what_is_no_record_is_named_left_out_and_counted(
+    metabench, folder, tmp_path, best, case
+) -> None:
     stray = folder.records / "stray.json"
     stray.write_text(NO_RECORDS[case])
     commands_of_all = [*commands(folder, tmp_path), ("compare", folder.path, folder.path)]
-    for command in commands_of_all if case in ("truncated", "newer schema") else commands_of_all[:1]:
+    for command in (
+        commands_of_all if case in ("truncated", "newer schema") else commands_of_all[:1]
+    ):
         ended = metabench(*command)
         assert ended.code == 0, ended.err
         assert f"left out: {stray} " in ended.err
@@ -125,7 +132,9 @@ def test_a_record_that_cannot_be_is_named_left_out_and_counted(
 
 
 @pytest.mark.parametrize("case", ODD_VALUES)
-def test_odd_values_where_numbers_are_wanted_are_no_numbers(metabench, folder, tmp_path, case) -> None:
+def test_odd_values_where_numbers_are_wanted_are_no_numbers(
+    metabench, folder, tmp_path, case
+) -> None:
     odd = made_record("odd", (0.05,) * EPISODES, cost=ODD_VALUES[case])
     folder.save(odd)
     for command in commands(folder, tmp_path):
@@ -142,12 +151,16 @@ def test_a_hostile_record_is_text_and_writes_nothing_elsewhere(metabench, folder
     for command in commands(folder, tmp_path):
         assert metabench(*command, "--strict").code == 0
     new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
-    assert all(path.is_relative_to(tmp_path / "site") or path == tmp_path / "plot.svg" for path in new)
+    assert all(
+        path.is_relative_to(tmp_path / "site") or path == tmp_path / "plot.svg" for path in new
+    )
     assert "<script>alert(1)" not in metabench("leaderboard", folder.path, "--format", "html").out
 
 
-def test_a_file_too_large_for_a_record_is_not_even_read(metabench, folder, best, monkeypatch) -> None:
-    monkeypatch.setattr(results_module, "LARGEST_FILE", 1_000_000)
+def test_a_file_too_large_for_a_record_is_not_even_read(
+    metabench, folder, best, monkeypatch
+) -> None:
+    monkeypatch.setattr(store, "LARGEST_FILE", 1_000_000)
     (folder.records / "large.json").write_text(" " * 1_000_001)
     ended = metabench("leaderboard", folder.path, "--format", "json")
     assert "large.json is no record: it has 1 MiB" in ended.err

@@ -26,10 +26,14 @@ def test_json_is_one_document(metabench, planted, quick) -> None:
     assert [row["algorithm"] for row in ended.document] == ["nearest-mean", "random"]
     (row, _) = ended.document
     assert (row["ok"], row["passed"], row["failed"], row["not_applicable"]) == (True, 1, 0, 1)
-    assert [set(check) for check in row["checks"]] == [{"name", "claim", "status", "reason", "seconds"}] * 2
+    assert [set(check) for check in row["checks"]] == [
+        {"name", "claim", "status", "reason", "seconds"}
+    ] * 2
 
 
-def test_a_check_that_fails_makes_it_1_and_what_is_printed_goes_to_stderr(metabench, planted, quick) -> None:
+def test_a_check_that_fails_makes_it_1_and_what_is_printed_goes_to_stderr(
+    metabench, planted, quick
+) -> None:
     ended = metabench("check", "trouble", *quick, "--json")
     assert ended.code == 1
     (row,) = ended.document

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from harness import BLOBS, made_record, suite_file
 
-from metabench.leaderboard import FORMATS
-from metabench.results import MetricResult, ResultsFolder
+from metabench.leaderboard.build import FORMATS
+from metabench.records.schema import MetricResult
+from metabench.records.store import ResultsFolder
+from tests.helpers.cells import BLOBS, made_record, suite_file
 
 
 @pytest.fixture
@@ -56,7 +57,9 @@ def test_the_json_is_the_documented_shape(metabench, results: Path) -> None:
     assert (rows[0]["episodes"], rows[0]["seeds"], rows[0]["episode_digest"]) == (20, 1, "e" * 64)
 
 
-def test_a_damaged_record_is_named_and_counted_and_strict_makes_it_an_error(metabench, results: Path) -> None:
+def test_a_damaged_record_is_named_and_counted_and_strict_makes_it_an_error(
+    metabench, results: Path
+) -> None:
     path = spoil(results)
     ended = metabench("leaderboard", results)
     assert ended.code == 0
@@ -104,7 +107,9 @@ class TestColumns:
     def results(self, tmp_path: Path) -> Path:
         record = made_record("maml")
         values = {"query": {"mean_drop": 0.25}, "both": {"mean_drop": 0.5}}
-        record.metrics["shift"] = MetricResult(version="1", direction="lower", unit="", values=values)
+        record.metrics["shift"] = MetricResult(
+            version="1", direction="lower", unit="", values=values
+        )
         ResultsFolder(tmp_path).save(record)
         return tmp_path
 
@@ -114,7 +119,9 @@ class TestColumns:
         assert ended.code == 0
         assert "- shift" in ended.out
 
-    def test_an_unknown_column_is_an_error_that_names_what_exists(self, metabench, results: Path) -> None:
+    def test_an_unknown_column_is_an_error_that_names_what_exists(
+        self, metabench, results: Path
+    ) -> None:
         ended = metabench("leaderboard", results, "--columns", "shift_dorp")
         assert ended.code == 2
         assert "unknown column 'shift_dorp'. Did you mean 'shift_drop'?" in ended.err
@@ -146,11 +153,15 @@ class TestWhatIsShown:
         folder = ResultsFolder(tmp_path)
         folder.save(made_record("good", (0.75, 0.85), cost={"adapt_ms": 90.0}))
         folder.save(made_record("fast", (0.25, 0.35), cost={"adapt_ms": 1.5}))
-        rows = metabench("leaderboard", tmp_path, "--metric", "adapt_ms", "--format", "json").document
+        rows = metabench(
+            "leaderboard", tmp_path, "--metric", "adapt_ms", "--format", "json"
+        ).document
         assert [(row["algorithm"], row["score"]) for row in rows] == [("fast", 1.5), ("good", 90.0)]
 
     @pytest.mark.parametrize("other", [("--metric", "noise"), ("--suite", "core"), ("--quick",)])
-    def test_a_page_is_of_all_records_as_the_benchmarks_rank_them(self, metabench, results, other) -> None:
+    def test_a_page_is_of_all_records_as_the_benchmarks_rank_them(
+        self, metabench, results, other
+    ) -> None:
         ended = metabench("leaderboard", results, "--write", *other)
         assert ended.code == 2
         assert "--metric" in ended.err

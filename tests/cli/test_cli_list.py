@@ -8,7 +8,16 @@ import pytest
 from metabench import __version__
 from metabench.cli import COMMANDS
 
-KINDS = ("algorithms", "benchmarks", "suites", "datasets", "backbones", "metrics", "executors", "formats")
+KINDS = (
+    "algorithms",
+    "benchmarks",
+    "suites",
+    "datasets",
+    "backbones",
+    "metrics",
+    "executors",
+    "formats",
+)
 
 
 class TestList:
@@ -172,7 +181,10 @@ class TestEveryCommand:
         from metabench.plugins import installed_plugins
 
         installed_plugins.cache_clear()
-        rows = {row["name"]: row for row in metabench("--no-plugin", "planted", "plugins", "--json").document}
+        rows = {
+            row["name"]: row
+            for row in metabench("--no-plugin", "planted", "plugins", "--json").document
+        }
         assert rows["planted"]["status"] == "blocked"
         assert "drifter" not in metabench("list").out
 

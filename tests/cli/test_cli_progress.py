@@ -4,12 +4,12 @@ import io
 import re
 
 import pytest
-from harness import cell, made_record
 from rich.console import Console
 
 from metabench.cli import progress
 from metabench.cli.progress import Bars, Lines, make_watcher
-from metabench.planning import Planned
+from metabench.running.plan import Planned
+from tests.helpers.cells import cell, made_record
 
 CELL = cell("maml")
 PLANNED = [Planned(CELL, "a" * 64, "new", "")]
@@ -46,7 +46,9 @@ class TestLines:
         ]
         assert lines[-1] == "[1/1] maml on blobs-3w1s, seed 0: accuracy 0.5000"
 
-    def test_the_time_left_of_a_resumed_cell_is_by_what_was_done_since(self, clock: list[float]) -> None:
+    def test_the_time_left_of_a_resumed_cell_is_by_what_was_done_since(
+        self, clock: list[float]
+    ) -> None:
         lines: list[str] = []
         watcher = Lines(lambda text, **style: lines.append(text), every=10.0)
         for second in range(11):
@@ -58,7 +60,9 @@ class TestLines:
         lines: list[str] = []
         watcher = Lines(lambda text, **style: lines.append(text))
         watcher.started(PLANNED)
-        watcher.finished(made_record(scores=None, status="timeout", reason="it took longer\nthan it may"))
+        watcher.finished(
+            made_record(scores=None, status="timeout", reason="it took longer\nthan it may")
+        )
         assert lines == ["[1/1] maml on blobs-3w1s, seed 0: timeout: it took longer"]
 
     def test_nothing_done_yet_is_no_division_by_zero(self, clock: list[float]) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import BLOBS, child_environment, suite_file
 
-from metabench.results import Record, ResultsFolder
+from metabench.records.schema import Record
+from metabench.records.store import ResultsFolder
+from tests.helpers.cells import BLOBS, child_environment, suite_file
 
 ESCAPE = "\x1b"
 
@@ -40,7 +41,9 @@ class TestRun:
         assert "drifter@1" in table[4]
         assert set(records_in(here / "results")) == {"drifter", "nearest-mean"}
 
-    def test_a_second_run_does_nothing_and_says_so(self, metabench, suite: Path, here: Path) -> None:
+    def test_a_second_run_does_nothing_and_says_so(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
         command = ("run", "-a", "drifter", "--suite", suite)
         first = metabench(*command)
         before = {p: p.stat().st_mtime_ns for p in here.rglob("*.json")}
@@ -61,11 +64,16 @@ class TestRun:
         (path,) = here.rglob("*.json")
         assert path.stat().st_ino != before
 
-    def test_a_failed_cell_is_a_row_and_exit_code_1(self, metabench, suite: Path, here: Path) -> None:
+    def test_a_failed_cell_is_a_row_and_exit_code_1(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
         ended = metabench("run", "-a", "trouble", "-a", "drifter", "--suite", suite)
         assert ended.code == 1
         assert "failed: ValueError: planted" in ended.out
-        assert "1 of 2 cells did not end well; their records in 'results/records' say why." in ended.err
+        assert (
+            "1 of 2 cells did not end well; their records in 'results/records' say why."
+            in ended.err
+        )
         assert records_in(here / "results")["drifter"].status == "ok"
 
     def test_a_failure_is_tried_again_and_is_not_cached(
@@ -143,16 +151,24 @@ class TestRun:
         assert ended.code == 0, ended.err
         assert records_in(here / "out")["trouble"].status == "skipped"
 
-    def test_the_command_line_goes_before_the_file(self, metabench, suite: Path, here: Path) -> None:
-        (here / "run.toml").write_text(f'algorithm = ["trouble"]\nsuite = "{suite}"\nseeds = [1, 2]')
+    def test_the_command_line_goes_before_the_file(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
+        (here / "run.toml").write_text(
+            f'algorithm = ["trouble"]\nsuite = "{suite}"\nseeds = [1, 2]'
+        )
         ended = metabench(
             "run", "--config", "run.toml", "-a", "drifter", "--seeds", "7,", "--dry-run", "--json"
         )
         assert [(row["algorithm"], row["seed"]) for row in ended.document] == [("drifter", 7)]
-        everything = metabench("run", "--config", "run.toml", "--all", "--seeds", "1", "--dry-run", "--json")
+        everything = metabench(
+            "run", "--config", "run.toml", "--all", "--seeds", "1", "--dry-run", "--json"
+        )
         assert {"drifter", "trouble", "maml"} <= {row["algorithm"] for row in everything.document}
 
-    def test_a_file_among_the_records_that_is_none_is_named(self, metabench, suite: Path, here: Path) -> None:
+    def test_a_file_among_the_records_that_is_none_is_named(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
         (here / "results" / "records").mkdir(parents=True)
         (here / "results" / "records" / "odd.json").write_text("{")
         ended = metabench("run", "-a", "drifter", "--suite", suite)
@@ -168,7 +184,17 @@ class TestDryRun:
         metabench("run", "-a", "drifter", "--suite", suite)
         metabench("run", "-a", "trouble", "--suite", suite)
         ended = metabench(
-            "run", "-a", "drifter", "-a", "trouble", "-a", "slow", "--suite", suite, "--dry-run", "--json"
+            "run",
+            "-a",
+            "drifter",
+            "-a",
+            "trouble",
+            "-a",
+            "slow",
+            "--suite",
+            suite,
+            "--dry-run",
+            "--json",
         )
         assert ended.code == 0
         assert ended.document == [
@@ -223,8 +249,18 @@ BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
         "metabench list",
     ),
     (("-a", "drifter", "--suite", "none.toml"), 2, "suite file 'none.toml' cannot be read", ""),
-    (("-a", "drifter", "--suite", "TINY", "--seeds", "x"), 2, "--seeds 'x' cannot be read.", "0,5,7"),
-    (("-a", "drifter", "--config", "none.toml"), 2, "configuration file 'none.toml' cannot be read", ""),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--seeds", "x"),
+        2,
+        "--seeds 'x' cannot be read.",
+        "0,5,7",
+    ),
+    (
+        ("-a", "drifter", "--config", "none.toml"),
+        2,
+        "configuration file 'none.toml' cannot be read",
+        "",
+    ),
     (
         ("-a", "drifter", "--suite", "TINY", "--set", "lr"),
         2,
@@ -243,7 +279,12 @@ BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
         "lr = 'big' is not of type float",
         "0.01",
     ),
-    (("-a", "learner", "--suite", "TINY", "--set", "learner.lr=nan"), 2, "is not a finite number", ""),
+    (
+        ("-a", "learner", "--suite", "TINY", "--set", "learner.lr=nan"),
+        2,
+        "is not a finite number",
+        "",
+    ),
     (
         ("-a", "learner", "--suite", "TINY", "--set", "learner.budget=x"),
         2,
@@ -262,15 +303,30 @@ BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
         "'learner', which is not among",
         "drifter",
     ),
-    (("-a", "drifter", "--suite", "TINY", "--set", "learnr.lr=1"), 2, "Did you mean 'learner'?", ""),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--set", "learnr.lr=1"),
+        2,
+        "Did you mean 'learner'?",
+        "",
+    ),
     (
         ("-a", "drifter", "--suite", "TINY", "--precision", "fp16"),
         2,
         "unknown precision 'fp16'",
         "highest, tf32, bf16",
     ),
-    (("-a", "drifter", "--suite", "TINY", "--precision", "tf32"), 2, "the device is cpu", "--precision bf16"),
-    (("-a", "drifter", "--suite", "TINY", "--device", "gpu"), 2, "'gpu' is not a device.", "cpu, cuda"),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--precision", "tf32"),
+        2,
+        "the device is cpu",
+        "--precision bf16",
+    ),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--device", "gpu"),
+        2,
+        "'gpu' is not a device.",
+        "cpu, cuda",
+    ),
     (
         ("-a", "drifter", "--suite", "TINY", "--device", "cuda"),
         2,
@@ -283,8 +339,18 @@ BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
         "device 'meta' is not supported",
         "cpu, cuda",
     ),
-    (("-a", "drifter", "--suite", "TINY", "--results", "FILE/below"), 2, "cannot be written", "--results"),
-    (("-a", "drifter", "--suite", "TINY", "--results", "FILE"), 2, "cannot be written", "--results"),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--results", "FILE/below"),
+        2,
+        "cannot be written",
+        "--results",
+    ),
+    (
+        ("-a", "drifter", "--suite", "TINY", "--results", "FILE"),
+        2,
+        "cannot be written",
+        "--results",
+    ),
     (
         ("-a", "drifter", "-b", "omniglot-5w1s", "--data", "empty"),
         2,
@@ -299,7 +365,9 @@ BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code", "says", "hint"), BAD_INPUT, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize(
+    ("arguments", "code", "says", "hint"), BAD_INPUT, ids=lambda v: str(v)[:60]
+)
 def test_bad_input_is_one_clear_message_and_leaves_nothing(
     metabench,
     suite: Path,
@@ -343,7 +411,9 @@ def test_an_impossible_benchmark_is_one_clear_message(
     assert (ended.out, list(here.iterdir())) == ("", [])
 
 
-def test_an_unknown_key_of_a_config_file_is_one_clear_message(metabench, planted, here: Path) -> None:
+def test_an_unknown_key_of_a_config_file_is_one_clear_message(
+    metabench, planted, here: Path
+) -> None:
     (here / "run.toml").write_text("sedes = [1]")
     ended = metabench("run", "--config", "run.toml")
     assert ended.code == 2
@@ -367,7 +437,7 @@ def test_a_folder_that_may_not_be_written_is_found_before_anything_runs(
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("metabench.results.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("metabench.utils.files.tempfile.mkstemp", refuse)
     ended = metabench("run", "-a", "slow", "--suite", suite)
     assert ended.code == 2
     assert "the results folder 'results' cannot be written: Permission denied." in ended.err
@@ -434,11 +504,16 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(
     again = metabench(*command)
     assert again.code == 0, again.err
     assert "2 cells: 1 stored, 1 to run" in again.err
-    assert {row["algorithm"]: row["status"] for row in again.document} == {"drifter": "ok", "slow": "ok"}
+    assert {row["algorithm"]: row["status"] for row in again.document} == {
+        "drifter": "ok",
+        "slow": "ok",
+    }
     assert records_in(here / "results")["drifter"] == records["drifter"]
 
 
-def test_a_cell_that_takes_too_long_is_a_row_of_that_status(metabench, suite: Path, here: Path) -> None:
+def test_a_cell_that_takes_too_long_is_a_row_of_that_status(
+    metabench, suite: Path, here: Path
+) -> None:
     ended = metabench("run", "-a", "slow", "--suite", suite, "--timeout", "3", "--json")
     assert ended.code == 1
     assert [(row["status"], row["reason"]) for row in ended.document] == [
@@ -475,7 +550,10 @@ def test_a_terminal_is_shown_bars(suite: Path, here: Path, monkeypatch) -> None:
     assert ESCAPE in text
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     assert "all cells" in plain
-    assert "slow on blobs-3w1s, seed 0: meta-test" in plain or "slow on blobs-3w1s, seed 0: loading" in plain
+    assert (
+        "slow on blobs-3w1s, seed 0: meta-test" in plain
+        or "slow on blobs-3w1s, seed 0: loading" in plain
+    )
     assert "slow on blobs-3w1s, seed 0: accuracy" in plain
     assert "blobs-3w1s@1: accuracy on 30 episodes" in plain
 
@@ -504,6 +582,8 @@ class TestMetrics:
         assert list(here.iterdir()) == []
 
     def test_a_config_file_can_choose_too(self, metabench, suite: Path, here: Path) -> None:
-        (here / "run.toml").write_text(f'algorithm = ["drifter"]\nsuite = "{suite}"\nmetrics = ["cost"]')
+        (here / "run.toml").write_text(
+            f'algorithm = ["drifter"]\nsuite = "{suite}"\nmetrics = ["cost"]'
+        )
         assert metabench("run", "--config", "run.toml").code == 0
         assert set(records_in(here / "results")["drifter"].metrics) == {"accuracy", "cost"}

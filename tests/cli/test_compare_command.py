@@ -3,10 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import made_record
 
 from metabench.cli import main
-from metabench.results import Record, ResultsFolder
+from metabench.records.schema import Record
+from metabench.records.store import ResultsFolder
+from tests.helpers.cells import made_record
 
 FLAT = tuple(np.linspace(0.4, 0.6, 30).tolist())
 LOWER = tuple(score - 0.05 for score in FLAT)
@@ -96,7 +97,9 @@ def test_a_file_that_cannot_be_written_is_named(call, base: str, tmp_path: Path)
     assert f"'{tmp_path}' cannot be written" in err
 
 
-def test_a_missing_baseline_is_a_notice_unless_it_is_required(call, base: str, tmp_path: Path) -> None:
+def test_a_missing_baseline_is_a_notice_unless_it_is_required(
+    call, base: str, tmp_path: Path
+) -> None:
     entries = tmp_path / "benchmark.json"
     code, out, err = call(str(tmp_path / "none"), base, "--benchmark-json", str(entries))
     assert code == 0
@@ -147,7 +150,9 @@ def test_nothing_that_can_be_compared_is_5(call, base: str, tmp_path: Path) -> N
         "NaN",
     ],
 )
-def test_files_that_are_no_records_are_named_and_left_out(call, base: str, tmp_path: Path, text: str) -> None:
+def test_files_that_are_no_records_are_named_and_left_out(
+    call, base: str, tmp_path: Path, text: str
+) -> None:
     new = tmp_path / "new"
     folder(new, made_record(scores=FLAT), made_record("protonet", FLAT))
     (new / "records" / "stray.json").write_text(text, encoding="latin-1")
@@ -159,7 +164,9 @@ def test_files_that_are_no_records_are_named_and_left_out(call, base: str, tmp_p
     assert call(base, str(new), "--strict")[0] == 1
 
 
-def test_a_truncated_record_is_left_out_and_its_cell_is_gone(call, base: str, tmp_path: Path) -> None:
+def test_a_truncated_record_is_left_out_and_its_cell_is_gone(
+    call, base: str, tmp_path: Path
+) -> None:
     new = tmp_path / "new"
     folder(new, made_record(scores=FLAT), made_record("protonet", FLAT))
     (path,) = new.rglob("maml*.json")
@@ -170,7 +177,9 @@ def test_a_truncated_record_is_left_out_and_its_cell_is_gone(call, base: str, tm
     assert f"left out: {path} is not a record" in err
 
 
-def test_a_record_with_a_score_that_is_no_number_is_left_out(call, base: str, tmp_path: Path) -> None:
+def test_a_record_with_a_score_that_is_no_number_is_left_out(
+    call, base: str, tmp_path: Path
+) -> None:
     new = tmp_path / "new"
     folder(new, made_record(scores=FLAT), made_record("protonet", FLAT))
     (path,) = new.rglob("maml*.json")
@@ -181,6 +190,8 @@ def test_a_record_with_a_score_that_is_no_number_is_left_out(call, base: str, tm
     assert str(path) in err
 
 
-@pytest.mark.parametrize("options", [("--alpha", "2"), ("--min-effect", "-1"), ("--min-effect", "much")])
+@pytest.mark.parametrize(
+    "options", [("--alpha", "2"), ("--min-effect", "-1"), ("--min-effect", "much")]
+)
 def test_levels_that_cannot_be_are_refused(call, base: str, options: tuple[str, str]) -> None:
     assert call(base, base, *options)[0] == 2

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from many_records import full_records
 
-from metabench.results import ResultsFolder
+from metabench.records.store import ResultsFolder
+from tests.helpers.many_records import full_records
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 RECORDS = [r for b in ("one", "two") for r in full_records(benchmark={"name": b})]
@@ -41,7 +41,9 @@ def test_strict_makes_a_file_that_is_no_record_an_error(metabench, tmp_path: Pat
     assert metabench(*arguments, "--strict").code == 1
 
 
-def test_a_benchmark_that_is_not_there_is_named_with_those_that_are(metabench, tmp_path: Path) -> None:
+def test_a_benchmark_that_is_not_there_is_named_with_those_that_are(
+    metabench, tmp_path: Path
+) -> None:
     folder = ResultsFolder(tmp_path / "results")
     for record in RECORDS:
         folder.save(record)

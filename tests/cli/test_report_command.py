@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from harness import made_record
-from many_records import HOSTILE, full_record, full_records, hostile_record
 
-from metabench.results import ResultsFolder
+from metabench.records.store import ResultsFolder
+from tests.helpers.cells import made_record
+from tests.helpers.many_records import HOSTILE, full_record, full_records, hostile_record
 
 
 @pytest.fixture
@@ -34,7 +34,9 @@ def bad_files(results: Path) -> dict[str, str]:
         "foreign.json": '{"name": "package", "version": "1.0.0"}',
         "newer.json": json.dumps(good | {"schema_version": 2}),
         "nan.json": json.dumps(good).replace(json.dumps(episodes), "[NaN, 0.5]"),
-        "path.json": json.dumps(good | {"benchmark": good["benchmark"] | {"name": "../../../outside"}}),
+        "path.json": json.dumps(
+            good | {"benchmark": good["benchmark"] | {"name": "../../../outside"}}
+        ),
         "deep.json": "[" * 100_000,
         "binary.json": "\x00\x01",
         "huge.json": json.dumps(good).replace(json.dumps(episodes), str([0.5] * 300_000)),
@@ -45,7 +47,9 @@ def bad_files(results: Path) -> dict[str, str]:
     return texts
 
 
-def test_what_is_no_record_is_named_left_out_and_counted(metabench, results: Path, tmp_path: Path) -> None:
+def test_what_is_no_record_is_named_left_out_and_counted(
+    metabench, results: Path, tmp_path: Path
+) -> None:
     clean = tmp_path / "clean"
     assert metabench("report", results, "--out", clean).code == 0
     bad = bad_files(results)
@@ -97,7 +101,9 @@ def test_no_record_is_exit_code_5_and_no_folder_is_made(metabench, tmp_path: Pat
 def test_quick_records_need_the_option(metabench, tmp_path: Path) -> None:
     ResultsFolder(tmp_path / "results").save(made_record("maml", benchmark={"quick": True}))
     assert metabench("report", tmp_path / "results", "--out", tmp_path / "site").code == 5
-    assert metabench("report", tmp_path / "results", "--out", tmp_path / "site", "--quick").code == 0
+    assert (
+        metabench("report", tmp_path / "results", "--out", tmp_path / "site", "--quick").code == 0
+    )
     assert "rank nothing" in (tmp_path / "site" / "index.html").read_text()
 
 

@@ -12,5 +12,7 @@ def data() -> Path:
     beside = Path(__file__).parents[3] / "shared" / "data"
     root = Path(os.environ.get("METABENCH_TEST_DATA") or beside)
     if not (root / "omniglot").is_dir():
-        pytest.skip(f"no real data in {root}: set METABENCH_TEST_DATA to the folder that holds omniglot/")
+        pytest.skip(
+            f"no real data in {root}: set METABENCH_TEST_DATA to the folder that holds omniglot/"
+        )
     return root

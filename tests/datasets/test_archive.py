@@ -31,7 +31,9 @@ def test_a_good_zip_is_unpacked(tmp_path: Path) -> None:
     assert _nothing_but(folder.parent, "a")
 
 
-@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/evil", "C:/evil", "..\\evil", "a/..", "/"])
+@pytest.mark.parametrize(
+    "name", ["../evil", "a/../../evil", "/etc/evil", "C:/evil", "..\\evil", "a/..", "/"]
+)
 def test_a_member_that_climbs_out_is_refused(tmp_path: Path, name: str) -> None:
     path = _zip(tmp_path / "a.zip", {"good.txt": b"1", name: b"2"})
     with pytest.raises(DataError, match="not safe to unpack") as caught:
@@ -40,7 +42,11 @@ def test_a_member_that_climbs_out_is_refused(tmp_path: Path, name: str) -> None:
     assert _nothing_but(tmp_path, "a.zip")
 
 
-@given(parts=st.lists(st.sampled_from(["..", ".", "", "a", "b.png", "C:", "~", "\\", "..\\"]), min_size=1))
+@given(
+    parts=st.lists(
+        st.sampled_from(["..", ".", "", "a", "b.png", "C:", "~", "\\", "..\\"]), min_size=1
+    )
+)
 def test_an_accepted_name_stays_inside(parts: list[str]) -> None:
     name = "/".join(parts)
     try:
@@ -80,7 +86,9 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
 
 def test_a_member_larger_than_it_declares_is_damage(tmp_path: Path) -> None:
     path = _zip(tmp_path / "a.zip", {"a.bin": bytes(100_000)})
-    path.write_bytes(path.read_bytes().replace((100_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+    path.write_bytes(
+        path.read_bytes().replace((100_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    )
     with pytest.raises(DataError, match="is damaged"):
         extract(path, tmp_path / "a")
     assert _nothing_but(tmp_path, "a.zip")

@@ -28,7 +28,9 @@ def test_nothing_is_loaded_from_nothing(tmp_path: Path) -> None:
     assert cache.load(tmp_path) is None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50
+)
 @given(at=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255), cut=st.booleans())
 def test_damage_is_noticed(tmp_path: Path, at: float, flip: int, cut: bool) -> None:
     path = tmp_path / "a.bin"

@@ -101,7 +101,9 @@ def test_pools_are_binary_images_of_twenty_drawers(cache, split):
         assert pool.images.shape == (pool.classes, 20, *Glyphs.input_shape)
         assert ((pool.images == 0) | (pool.images == 255)).all()
         assert pool.variants == 1
-        assert all(name.startswith(f"{g}/") for name, g in zip(pool.class_names, pool.groups, strict=True))
+        assert all(
+            name.startswith(f"{g}/") for name, g in zip(pool.class_names, pool.groups, strict=True)
+        )
 
 
 def test_alphabets_are_whole_in_one_split_when_split_by_alphabet(cache):
@@ -147,7 +149,9 @@ def nearest_mean(pool: ClassPool, ways: int, shots: int, episodes: int = 100) ->
     drawers = draw.permuted(np.tile(np.arange(20), (episodes, ways, 1)), axis=2)[..., : shots + 5]
     x = pool.images.flatten(2)[classes[..., None], drawers].float()
     nearest = torch.cdist(x[:, :, shots:].flatten(1, 2), x[:, :, :shots].mean(dim=2)).argmin(dim=2)
-    return 100 * (nearest.view(episodes, ways, 5) == torch.arange(ways)[:, None]).float().mean().item()
+    return (
+        100 * (nearest.view(episodes, ways, 5) == torch.arange(ways)[:, None]).float().mean().item()
+    )
 
 
 @pytest.mark.parametrize(("ways", "shots", "omniglot"), [(5, 1, 37.7), (5, 5, 65.9), (20, 1, 18.0)])
@@ -173,7 +177,9 @@ def test_the_second_load_comes_from_the_cache(fresh_cache, renderings):
     assert [file.name for file in fresh_cache.iterdir()] == [f"glyphs-1-{dataset.DIGEST[:12]}.bin"]
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:1000], lambda data: b"\xff" + data[1:], lambda _: b""])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:1000], lambda data: b"\xff" + data[1:], lambda _: b""]
+)
 def test_a_damaged_cache_is_made_again(fresh_cache, renderings, damage):
     whole = Glyphs().pool("test").digest
     (file,) = fresh_cache.iterdir()

@@ -34,7 +34,11 @@ def test_omniglot_has_two_halves_of_30_and_20_alphabets() -> None:
 
 @pytest.mark.parametrize(
     ("split", "sizes"),
-    [("vinyals", (1028, 172, 423)), ("maml", (1100, 100, 423)), ("background-evaluation", (883, 81, 659))],
+    [
+        ("vinyals", (1028, 172, 423)),
+        ("maml", (1100, 100, 423)),
+        ("background-evaluation", (883, 81, 659)),
+    ],
 )
 def test_a_split_shares_out_every_character_once(split: str, sizes: tuple[int, ...]) -> None:
     halves = official_halves()
@@ -77,14 +81,20 @@ def real_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def real(data: Path, real_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Omniglot]:
+def real(
+    data: Path, real_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Omniglot]:
     monkeypatch.setenv("METABENCH_CACHE", str(real_cache))
     return lambda split: Omniglot(data, split=split)
 
 
 @pytest.mark.parametrize(
     ("split", "rows"),
-    [("vinyals", (4112, 688, 1692)), ("maml", (4400, 400, 1692)), ("background-evaluation", (883, 81, 659))],
+    [
+        ("vinyals", (4112, 688, 1692)),
+        ("maml", (4400, 400, 1692)),
+        ("background-evaluation", (883, 81, 659)),
+    ],
 )
 def test_the_pools_have_the_sizes_of_the_papers(
     real: Callable[[str], Omniglot], split: str, rows: tuple[int, ...]
@@ -164,7 +174,9 @@ def test_unpacked_data_verify_too(data: Path, tmp_path: Path) -> None:
 
 # ---- a small Omniglot: what can be wrong
 
-BACKGROUND = Half("images_background", ("Greek/character01", "Greek/character02", "Tagalog/character01"))
+BACKGROUND = Half(
+    "images_background", ("Greek/character01", "Greek/character02", "Tagalog/character01")
+)
 EVALUATION = Half("images_evaluation", ("Tengwar/character01", "Tengwar/character02"))
 
 
@@ -282,7 +294,9 @@ def test_missing_data_say_how_to_get_them(small: Omniglot) -> None:
 def test_half_of_the_data_are_incomplete(small: Omniglot) -> None:
     shutil.rmtree(small.folder / "images_evaluation")
     assert small.status() == "incomplete"
-    _fails(small, r"half of Omniglot is missing: there is no images_evaluation\.zip \(or the folder")
+    _fails(
+        small, r"half of Omniglot is missing: there is no images_evaluation\.zip \(or the folder"
+    )
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -308,7 +322,9 @@ def test_what_is_missing_is_named(small: Omniglot, lost: str, what: str, packed:
 
 def test_a_long_list_is_cut_short(small: Omniglot) -> None:
     for drawer in range(1, 6):
-        (small.folder / "images_background" / "Greek" / "character01" / f"0001_{drawer:02}.png").unlink()
+        (
+            small.folder / "images_background" / "Greek" / "character01" / f"0001_{drawer:02}.png"
+        ).unlink()
     error = _fails(small, r"5 image\(s\) missing")
     assert "drawer 03, ...)" in error.message
     assert "drawer 04" not in error.message
@@ -343,7 +359,9 @@ def _png(image: Image.Image) -> bytes:
     ],
 )
 def test_a_wrong_image_is_named(small: Omniglot, content: bytes, what: str, packed: bool) -> None:
-    (small.folder / "images_evaluation" / "Tengwar" / "character02" / "0005_20.png").write_bytes(content)
+    (small.folder / "images_evaluation" / "Tengwar" / "character02" / "0005_20.png").write_bytes(
+        content
+    )
     if packed:
         _pack(small)
     error = _fails(small, what)
@@ -380,10 +398,15 @@ def test_a_zip_that_climbs_out_is_unsafe(small: Omniglot) -> None:
     _fails(small, r"is not safe to unpack: .*'\.\./\.\./evil\.png'")
 
 
-def test_a_download_leaves_right_data_alone(small: Omniglot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_leaves_right_data_alone(
+    small: Omniglot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(omniglot, "CONTENT_DIGEST", small.verify().details["digest"])
     monkeypatch.setattr(omniglot, "download", _never)
-    assert small.download() == [small.folder / "images_background", small.folder / "images_evaluation"]
+    assert small.download() == [
+        small.folder / "images_background",
+        small.folder / "images_evaluation",
+    ]
 
 
 def test_a_download_without_network_says_where_to_put_the_files(
@@ -393,7 +416,9 @@ def test_a_download_without_network_says_where_to_put_the_files(
         raise URLError("no route to host")
 
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
-    with pytest.raises(DataError, match=r"omniglot was not downloaded: .*no route to host") as caught:
+    with pytest.raises(
+        DataError, match=r"omniglot was not downloaded: .*no route to host"
+    ) as caught:
         Omniglot(tmp_path).download()
     assert f"into {tmp_path / 'omniglot'} by hand" in caught.value.hint
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

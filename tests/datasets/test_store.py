@@ -45,13 +45,19 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServer]:
         thread.join()
 
 
-def _file(server: HTTPServer, path: str, checksum: str = SHA256, size: int | None = None) -> RemoteFile:
-    return RemoteFile(f"http://127.0.0.1:{server.server_port}/{path}", f"{path}.bin", checksum, size)
+def _file(
+    server: HTTPServer, path: str, checksum: str = SHA256, size: int | None = None
+) -> RemoteFile:
+    return RemoteFile(
+        f"http://127.0.0.1:{server.server_port}/{path}", f"{path}.bin", checksum, size
+    )
 
 
 @pytest.mark.parametrize("checksum", [SHA256, MD5])
 @pytest.mark.parametrize("path", ["good", "unsized"])
-def test_a_good_file_is_fetched(server: HTTPServer, tmp_path: Path, path: str, checksum: str) -> None:
+def test_a_good_file_is_fetched(
+    server: HTTPServer, tmp_path: Path, path: str, checksum: str
+) -> None:
     seen: list[tuple[str, int, int | None]] = []
     (target,) = download(
         "toy", [_file(server, path, checksum)], tmp_path / "new", progress=lambda *a: seen.append(a)
@@ -111,7 +117,9 @@ def test_an_interrupted_download_leaves_nothing(server: HTTPServer, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_written_is_one_clear_error(server: HTTPServer, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_clear_error(
+    server: HTTPServer, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match="cannot be written"):
         download("toy", [_file(server, "good")], tmp_path / "file" / "folder")

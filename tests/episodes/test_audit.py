@@ -1,11 +1,11 @@
 import pytest
 import torch
-from coded_pool import coded_pool
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metabench.episodes import ClassSampler, LeakageAudit, NWayKShot
 from metabench.errors import LeakageError
+from tests.helpers.coded_pool import coded_pool
 
 
 def test_a_planted_leak_is_found_and_a_leaked_class_named() -> None:

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from coded_pool import coded_pool, decode
 
 from metabench.datasets import ClassPool
 from metabench.episodes import ClassSampler, GroupSampler, NWayKShot
 from metabench.errors import ProtocolError
-from metabench.seeding import make_key
+from metabench.runtime.counter_rng import make_key
+from tests.helpers.coded_pool import coded_pool, decode
 
 INDICES = torch.arange(300)
 SHAPE = NWayKShot(4, 2, 3)
@@ -68,7 +68,9 @@ def test_the_other_classes_are_drawn_uniformly() -> None:
     classes = GroupSampler(pool, SHAPE, KEY).tasks(torch.arange(6000)).classes
     for first, size in ((3, 6), (9, 12)):
         chosen = classes[(classes[:, 0] >= first) & (classes[:, 0] < first + size)]
-        shares = torch.bincount(chosen[:, 1:].flatten(), minlength=21)[first : first + size].double()
+        shares = torch.bincount(chosen[:, 1:].flatten(), minlength=21)[
+            first : first + size
+        ].double()
         torch.testing.assert_close(
             shares / shares.sum(), torch.full_like(shares, 1 / size), atol=0.15 / size, rtol=0
         )
@@ -82,5 +84,7 @@ def test_an_episode_is_the_same_alone_in_any_batch_and_in_a_range() -> None:
 
 
 def test_groups_that_are_too_small_are_told() -> None:
-    with pytest.raises(ProtocolError, match=r"no group of the pool has 13 classes .* the largest has 12"):
+    with pytest.raises(
+        ProtocolError, match=r"no group of the pool has 13 classes .* the largest has 12"
+    ):
         GroupSampler(grouped(turns=2), NWayKShot(13, 1, 1), KEY)

@@ -8,7 +8,9 @@ from metabench.episodes.images import Gatherer, gather
 
 
 def random_images(*shape: int) -> torch.Tensor:
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return torch.randint(
+        0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
 
 
 @given(st.integers(1, 70), st.lists(st.integers(0, 19), max_size=40))
@@ -32,7 +34,9 @@ def test_images_of_any_shape_keep_it() -> None:
     assert gather(pool, torch.tensor([4, 4])).shape == (2, 3, 4, 5)
 
 
-def test_a_pool_too_large_to_keep_twice_is_read_in_the_plain_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_too_large_to_keep_twice_is_read_in_the_plain_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(images, "PACKED_BYTES", 79)
     pool = random_images(20, 4)
     plain = Gatherer(pool)

@@ -7,11 +7,17 @@ from metabench.errors import ProtocolError
 
 
 @given(st.integers(2, 30), st.integers(1, 30), st.integers(1, 30))
-def test_an_episode_costs_its_support_and_query_examples(ways: int, shots: int, queries: int) -> None:
+def test_an_episode_costs_its_support_and_query_examples(
+    ways: int, shots: int, queries: int
+) -> None:
     protocol = NWayKShot(ways, shots, queries)
     assert protocol.support_size == ways * shots
     assert protocol.query_size == ways * queries
-    assert protocol.examples == protocol.support_size + protocol.query_size == ways * protocol.per_class
+    assert (
+        protocol.examples
+        == protocol.support_size + protocol.query_size
+        == ways * protocol.per_class
+    )
 
 
 @given(st.integers(1, 30), st.integers(1, 30))
@@ -46,7 +52,9 @@ def test_a_changed_protocol_is_checked_again() -> None:
         NWayKShot(5, 1, 15).with_(ways=1)
 
 
-@given(st.integers(2, 9), st.integers(1, 5), st.integers(1, 5), st.integers(1, 9), st.integers(1, 10))
+@given(
+    st.integers(2, 9), st.integers(1, 5), st.integers(1, 5), st.integers(1, 9), st.integers(1, 10)
+)
 def test_a_pool_is_refused_exactly_where_it_is_too_small(
     ways: int, shots: int, queries: int, classes: int, examples: int
 ) -> None:

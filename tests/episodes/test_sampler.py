@@ -7,19 +7,19 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from coded_pool import coded_pool, decode
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
+from metabench.benchmarks.model import Benchmark
+from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.datasets import ClassDataset, ClassPool
 from metabench.datasets.base import Split
 from metabench.datasets.sinusoid import Sinusoid
 from metabench.episodes import ClassSampler, FamilySampler, NWayKShot, Sampler, TaskBatch, sampler
 from metabench.errors import ProtocolError
-from metabench.seeding import make_key
-from metabench.suites.model import Benchmark
-from metabench.tasks import BenchmarkTasks
+from metabench.runtime.counter_rng import make_key
+from tests.helpers.coded_pool import coded_pool, decode
 
 KEY = make_key("test_sampler")
 LIKELY = 0.001
@@ -37,7 +37,9 @@ def class_sampler(
     examples: int = 8,
     variants: int = 1,
 ) -> ClassSampler:
-    return ClassSampler(coded_pool(classes, examples, variants), NWayKShot(ways, shots, queries), KEY)
+    return ClassSampler(
+        coded_pool(classes, examples, variants), NWayKShot(ways, shots, queries), KEY
+    )
 
 
 def family_sampler(shots: int = 5, queries: int = 10, key: int = KEY) -> FamilySampler:
@@ -53,7 +55,9 @@ def same(a: TaskBatch, b: TaskBatch) -> bool:
 
 
 def joined(parts: list[TaskBatch]) -> TaskBatch:
-    support_x, support_y, query_x, query_y, classes = map(torch.cat, zip(*map(tensors, parts), strict=True))
+    support_x, support_y, query_x, query_y, classes = map(
+        torch.cat, zip(*map(tensors, parts), strict=True)
+    )
     return TaskBatch(support_x, support_y, query_x, query_y, parts[0].ways, classes)
 
 
@@ -89,13 +93,17 @@ class TestAnEpisode:
         assert len(set(zip(*(part.tolist() for part in decode(shown)), strict=True))) == len(shown)
 
     @given(shapes, st.integers(0, 2**40))
-    def test_labels_a_class_alike_in_support_and_query(self, shape: dict[str, int], index: int) -> None:
+    def test_labels_a_class_alike_in_support_and_query(
+        self, shape: dict[str, int], index: int
+    ) -> None:
         batch = class_sampler(**shape).tasks(torch.tensor([index]))
         for x, y in ((batch.support_x, batch.support_y), (batch.query_x, batch.query_y)):
             assert torch.equal(decode(x)[0], batch.classes.gather(1, y))
 
     @given(shapes, st.integers(0, 2**40))
-    def test_has_distinct_classes_each_in_one_variant(self, shape: dict[str, int], index: int) -> None:
+    def test_has_distinct_classes_each_in_one_variant(
+        self, shape: dict[str, int], index: int
+    ) -> None:
         batch = class_sampler(**shape).tasks(torch.tensor([index]))
         assert len(set(batch.classes[0].tolist())) == shape["ways"]
         classes, _, variants = decode(torch.cat([batch.support_x[0], batch.query_x[0]]))
@@ -149,7 +157,9 @@ def test_an_episode_depends_on_neither_batch_nor_order_nor_what_was_drawn_before
 
 
 @given(st.integers(1, 50), st.booleans())
-def test_the_digest_does_not_depend_on_the_chunks_that_it_is_computed_in(size: int, regression: bool) -> None:
+def test_the_digest_does_not_depend_on_the_chunks_that_it_is_computed_in(
+    size: int, regression: bool
+) -> None:
     drawn = family_sampler() if regression else class_sampler()
     with patch.object(sampler, "DIGEST_CHUNK", size):
         in_chunks = drawn.digest(40)
@@ -296,7 +306,9 @@ class TestTheDigest:
         pool = coded_pool(2, 2)
         named = ClassPool(pool.images, ("class 0", "class one"))
         protocol = NWayKShot(2, 1, 1)
-        assert ClassSampler(pool, protocol, KEY).digest(1) != ClassSampler(named, protocol, KEY).digest(1)
+        assert ClassSampler(pool, protocol, KEY).digest(1) != ClassSampler(
+            named, protocol, KEY
+        ).digest(1)
 
 
 class TestAnImpossibleProtocol:
@@ -323,7 +335,10 @@ class TestSinusoids:
         batch = drawn.range(0, 200)
         numbers = drawn.draw(torch.arange(200))
         parameters, inputs = numbers[:, :2].tolist(), numbers[:, 2:].tolist()
-        x, y = torch.cat([batch.support_x, batch.query_x], 1), torch.cat([batch.support_y, batch.query_y], 1)
+        x, y = (
+            torch.cat([batch.support_x, batch.query_x], 1),
+            torch.cat([batch.support_y, batch.query_y], 1),
+        )
         for t in range(200):
             amplitude, phase = 0.1 + 4.9 * parameters[t][0], math.pi * parameters[t][1]
             exact_x = [10 * u - 5 for u in inputs[t]]
@@ -353,7 +368,9 @@ class TestSinusoids:
         batch = family_sampler().range(0, 40_000)
         mean_wave = -2.55 * 2 / math.pi * batch.query_x.double().cos()
         per_task = (batch.query_y - mean_wave).square().mean((1, 2))
-        assert abs(float(per_task.mean()) - 3.006) < 3 * float(per_task.std()) / math.sqrt(len(per_task))
+        assert abs(float(per_task.mean()) - 3.006) < 3 * float(per_task.std()) / math.sqrt(
+            len(per_task)
+        )
 
     def test_have_the_shapes_of_a_regression_batch(self) -> None:
         batch = family_sampler(shots=5, queries=10).range(3, 7)
@@ -370,7 +387,9 @@ def test_episodes_on_a_gpu_are_those_on_the_cpu_bit_for_bit(regression: bool) ->
     def on(device: str) -> Sampler:
         if regression:
             return FamilySampler(Sinusoid(), NWayKShot(0, 5, 10), KEY, device)
-        pool = ClassPool(torch.arange(256, dtype=torch.uint8).view(8, 32, 1, 1, 1), tuple("abcdefgh"))
+        pool = ClassPool(
+            torch.arange(256, dtype=torch.uint8).view(8, 32, 1, 1, 1), tuple("abcdefgh")
+        )
         return ClassSampler(pool.to(device), NWayKShot(5, 8, 24), KEY, device)
 
     cpu, gpu = on("cpu"), on("cuda")

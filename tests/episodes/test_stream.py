@@ -6,17 +6,24 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from coded_pool import coded_pool, decode
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor
 
 from metabench.datasets.sinusoid import Sinusoid
-from metabench.episodes import ClassSampler, FamilySampler, NWayKShot, Sampler, TaskBatch, TaskStream
+from metabench.episodes import (
+    ClassSampler,
+    FamilySampler,
+    NWayKShot,
+    Sampler,
+    TaskBatch,
+    TaskStream,
+)
 from metabench.episodes.stream import labelled_examples
 from metabench.errors import DivergedError, ProtocolError
-from metabench.seeding import make_key, random_bits
+from metabench.runtime.counter_rng import make_key, random_bits
+from tests.helpers.coded_pool import coded_pool, decode
 
 POOL = coded_pool(classes=7, examples=10)
 PROTOCOL = NWayKShot(3, 1, 2)
@@ -63,7 +70,13 @@ def same(a: TaskBatch, b: TaskBatch) -> bool:
 
 
 class TestTheBudget:
-    @given(st.integers(0, 400), st.integers(1, 5), st.integers(2, 7), st.integers(1, 3), st.integers(1, 3))
+    @given(
+        st.integers(0, 400),
+        st.integers(1, 5),
+        st.integers(2, 7),
+        st.integers(1, 3),
+        st.integers(1, 3),
+    )
     def test_is_spent_as_far_as_whole_batches_go_and_never_exceeded(
         self, budget: int, tasks: int, ways: int, shots: int, queries: int
     ) -> None:
@@ -86,7 +99,9 @@ class TestTheBudget:
         assert drawn == ([size] * (budget // size) if budget else [])
         assert tasks_stream.spent == sum(drawn)
 
-    @pytest.mark.parametrize(("budget", "expected"), [(3 * EACH + 1, [3]), (7 * EACH, [4]), (EACH - 1, [])])
+    @pytest.mark.parametrize(
+        ("budget", "expected"), [(3 * EACH + 1, [3]), (7 * EACH, [4]), (EACH - 1, [])]
+    )
     def test_affords_a_smaller_batch_where_not_even_one_of_the_size_asked_for_fits(
         self, budget: int, expected: list[int]
     ) -> None:
@@ -94,7 +109,9 @@ class TestTheBudget:
         assert [len(batch.support_x) for batch in tasks_stream.batches(4)] == expected
 
     @given(st.floats(0, 1), st.integers(1, 4))
-    def test_is_left_to_a_later_loop_beyond_the_share_of_the_first(self, share: float, tasks: int) -> None:
+    def test_is_left_to_a_later_loop_beyond_the_share_of_the_first(
+        self, share: float, tasks: int
+    ) -> None:
         tasks_stream = stream_of(120)
         for _ in tasks_stream.batches(tasks, share=share):
             pass
@@ -242,7 +259,9 @@ class TestAStoppedStream:
         state = stream_of(300).state_dict()
         for length in [*sittings, self.WHOLE]:
             states: list[dict[str, Any]] = []
-            tasks_stream = stream_of(300, on_step=lambda s, states=states: states.append(s.state_dict()))
+            tasks_stream = stream_of(
+                300, on_step=lambda s, states=states: states.append(s.state_dict())
+            )
             tasks_stream.load_state_dict(state)
             for done, x in enumerate(three_loops(tasks_stream)):
                 if done == length:
@@ -313,7 +332,9 @@ def train_on(tasks_stream: TaskStream, losses: list[Any]) -> None:
 class TestALoss:
     @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
     @pytest.mark.parametrize("make", [float, torch.tensor])
-    def test_that_is_not_finite_stops_training_and_names_the_step(self, loss: float, make: Any) -> None:
+    def test_that_is_not_finite_stops_training_and_names_the_step(
+        self, loss: float, make: Any
+    ) -> None:
         tasks_stream = stream_of(1000)
         with pytest.raises(DivergedError, match=rf"the outer loss is {loss} at outer step 3\."):
             train_on(tasks_stream, [make(value) for value in (1.0, 1.0, 1.0, loss, 1.0)])

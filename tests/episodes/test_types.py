@@ -1,11 +1,11 @@
 import pytest
 import torch
-from coded_pool import coded_pool
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metabench.episodes import ClassSampler, NWayKShot, Support, TaskBatch
 from metabench.errors import NotApplicable
+from tests.helpers.coded_pool import coded_pool
 
 
 def some_batch(tasks: int = 4) -> TaskBatch:
@@ -72,7 +72,9 @@ def test_class_means_are_the_means_of_each_class_in_one_task_and_in_many(
 
 def test_in_regression_there_are_no_classes_to_take_means_of() -> None:
     support = Support(torch.zeros(5, 1), torch.zeros(5, 1), 0)
-    with pytest.raises(NotApplicable, match="it asks for classes, and this benchmark is regression"):
+    with pytest.raises(
+        NotApplicable, match="it asks for classes, and this benchmark is regression"
+    ):
         support.class_means(support.x)
 
 

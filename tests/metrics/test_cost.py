@@ -1,10 +1,10 @@
 """What adapting costs is counted right."""
 
 import pytest
-from small_world import Descending, Means, OneByOne, picture_trial
 from torch import Tensor
 
 from metabench.metrics.cost import Cost
+from tests.helpers.small_world import Descending, Means, OneByOne, picture_trial
 
 
 class Products(Means):

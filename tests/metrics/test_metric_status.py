@@ -5,12 +5,12 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
-from small_world import Means, picture_trial
 
 from metabench.errors import CellFailed, DivergedError, NotApplicable
 from metabench.metrics.base import Measurement, Metric, measured, part
+from metabench.metrics.trial import Trial
 from metabench.plugins import installed_plugins
-from metabench.trial import Trial
+from tests.helpers.small_world import Means, picture_trial
 
 
 class Planned(Metric):
@@ -68,7 +68,16 @@ def test_a_part_that_does_not_fit_leaves_the_others() -> None:
 
 def test_every_metric_that_ships_says_what_it_is() -> None:
     registry = installed_plugins().registry
-    families = {"accuracy", "adaptation", "adversarial", "cost", "mse", "noise", "shift", "transduction"}
+    families = {
+        "accuracy",
+        "adaptation",
+        "adversarial",
+        "cost",
+        "mse",
+        "noise",
+        "shift",
+        "transduction",
+    }
     metrics = {spec.name: spec.load() for spec in registry.specs("metric")}
     assert families <= set(metrics)
     for name in families:

@@ -7,9 +7,9 @@ import pytest
 from metabench.errors import ConfigError
 from metabench.metrics.base import Measurement, Metric
 from metabench.metrics.options import check_options, make_metric
+from metabench.metrics.trial import Trial
 from metabench.plugins import Plugins
 from metabench.registry import Spec
-from metabench.trial import Trial
 
 
 def spec_of(name: str) -> Spec:
@@ -17,9 +17,13 @@ def spec_of(name: str) -> Spec:
 
 
 def test_values_become_what_the_constructor_asks_for() -> None:
-    metric: Any = make_metric(spec_of("adversarial"), {"radii": [0.1, 1], "l2_radii": [], "episodes": 5})
+    metric: Any = make_metric(
+        spec_of("adversarial"), {"radii": [0.1, 1], "l2_radii": [], "episodes": 5}
+    )
     assert (metric.radii, metric.l2_radii, metric.episodes) == ((0.1, 1.0), (), 5)
-    assert metric == make_metric(spec_of("adversarial"), {"radii": (0.1, 1.0), "l2_radii": (), "episodes": 5})
+    assert metric == make_metric(
+        spec_of("adversarial"), {"radii": (0.1, 1.0), "l2_radii": (), "episodes": 5}
+    )
 
 
 def test_no_options_are_the_defaults() -> None:

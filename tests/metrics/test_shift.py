@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from small_world import Blind, Means, TargetMean, picture_trial, sine_trial
 
 from metabench.datasets import ClassPool
 from metabench.episodes import ClassSampler
 from metabench.metrics.base import measured
 from metabench.metrics.shift import Shift
-from metabench.trial import Trial
+from metabench.metrics.trial import Trial
+from tests.helpers.small_world import Blind, Means, TargetMean, picture_trial, sine_trial
 
 
 def test_a_turned_query_is_lost_to_pixel_means_and_a_turned_world_is_not() -> None:
@@ -20,7 +20,11 @@ def test_a_turned_query_is_lost_to_pixel_means_and_a_turned_world_is_not() -> No
 
 
 def test_no_turn_and_no_scale_change_nothing() -> None:
-    found = Shift(episodes=6, angles=(0, 360), scales=(1,)).measure(picture_trial(Means, shots=5)).values
+    found = (
+        Shift(episodes=6, angles=(0, 360), scales=(1,))
+        .measure(picture_trial(Means, shots=5))
+        .values
+    )
     for name in ("rotation-0", "rotation-360", "scale-1"):
         assert found["query"][name]["drop"] == 0.0
 
@@ -55,24 +59,37 @@ def test_episodes_of_one_group_are_harder_where_groups_look_alike() -> None:
     shared = torch.rand(3, 1, 1, 1, 12, 12, generator=generator)
     own = torch.rand(3, 6, 1, 1, 12, 12, generator=generator)
     noise = torch.randn(3, 6, 24, 1, 12, 12, generator=generator)
-    images = (0.7 * shared + 0.1 * own + 0.1 * noise).clamp(0, 1).mul(255).to(torch.uint8).flatten(0, 1)
+    images = (
+        (0.7 * shared + 0.1 * own + 0.1 * noise).clamp(0, 1).mul(255).to(torch.uint8).flatten(0, 1)
+    )
     names = tuple(f"class {i}" for i in range(18))
     pool = ClassPool(images, names, groups=tuple(f"group {i // 6}" for i in range(18)))
     plain = picture_trial(Means, queries=6)
-    trial = Trial(plain.algorithm, ClassSampler(pool, plain.sampler.protocol, plain.sampler.key), 40)
+    trial = Trial(
+        plain.algorithm, ClassSampler(pool, plain.sampler.protocol, plain.sampler.key), 40
+    )
     found = Shift(episodes=40).measure(trial).values
     assert found["within_group"]["groups"] == 3
     assert found["within_group"]["drop"] > 0.05
-    assert found["within_group"]["drop"] == pytest.approx(found["clean"] - found["within_group"]["score"])
+    assert found["within_group"]["drop"] == pytest.approx(
+        found["clean"] - found["within_group"]["score"]
+    )
     assert "within_group" not in Shift(episodes=4, groups=False).measure(trial).values
 
 
 def test_without_groups_or_with_groups_too_small_there_is_a_reason_and_no_number() -> None:
-    assert "not grouped" in Shift(episodes=4).measure(picture_trial(Means)).values["within_group"]["n/a"]
+    assert (
+        "not grouped"
+        in Shift(episodes=4).measure(picture_trial(Means)).values["within_group"]["n/a"]
+    )
     trial = picture_trial(Means, episodes=4)
     pool = trial.sampler.pool  # type: ignore[attr-defined]
-    pairs = ClassPool(pool.images, pool.class_names, groups=tuple(f"pair {i // 2}" for i in range(12)))
-    trial = Trial(trial.algorithm, ClassSampler(pairs, trial.sampler.protocol, trial.sampler.key), 4)
+    pairs = ClassPool(
+        pool.images, pool.class_names, groups=tuple(f"pair {i // 2}" for i in range(12))
+    )
+    trial = Trial(
+        trial.algorithm, ClassSampler(pairs, trial.sampler.protocol, trial.sampler.key), 4
+    )
     found = Shift(episodes=4).measure(trial)
     assert "the largest has 2" in found.values["within_group"]["n/a"]
     assert found.values["query"]["mean_drop"] is not None

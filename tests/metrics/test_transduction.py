@@ -1,9 +1,17 @@
 """Whether queries help each other is measured, not declared."""
 
-from small_world import Centred, Means, NeedsCompany, Noisy, OneByOne, TargetMean, picture_trial, sine_trial
-
 from metabench.metrics.base import measured
 from metabench.metrics.transduction import Transduction
+from tests.helpers.small_world import (
+    Centred,
+    Means,
+    NeedsCompany,
+    Noisy,
+    OneByOne,
+    TargetMean,
+    picture_trial,
+    sine_trial,
+)
 
 METRIC = Transduction(episodes=12)
 

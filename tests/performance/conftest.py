@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from judge import Judge
-from machine import bench_threads
-from outer_steps import make_learn2learn_importable
 
-from metabench.algorithms.shared_tasks import lent_processes
-from metabench.memory import keep_freed_memory
+from metabench.learning.outer_gradient.shared import lent_processes
+from metabench.runtime.memory import keep_freed_memory
+from tests.performance.judge import Judge
+from tests.performance.machine import bench_threads
+from tests.performance.outer_steps import make_learn2learn_importable
 
 FOLDER = "METABENCH_PERFORMANCE"
 
@@ -45,7 +45,8 @@ def l2l() -> types.ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip(
-            "learn2learn", reason="learn2learn is not installed: see tests/performance/requirements.txt"
+            "learn2learn",
+            reason="learn2learn is not installed: see tests/performance/requirements.txt",
         )
 
 

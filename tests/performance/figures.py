@@ -68,7 +68,9 @@ class Figure:
     def __str__(self) -> str:
         peer = f" against {self.peer}" if self.peer else ""
         verdict = "met" if self.met else "MISSED"
-        return f"{self.key}: {self.value:.3g} {self.unit}{peer}; {self.sense} {self.bar:g}: {verdict}"
+        return (
+            f"{self.key}: {self.value:.3g} {self.unit}{peer}; {self.sense} {self.bar:g}: {verdict}"
+        )
 
 
 def load(path: Path) -> dict[str, Figure]:

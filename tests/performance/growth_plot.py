@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from figures import Figure
+from tests.performance.figures import Figure
 
 
 def draw(figures: Mapping[str, Figure], path: Path) -> None:
@@ -23,12 +23,16 @@ def draw(figures: Mapping[str, Figure], path: Path) -> None:
     rows = [figure for figure in figures.values() if figure.name.endswith("-cost")]
     axes_of = sorted({figure.name for figure in rows})
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "growth", "font.size": 8}):
-        picture, axes = plt.subplots(2, len(axes_of), figsize=(2.4 * len(axes_of), 3.6), squeeze=False)
+        picture, axes = plt.subplots(
+            2, len(axes_of), figsize=(2.4 * len(axes_of), 3.6), squeeze=False
+        )
         for column, name in enumerate(axes_of):
             for figure in (figure for figure in rows if figure.name == name):
                 label = f"{figure.threads} thread" + ("s" if figure.threads > 1 else "")
                 for line, key in enumerate(("milliseconds", "mb")):
-                    axes[line][column].plot(figure.extra["sizes"], figure.extra[key], "o-", ms=3, label=label)
+                    axes[line][column].plot(
+                        figure.extra["sizes"], figure.extra[key], "o-", ms=3, label=label
+                    )
             for line in range(2):
                 axes[line][column].set(xscale="log", yscale="log")
             axes[1][column].set_xlabel(name.split("-")[1])

@@ -1,6 +1,6 @@
 """One size of an outer step of MAML in a process of its own: prints its seconds and the memory it took.
 
-``python growth_probe.py '{"tasks": 4, "ways": 5, "steps": 1, "rounds": 5, "threads": 1}'``
+``python -m tests.performance.growth_probe '{"tasks": 4, "ways": 5, "steps": 1, "rounds": 5, "threads": 1}'``
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import sys
 from contextlib import closing
 
 import torch
-import workloads
-from contest import Timing, timed
-from outer_steps import Metabench
 
-from metabench.algorithms.shared_tasks import lent_processes
-from metabench.memory import keep_freed_memory, peak_process_mb
+from metabench.learning.outer_gradient.shared import lent_processes
+from metabench.runtime.memory import keep_freed_memory, peak_process_mb
+from tests.performance import workloads
+from tests.performance.contest import Timing, timed
+from tests.performance.outer_steps import Metabench
 
 STEPS = 4
 """Outer steps in a round."""

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import page
 import pytest
 import torch
-from contest import Side, Timing, timed
-from figures import Figure, load, store
-from machine import ceilings, facts, rates, slug, versions
+
+from tests.performance import page
+from tests.performance.contest import Side, Timing, timed
+from tests.performance.figures import Figure, load, store
+from tests.performance.machine import ceilings, facts, rates, slug, versions
 
 CPU = torch.device("cpu")
 

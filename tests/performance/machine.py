@@ -9,9 +9,9 @@ import re
 from typing import Any
 
 import torch
-from contest import Timing, timed
 
-from metabench.provenance import cpu_name, environment
+from metabench.runtime.provenance import cpu_name, environment
+from tests.performance.contest import Timing, timed
 
 SIDE = 1024
 COPIED_BYTES = 256 << 20
@@ -65,7 +65,10 @@ def copy_gbytes(threads: int) -> float:
 def ceilings() -> dict[str, float]:
     """What the machine can do at best with PyTorch's present threads."""
     threads = torch.get_num_threads()
-    return {"sgemm_gflops": round(sgemm_gflops(threads), 1), "copy_gbytes": round(copy_gbytes(threads), 1)}
+    return {
+        "sgemm_gflops": round(sgemm_gflops(threads), 1),
+        "copy_gbytes": round(copy_gbytes(threads), 1),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Beyond what the process had before, and in one process: metabench shares no step here.
 
-``python memory_probe.py '{"row": "maml-conv4", "side": "learn2learn", "threads": 2}'``
+``python -m tests.performance.memory_probe '{"row": "maml-conv4", "side": "learn2learn", "threads": 2}'``
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import json
 import sys
 
 import torch
-from outer_steps import installed, make_learn2learn_importable
-from test_maml import ROWS, sides
 
-from metabench.memory import keep_freed_memory, peak_process_mb
+from metabench.runtime.memory import keep_freed_memory, peak_process_mb
+from tests.performance.outer_steps import installed, make_learn2learn_importable
+from tests.performance.test_maml import ROWS, sides
 
 
 def probe(row: str, side: str, threads: int) -> float:

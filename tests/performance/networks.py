@@ -28,9 +28,12 @@ class Body(nn.Sequential):
 
     def __init__(self, *, strided: bool = False, running: bool = False, channels: int = 64) -> None:
         blocks = [
-            Block(1 if i == 0 else channels, channels, strided=strided, running=running) for i in range(4)
+            Block(1 if i == 0 else channels, channels, strided=strided, running=running)
+            for i in range(4)
         ]
-        super().__init__(*blocks, nn.AdaptiveAvgPool2d(1) if strided else nn.Identity(), nn.Flatten())
+        super().__init__(
+            *blocks, nn.AdaptiveAvgPool2d(1) if strided else nn.Identity(), nn.Flatten()
+        )
 
 
 def conv4(outputs: int, *, strided: bool, channels: int = 64) -> nn.Module:
@@ -41,7 +44,11 @@ def conv4(outputs: int, *, strided: bool, channels: int = 64) -> nn.Module:
 def mlp(outputs: int, hidden: int = 40) -> nn.Module:
     """MAML's sinusoid network."""
     return nn.Sequential(
-        nn.Linear(1, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, outputs)
+        nn.Linear(1, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, outputs),
     )
 
 

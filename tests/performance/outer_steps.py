@@ -22,17 +22,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from networks import as_theirs
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from metabench.algorithms.inner_loop import make_learner
 from metabench.algorithms.maml import MAML
-from metabench.algorithms.outer_gradient import OuterGradient
-from metabench.algorithms.outer_loop import take_step
 from metabench.algorithms.problem import Problem
 from metabench.episodes import TaskBatch
+from metabench.learning.inner_loop import make_learner
+from metabench.learning.outer_gradient.select import OuterGradient
+from metabench.learning.outer_loop import take_step
+from tests.performance.networks import as_theirs
 
 OUTER_LR = 1e-6
 """So small that the networks stay where they are however often they are timed."""
@@ -55,7 +55,11 @@ class Setting:
     regression: bool = False
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        return F.mse_loss(predictions, targets) if self.regression else F.cross_entropy(predictions, targets)
+        return (
+            F.mse_loss(predictions, targets)
+            if self.regression
+            else F.cross_entropy(predictions, targets)
+        )
 
 
 class Replay:
@@ -199,7 +203,9 @@ class Learn2Learn(Peer):
     def prepare(self) -> None:
         l2l = importlib.import_module("learn2learn")
         first_order = self.setting.first_order
-        self.maml = l2l.algorithms.MAML(self.network, lr=self.setting.inner_lr, first_order=first_order)
+        self.maml = l2l.algorithms.MAML(
+            self.network, lr=self.setting.inner_lr, first_order=first_order
+        )
 
     def accumulate(self) -> None:
         loss = self.setting.loss
@@ -221,12 +227,17 @@ class Higher(Peer):
         loss, first_order = self.setting.loss, self.setting.first_order
         for x, y, query_x, query_y in self.tasks:
             with self.higher.innerloop_ctx(
-                self.network, self.inner, copy_initial_weights=False, track_higher_grads=not first_order
+                self.network,
+                self.inner,
+                copy_initial_weights=False,
+                track_higher_grads=not first_order,
             ) as (learner, inner):
                 for _ in range(self.setting.steps):
                     inner.step(loss(learner(x), y))
                 outer = loss(learner(query_x), query_y) / len(self.tasks)
-                if first_order:  # nothing was tracked: the gradient is that at the adapted parameters
+                if (
+                    first_order
+                ):  # nothing was tracked: the gradient is that at the adapted parameters
                     _add(self.network, torch.autograd.grad(outer, list(learner.parameters())))
                 else:
                     outer.backward()

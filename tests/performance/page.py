@@ -1,6 +1,6 @@
 """The page for people that the figures of a machine make, and the same table as a block of the documentation.
 
-``python tests/performance/page.py leaderboards/performance docs/performance.md`` makes all of them anew.
+``python -m tests.performance.page leaderboards/performance docs/performance.md`` makes all of them anew.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from figures import Figure, load
 from tabulate import tabulate
+
+from tests.performance.figures import Figure, load
 
 BEGIN = "<!-- from here, made by tests/performance/page.py -->"
 END = "<!-- to here -->"
@@ -77,7 +78,9 @@ def ceiling_table(figures: Iterable[Figure]) -> str:
         for side, share in figure.extra.get("share_of_sgemm", {}).items():
             flops, most = figure.extra["mflop_a_task"], figure.environment["sgemm_gflops"]
             memory = figure.extra.get("mb", {}).get(side)
-            rows.append([figure.what, str(figure.threads), side, f"{flops:g}", f"{most:g}", f"{share:.1%}"])
+            rows.append(
+                [figure.what, str(figure.threads), side, f"{flops:g}", f"{most:g}", f"{share:.1%}"]
+            )
             rows[-1].append("" if memory is None else f"{memory:,.0f}")
     head = ("what", "threads", "side", "MFLOP a task", "sgemm GFLOP/s", "of sgemm", "peak MiB")
     return tabulate(rows, headers=head, tablefmt="pipe", disable_numparse=True) if rows else ""
@@ -129,7 +132,10 @@ def write(path: Path) -> None:
 
 def block(folder: Path) -> str:
     """The block of the documentation: all machines of a folder."""
-    parts = [f"### {path.stem}\n\n{body(path.stem, load(path))}" for path in sorted(folder.glob("*.json"))]
+    parts = [
+        f"### {path.stem}\n\n{body(path.stem, load(path))}"
+        for path in sorted(folder.glob("*.json"))
+    ]
     return "\n\n".join(parts) or NOTHING
 
 
@@ -144,7 +150,9 @@ def main(folder: Path, document: Path) -> None:
     """Make every page of a folder and the block of a document anew."""
     for path in sorted(folder.glob("*.json")):
         write(path)
-    document.write_text(with_block(document.read_text(encoding="utf-8"), block(folder)), encoding="utf-8")
+    document.write_text(
+        with_block(document.read_text(encoding="utf-8"), block(folder)), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from networks import Body
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from tests.performance.networks import Body
 
 
 class InMemory(torch.utils.data.Dataset):  # type: ignore[type-arg]

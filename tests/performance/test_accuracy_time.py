@@ -9,8 +9,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from figures import Figure
-from judge import Judge
+from tests.performance.figures import Figure
+from tests.performance.judge import Judge
 
 PAPER = 0.988
 MOST_MINUTES = 6.0
@@ -19,7 +19,9 @@ RECORDS = Path(__file__).parents[2] / "leaderboards" / "omniglot" / "records"
 
 def record() -> dict[str, Any]:
     """The best record of ProtoNet on that benchmark."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.rglob("*.json"))]
+    found = [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.rglob("*.json"))
+    ]
     wanted = ("protonet", "omniglot-5w1s")
     mine = [r for r in found if (r["algorithm"]["name"], r["benchmark"]["name"]) == wanted]
     assert mine, f"no record of {wanted} in {RECORDS}"

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from contest import Side
-from judge import Judge
 
-from metabench.algorithms.inner_loop import task_params
 from metabench.backbones.conv4 import Conv4, Conv4Strided
 from metabench.backbones.engines import Engine, forward_and_backward
 from metabench.backbones.order import differentiated_twice
+from metabench.learning.inner_loop import task_params
+from tests.performance.contest import Side
+from tests.performance.judge import Judge
 
 MOST = 1.15
 ROUNDS = 5
@@ -34,7 +34,9 @@ def test_no_engine_is_much_faster_than_the_one_that_is_taken(
 ) -> None:
     torch.manual_seed(0)
     network = NETWORKS[name]()
-    params = {k: p.detach().clone().requires_grad_() for k, p in task_params(network, TASKS).items()}
+    params = {
+        k: p.detach().clone().requires_grad_() for k, p in task_params(network, TASKS).items()
+    }
     x = torch.rand(TASKS, examples, 1, 28, 28)
 
     def side(engine: Engine) -> Side:

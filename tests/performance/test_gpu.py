@@ -7,16 +7,15 @@ import copy
 from types import ModuleType
 from typing import Literal
 
-import networks
 import pytest
 import torch
-import workloads
-from contest import Side
-from judge import Judge
-from outer_steps import EveryParameter, Learn2Learn, Metabench, Setting
 
 from metabench.episodes import TaskBatch
-from metabench.precision import computing_in
+from metabench.runtime.precision import computing_in
+from tests.performance import networks, workloads
+from tests.performance.contest import Side
+from tests.performance.judge import Judge
+from tests.performance.outer_steps import EveryParameter, Learn2Learn, Metabench, Setting
 
 TASKS, STEPS, INNER_LR = 32, 5, 0.05
 OURS = 20
@@ -29,7 +28,9 @@ SAME = 1e-4
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("queries", [1, 15])
-def test_outer_steps_on_a_gpu_are_so_many_times_as_fast(queries: int, l2l: ModuleType, judge: Judge) -> None:
+def test_outer_steps_on_a_gpu_are_so_many_times_as_fast(
+    queries: int, l2l: ModuleType, judge: Judge
+) -> None:
     batch = workloads.glyph_tasks(TASKS, queries, device="cuda")
     maml = workloads.make_maml(
         workloads.GLYPHS, inner_lr=INNER_LR, inner_steps=STEPS, backbone="conv4-strided"
@@ -43,7 +44,10 @@ def test_outer_steps_on_a_gpu_are_so_many_times_as_fast(queries: int, l2l: Modul
         f"maml-gpu-{queries}",
         synchronised(ours.steps(OURS)),
         {peer.name: synchronised(peer.steps(1))},
-        beside={f"metabench, {kind}": synchronised(lowered(kind, maml, batch)) for kind in ("tf32", "bf16")},
+        beside={
+            f"metabench, {kind}": synchronised(lowered(kind, maml, batch))
+            for kind in ("tf32", "bf16")
+        },
         rounds=ROUNDS,
         warmup=3,
         unit="tasks",

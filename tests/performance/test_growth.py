@@ -9,14 +9,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from figures import Figure
-from growth_plot import draw
-from judge import Judge
+
+from tests.performance.figures import Figure
+from tests.performance.growth_plot import draw
+from tests.performance.judge import Judge
 
 SIZES = {
     "tasks": (1, 2, 4, 8, 16, 32, 64),
@@ -28,13 +28,12 @@ FLAT = 1.1
 """What a unit may cost at the largest size, over what it costs at the smallest."""
 STRAIGHT = 1.05
 """The power of the size that memory may grow with; a straight line has 1."""
-HERE = Path(__file__).parent
 
 
 def probe(axis: str, size: int) -> dict[str, float]:
     rounds = int(os.environ.get("METABENCH_BENCH_ROUNDS") or 5)
     what = BASE | {axis: size, "rounds": rounds, "threads": torch.get_num_threads()}
-    command = [sys.executable, str(HERE / "growth_probe.py"), json.dumps(what)]
+    command = [sys.executable, "-m", "tests.performance.growth_probe", json.dumps(what)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found

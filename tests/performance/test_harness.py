@@ -8,17 +8,17 @@ import copy
 
 import pytest
 import torch
-import workloads
-from figures import Figure
-from judge import Judge
-from machine import rates
-from outer_steps import Replay
 
 from metabench.algorithms.base import Algorithm
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.protonet import ProtoNet
 from metabench.episodes import NWayKShot
-from metabench.training import Trainer
+from metabench.running.trainer import Trainer
+from tests.performance import workloads
+from tests.performance.figures import Figure
+from tests.performance.judge import Judge
+from tests.performance.machine import rates
+from tests.performance.outer_steps import Replay
 
 BAR = 1.03
 ROUNDS = 9
@@ -59,7 +59,9 @@ def test_a_cell_takes_little_longer_than_the_steps(
     def in_a_cell() -> int:
         algorithm.load_state_dict(initial)
         budget = steps * examples
-        trainer = Trainer(algorithm, tasks, budget=budget, validate=lambda: 0.0, direction="higher", key="")
+        trainer = Trainer(
+            algorithm, tasks, budget=budget, validate=lambda: 0.0, direction="higher", key=""
+        )
         training = trainer.run()
         assert training.steps == steps
         return steps

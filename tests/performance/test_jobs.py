@@ -14,9 +14,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from contest import Timing
-from figures import Figure
-from judge import Judge
+
+from tests.performance.contest import Timing
+from tests.performance.figures import Figure
+from tests.performance.judge import Judge
 
 BAR = 1.7
 ROUNDS = 3
@@ -26,8 +27,28 @@ METRICS = "accuracy"
 
 def run(jobs: int, results: Path) -> tuple[float, float]:
     """The seconds of the command, and those between the first cell's start and the last one's end."""
-    command = [sys.executable, "-m", "metabench", "run", "-a", ALGORITHM, "-b", BENCHMARK, "--seeds", "2"]
-    options = ["--jobs", str(jobs), "--threads", "1", "--metrics", METRICS, "--results", str(results)]
+    command = [
+        sys.executable,
+        "-m",
+        "metabench",
+        "run",
+        "-a",
+        ALGORITHM,
+        "-b",
+        BENCHMARK,
+        "--seeds",
+        "2",
+    ]
+    options = [
+        "--jobs",
+        str(jobs),
+        "--threads",
+        "1",
+        "--metrics",
+        METRICS,
+        "--results",
+        str(results),
+    ]
     start = time.perf_counter()
     subprocess.run([*command, *options], check=True, capture_output=True)
     took = time.perf_counter() - start

@@ -10,20 +10,25 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import networks
 import pytest
 import torch
-import workloads
-from judge import Judge
-from machine import ceilings
-from outer_steps import Learn2Learn, Metabench, Peer, Setting, TorchFuncVmap, installed
 from torch.utils.flop_counter import FlopCounterMode
 
 from metabench.episodes import TaskBatch
+from tests.performance import networks, workloads
+from tests.performance.judge import Judge
+from tests.performance.machine import ceilings
+from tests.performance.outer_steps import (
+    Learn2Learn,
+    Metabench,
+    Peer,
+    Setting,
+    TorchFuncVmap,
+    installed,
+)
 
 SAME = 1e-4
 """How far outer gradients may be apart, as a share of their length, in float32."""
@@ -66,7 +71,9 @@ class Row:
         chosen = {"inner_lr": self.setting.inner_lr, "inner_steps": self.setting.steps}
         benchmark = workloads.SINUSOID if self.setting.regression else workloads.GLYPHS
         backbone = {} if self.setting.regression else {"backbone": self.backbone}
-        maml = workloads.make_maml(benchmark, first_order=self.setting.first_order, **chosen, **backbone)
+        maml = workloads.make_maml(
+            benchmark, first_order=self.setting.first_order, **chosen, **backbone
+        )
         return Metabench(maml, batch)
 
     def network(self) -> torch.nn.Module:
@@ -158,7 +165,7 @@ ROWS = (sinusoid(1), sinusoid(5), POOLED, STRIDED, FIRST_ORDER)
 def peak_memory(row: Row, side: str) -> float:
     """MiB that an outer step of a side takes, in a process of its own."""
     what = {"row": row.name, "side": side, "threads": torch.get_num_threads()}
-    command = [sys.executable, str(Path(__file__).with_name("memory_probe.py")), json.dumps(what)]
+    command = [sys.executable, "-m", "tests.performance.memory_probe", json.dumps(what)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return round(float(done.stdout.splitlines()[-1]), 1)
 
@@ -173,7 +180,9 @@ def test_outer_steps_are_so_many_times_as_fast_as_the_fastest_peer(
     ours, everybody = sides(row, judged + shown, torch.float32)
     peers, vmapped = everybody[: len(judged)], everybody[len(judged) :]
     operations = flops(next(peer for peer in peers if isinstance(peer, Learn2Learn)))
-    memory = {side: peak_memory(row, side) for side in ("metabench", *(peer.name for peer in peers))}
+    memory = {
+        side: peak_memory(row, side) for side in ("metabench", *(peer.name for peer in peers))
+    }
     with closing(ours):
         figure = judge.against_peers(
             row.name,
@@ -204,4 +213,8 @@ def _in_words(row: Row, batch: TaskBatch) -> str:
 def _of_the_ceiling(sides: dict[str, dict[str, float]], operations: float) -> dict[str, Any]:
     """Each side's share of what the machine does in one large matrix product."""
     most = ceilings()["sgemm_gflops"] * 1e9
-    return {"share_of_sgemm": {s: round(rate["median"] * operations / most, 4) for s, rate in sides.items()}}
+    return {
+        "share_of_sgemm": {
+            s: round(rate["median"] * operations / most, 4) for s, rate in sides.items()
+        }
+    }

@@ -1,28 +1,26 @@
 """Meta-test on 600 frozen episodes, ProtoNet and MAML, against the peers' loops over the same episodes.
 
-Ours draws the episodes, adapts, predicts and checks what it predicted (:class:`metabench.trial.Trial`). The
-peers have the episodes drawn beforehand, keep no graph where they can do without, and give the same
+Ours draws the episodes, adapts, predicts and checks what it predicted (:class:`metabench.metrics.trial.Trial`).
+The peers have the episodes drawn beforehand, keep no graph where they can do without, and give the same
 predictions. Every episode costs as much as any other: 60 of them are timed.
 """
 
 from collections.abc import Callable
 from types import ModuleType
 
-import networks
 import pytest
-import recipes
 import torch
-import workloads
-from judge import Judge
-from outer_steps import EveryParameter, Setting
 from torch import Tensor
 from torch.func import functional_call, grad
-from workloads import as_double
 
 from metabench.algorithms.base import Algorithm
 from metabench.algorithms.protonet import ProtoNet
 from metabench.episodes import Task, TaskBatch
-from metabench.trial import Trial
+from metabench.metrics.trial import Trial
+from tests.performance import networks, recipes, workloads
+from tests.performance.judge import Judge
+from tests.performance.outer_steps import EveryParameter, Setting
+from tests.performance.workloads import as_double
 
 EPISODES = 60
 ROUNDS = 7
@@ -64,7 +62,9 @@ def maml(l2l: ModuleType, dtype: torch.dtype) -> tuple[Algorithm, dict[str, Pred
 def maml_loops(l2l: ModuleType, network: torch.nn.Module) -> dict[str, Predict]:
     higher = pytest.importorskip("higher")
     loss = Setting(INNER_LR, STEPS).loss
-    wrapped = l2l.algorithms.MAML(network, lr=INNER_LR, first_order=True)  # no graph of the inner gradients
+    wrapped = l2l.algorithms.MAML(
+        network, lr=INNER_LR, first_order=True
+    )  # no graph of the inner gradients
     inner = torch.optim.SGD(network.parameters(), lr=INNER_LR)
     start = {name: p.detach() for name, p in network.named_parameters()}
 

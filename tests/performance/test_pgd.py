@@ -10,18 +10,18 @@ import functools
 
 import pytest
 import torch
-from figures import Figure
-from judge import Judge
-from machine import rates
 from torch.nn import functional as F
 
 from metabench.algorithms.protonet import ProtoNet
-from metabench.metrics.adversarial import Adversarial
-from metabench.metrics.attacks import Ball
+from metabench.benchmarks.model import collect_benchmarks, load_suites
+from metabench.benchmarks.tasks import open_tasks
+from metabench.metrics.adversarial.attacks import Ball
+from metabench.metrics.adversarial.metric import Adversarial
+from metabench.metrics.trial import Trial
 from metabench.plugins import installed_plugins
-from metabench.suites.model import collect_benchmarks, load_suites
-from metabench.tasks import open_tasks
-from metabench.trial import Trial
+from tests.performance.figures import Figure
+from tests.performance.judge import Judge
+from tests.performance.machine import rates
 
 EPISODES = 600
 BATCH = 2

@@ -7,15 +7,13 @@ step of Adam. Ours is as the recipe: the turns, shifts and mirrored classes of m
 from types import ModuleType
 from typing import Any
 
-import networks
-import recipes
 import torch
-import workloads
-from judge import Judge
 from torch.nn import functional as F
 
 from metabench.algorithms.protonet import ProtoNet
 from metabench.episodes import NWayKShot, TaskStream
+from tests.performance import networks, recipes, workloads
+from tests.performance.judge import Judge
 
 WAYS, SHOTS, QUERIES = 30, 1, 15
 LR = 1e-6
@@ -26,7 +24,9 @@ PLAIN: dict[str, Any] = {"turns": False, "shift": 0, "mirror": False, "backbone"
 EXAMPLES = WAYS * (SHOTS + QUERIES)
 
 
-def test_meta_training_is_so_many_times_as_fast_as_the_recipe(l2l: ModuleType, judge: Judge) -> None:
+def test_meta_training_is_so_many_times_as_fast_as_the_recipe(
+    l2l: ModuleType, judge: Judge
+) -> None:
     benchmark = workloads.open_benchmark(workloads.GLYPHS)
     torch.manual_seed(0)
     problem = benchmark.problem(workloads.registry())

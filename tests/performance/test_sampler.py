@@ -9,14 +9,14 @@ from collections.abc import Callable
 from types import ModuleType
 
 import pytest
-import recipes
 import torch
-from judge import Judge
 from torch import Tensor
 
 from metabench.datasets import ClassPool
 from metabench.episodes import ClassSampler, NWayKShot
 from metabench.episodes.sampler import AHEAD_EXAMPLES
+from tests.performance import recipes
+from tests.performance.judge import Judge
 
 CLASSES, EXAMPLES = 1000, 20
 SHOTS, QUERIES = 1, 15
@@ -30,14 +30,18 @@ ROUNDS = 200
 @pytest.fixture(scope="module")
 def images() -> Tensor:
     random = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (CLASSES, EXAMPLES, 1, 28, 28), dtype=torch.uint8, generator=random)
+    return torch.randint(
+        0, 256, (CLASSES, EXAMPLES, 1, 28, 28), dtype=torch.uint8, generator=random
+    )
 
 
 Episode = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def learn2learn_task_set(l2l: ModuleType, images: Tensor, ways: int) -> Callable[[], Episode]:
-    task_set = recipes.task_set(l2l, images, ways, SHOTS + QUERIES, l2l.data.transforms.ConsecutiveLabels)
+    task_set = recipes.task_set(
+        l2l, images, ways, SHOTS + QUERIES, l2l.data.transforms.ConsecutiveLabels
+    )
 
     def draw() -> Episode:
         x, y = task_set.sample()

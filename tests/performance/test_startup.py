@@ -5,8 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from figures import Figure
-from judge import Judge
+
+from tests.performance.figures import Figure
+from tests.performance.judge import Judge
 
 ROUNDS = 15
 
@@ -16,7 +17,9 @@ ROUNDS = 15
 )
 def test_a_command_answers_soon(arguments: tuple[str, ...], most: float, judge: Judge) -> None:
     def answer() -> int:
-        subprocess.run([sys.executable, "-m", "metabench", *arguments], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "metabench", *arguments], check=True, capture_output=True
+        )
         return 1
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -6,13 +6,13 @@ import dataclasses
 from typing import Any
 
 import torch
-from outer_steps import EveryParameter
 
+from metabench.benchmarks.model import collect_benchmarks, load_suites
+from metabench.benchmarks.tasks import BenchmarkTasks, open_tasks
 from metabench.episodes import NWayKShot, TaskBatch
 from metabench.plugins import installed_plugins
 from metabench.registry import Registry
-from metabench.suites.model import collect_benchmarks, load_suites
-from metabench.tasks import BenchmarkTasks, open_tasks
+from tests.performance.outer_steps import EveryParameter
 
 GLYPHS = "glyphs-5w1s"
 SINUSOID = "sinusoid-5s"
@@ -30,7 +30,9 @@ def open_benchmark(name: str, device: str = "cpu", **changes: Any) -> BenchmarkT
     return open_tasks(found, benchmark.model_copy(update=changes), None, torch.device(device))
 
 
-def glyph_tasks(tasks: int, queries: int, *, ways: int = 5, shots: int = 1, device: str = "cpu") -> TaskBatch:
+def glyph_tasks(
+    tasks: int, queries: int, *, ways: int = 5, shots: int = 1, device: str = "cpu"
+) -> TaskBatch:
     """Training tasks of 28x28 glyphs."""
     benchmark = open_benchmark(GLYPHS, device)
     return benchmark.sampler(NWayKShot(ways, shots, queries), 0).range(0, tasks)
@@ -44,7 +46,9 @@ def sinusoid_tasks(tasks: int, shots: int = 10, queries: int = 10) -> TaskBatch:
 def as_double(batch: TaskBatch) -> TaskBatch:
     """The same tasks with inputs (and targets of regression) in float64."""
     tensors = {name: t for name, t in vars(batch).items() if torch.is_tensor(t)}
-    return dataclasses.replace(batch, **{k: t.double() for k, t in tensors.items() if t.is_floating_point()})
+    return dataclasses.replace(
+        batch, **{k: t.double() for k, t in tensors.items() if t.is_floating_point()}
+    )
 
 
 def make_maml(benchmark: str, *, ways: int = 5, **options: Any) -> EveryParameter:

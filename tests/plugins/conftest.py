@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plugin_site import Site
+
+from tests.helpers.plugin_site import Site
 
 
 @pytest.fixture(scope="session")

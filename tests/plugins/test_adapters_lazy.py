@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from plugin_site import Site
+
+from tests.helpers.plugin_site import Site
 
 ROOT = Path(__file__).parents[2]
 ADAPTERS = {
@@ -37,7 +38,9 @@ def library(request: pytest.FixtureRequest, site: Site) -> str:
     (site.path / package).symlink_to(ROOT / "plugins" / f"metabench-{name}" / package)
     info = site.path / f"{package}-0.1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: metabench-{name}\nVersion: 0.1.0\n")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: metabench-{name}\nVersion: 0.1.0\n"
+    )
     (info / "entry_points.txt").write_text(f"[metabench]\n{name} = {package}\n")
     return name
 
@@ -46,7 +49,9 @@ def test_it_is_listed_with_its_library_and_nothing_is_imported(library: str, sit
     (site.path / f"{library}.py").write_text("raise SystemExit('the library was imported')")
     (plugin,) = [p for p in site.json("plugins") if p["distribution"] == f"metabench-{library}"]
     assert (plugin["status"], plugin["provides"]["algorithms"]) == ("ok", ADAPTERS[library])
-    rows = [r for r in site.json("list", "algorithms") if r["distribution"] == f"metabench-{library}"]
+    rows = [
+        r for r in site.json("list", "algorithms") if r["distribution"] == f"metabench-{library}"
+    ]
     assert [r["name"] for r in rows] == ADAPTERS[library]
     assert {r["library"].partition(" ")[0] for r in rows} == {library}
 
@@ -73,7 +78,11 @@ def test_a_library_that_cannot_be_used_is_a_row_and_no_crash(
         capture_output=True,
         text=True,
         cwd=site.cache,
-        env={"PYTHONPATH": str(site.path), "METABENCH_CACHE": str(site.cache), "OMP_NUM_THREADS": "1"},
+        env={
+            "PYTHONPATH": str(site.path),
+            "METABENCH_CACHE": str(site.cache),
+            "OMP_NUM_THREADS": "1",
+        },
     )
     rows = {row["algorithm"]: row for row in json.loads(done.stdout)}
     assert rows["random"]["status"] == "ok", done.stderr

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from plugin_site import Site
 
 from metabench.api import Results
 from metabench.errors import PluginError
-from metabench.leaderboard import Row
-from metabench.planning import Selection, plan
+from metabench.leaderboard.build import Row
 from metabench.plugins import Plugins
-from metabench.results import ResultsFolder
-from metabench.runner import Resources, run_planned
+from metabench.records.store import ResultsFolder
+from metabench.running.plan import Selection, plan
+from metabench.running.runner import Resources
+from tests.helpers.cells import run_planned
+from tests.helpers.plugin_site import Site
 
 FAILING = """
 import sys
@@ -111,7 +112,10 @@ ROWS = {
     "no-default": ("broken-plugin", "hyper-parameter 'width' of 'no-default' has no default"),
     "odd-default": ("broken-plugin", "'width' of 'odd-default' has the value (3, 4); it must be"),
     "odd-annotation": ("broken-plugin", "NameError: name 'NotImported' is not defined"),
-    "no-module": ("broken-plugin", "'no-module' of 'zoo-failing' cannot be imported: ModuleNotFoundError"),
+    "no-module": (
+        "broken-plugin",
+        "'no-module' of 'zoo-failing' cannot be imported: ModuleNotFoundError",
+    ),
     "no-attribute": ("broken-plugin", "AttributeError: module 'zoo_failing' has no attribute 'X'"),
     "exits-at-import": ("broken-plugin", "it called sys.exit('gone')"),
     "wholly-broken": ("broken-plugin", "its plugin is broken: RuntimeError: no luck"),
@@ -121,11 +125,15 @@ ROWS = {
 }
 
 
-def run_here(plugins: Plugins, algorithms: list[str], benchmark: str, results: Path) -> dict[str, Row]:
+def run_here(
+    plugins: Plugins, algorithms: list[str], benchmark: str, results: Path
+) -> dict[str, Row]:
     """Run in this process, and give the rows of the leaderboard."""
     selection = Selection(tuple(algorithms), (benchmark,))
     planned = plan(plugins.registry, selection, [], broken=plugins.registry.broken)
-    records = run_planned(planned, plugins, ResultsFolder(results), Resources(executor="in-process"))
+    records = run_planned(
+        planned, plugins, ResultsFolder(results), Resources(executor="in-process")
+    )
     assert len(records) == len(planned)
     return {row.algorithm: row for row in Results(records).leaderboard().rows}
 
@@ -139,7 +147,9 @@ def test_each_failure_is_a_row_with_its_reason_and_the_others_run(
     names = [name for name in ROWS if name != "wholly-broken"]
     rows = run_here(site.load(), names, tiny, tmp_path / "results")
 
-    assert {name: row.status for name, row in rows.items()} == {name: s for name, (s, _) in ROWS.items()}
+    assert {name: row.status for name, row in rows.items()} == {
+        name: s for name, (s, _) in ROWS.items()
+    }
     for name, (_, reason) in ROWS.items():
         assert reason in rows[name].reason, name
 
@@ -156,7 +166,9 @@ def test_a_data_set_that_fails_is_told_of_and_hides_no_other(site: Site) -> None
     statuses = {row["name"]: row["status"] for row in site.json("data", "list")}
     assert statuses["glyphs"] == "embedded"
     assert statuses["bad-dataset"].startswith("broken: RuntimeError: no luck")
-    assert statuses["no-dataset"].startswith("broken: 'no-dataset' of 'zoo-failing' cannot be imported")
+    assert statuses["no-dataset"].startswith(
+        "broken: 'no-dataset' of 'zoo-failing' cannot be imported"
+    )
 
 
 @pytest.mark.parametrize("dataset", ["bad-dataset", "no-dataset"])

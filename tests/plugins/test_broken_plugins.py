@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugin_site import Site
 
 from metabench.errors import PluginError, UnknownName
 from metabench.plugins import PluginInfo
+from tests.helpers.plugin_site import Site
 
 HOOK = "from metabench import hookimpl\n@hookimpl\ndef metabench_algorithms():\n"
 
 BROKEN = {
-    "no-import": ("import nothing_of_this_name", "ModuleNotFoundError: No module named 'nothing_of"),
+    "no-import": (
+        "import nothing_of_this_name",
+        "ModuleNotFoundError: No module named 'nothing_of",
+    ),
     "syntax": ("def x(:", "SyntaxError: "),
     "raises-at-import": (
         "raise RuntimeError('no luck')",
@@ -37,11 +40,20 @@ BROKEN = {
     ),
     "unmarked": ("def metabench_algorithms():\n    return []", "put @metabench.hookimpl above it"),
     "wrong-arguments": (HOOK.replace("()", "(config)") + "    return []", "Argument(s) {'config'}"),
-    "returns-none": (HOOK + "    return None", "metabench_algorithms returned None, which is no list"),
-    "returns-text": (HOOK + "    return 'maml'", "metabench_algorithms returned 'maml', which is no list"),
+    "returns-none": (
+        HOOK + "    return None",
+        "metabench_algorithms returned None, which is no list",
+    ),
+    "returns-text": (
+        HOOK + "    return 'maml'",
+        "metabench_algorithms returned 'maml', which is no list",
+    ),
     "returns-numbers": (HOOK + "    return [1]", "returned 1, which is neither a class nor a Spec"),
     "no-name": (HOOK + "    return [dict]", "returned <class 'dict'>, which has no `name`"),
-    "number-name": (HOOK + "    return [type('X', (), {'name': 5})]", "which has the `name` 5; a name has"),
+    "number-name": (
+        HOOK + "    return [type('X', (), {'name': 5})]",
+        "which has the `name` 5; a name has",
+    ),
     "bad-name": (
         HOOK + "    return [type('X', (), {'name': 'a b'})]",
         "which has the `name` 'a b'; a name has",
@@ -54,7 +66,10 @@ BROKEN = {
         "from metabench import Spec\n" + HOOK + "    return [Spec('x', 'a:b'), Spec('x', 'a:c')]",
         "metabench_algorithms returned two of the name 'x'",
     ),
-    "bad-suite": (HOOK.replace("algorithms", "suites") + "    return [3]", "which is not the path of a TOML"),
+    "bad-suite": (
+        HOOK.replace("algorithms", "suites") + "    return [3]",
+        "which is not the path of a TOML",
+    ),
     "good": (HOOK + "    return [type('Good', (), {'name': 'zoo-good'})]", ""),
 }
 
@@ -96,7 +111,9 @@ def test_the_others_are_as_if_it_were_not_there(rows: dict[str, dict[str, Any]])
 def test_one_that_needs_a_newer_metabench_is_broken_and_not_imported(rows: dict[str, Any]) -> None:
     assert rows["newer"]["status"] == "broken"
     assert rows["newer"]["reason"].startswith("it needs metabench>=99, and this is ")
-    assert rows["extra"]["status"] == "ok", "a requirement of an extra that is not asked for does not count"
+    assert rows["extra"]["status"] == "ok", (
+        "a requirement of an extra that is not asked for does not count"
+    )
 
 
 def test_one_whose_metadata_are_damaged_is_shown_too(rows: dict[str, Any]) -> None:
@@ -128,10 +145,14 @@ def test_strict_is_content_where_all_are_well(site: Site) -> None:
 
 def test_a_selected_algorithm_of_a_broken_plugin_gives_its_reason(zoo: Site) -> None:
     error = zoo.metabench("run", "-a", "no-import", code=4).stderr
-    assert "algorithm 'no-import' cannot be used: its plugin is broken: ModuleNotFoundError" in error
+    assert (
+        "algorithm 'no-import' cannot be used: its plugin is broken: ModuleNotFoundError" in error
+    )
 
 
-def test_a_selected_algorithm_of_one_that_needs_a_newer_metabench_gives_its_reason(site: Site) -> None:
+def test_a_selected_algorithm_of_one_that_needs_a_newer_metabench_gives_its_reason(
+    site: Site,
+) -> None:
     site.add("newer", requires="metabench>=99")
     with pytest.raises(PluginError, match="its plugin is broken: it needs metabench>=99") as caught:
         site.load().registry.match("algorithm", ["newer"])
@@ -155,7 +176,10 @@ def test_an_unknown_name_may_be_one_of_a_broken_plugin(site: Site) -> None:
     site.add("shy", "raise RuntimeError('no luck')")
     with pytest.raises(UnknownName, match="unknown metric 'bold'") as caught:
         site.load().registry.get("metric", "bold")
-    assert "Plugin 'shy' may have brought it, and is broken: RuntimeError: no luck" in caught.value.hint
+    assert (
+        "Plugin 'shy' may have brought it, and is broken: RuntimeError: no luck"
+        in caught.value.hint
+    )
 
 
 def test_a_broken_plugin_named_as_a_good_algorithm_does_not_hide_it(site: Site) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from plugin_site import Site
 
 from metabench.errors import UnknownName, UsageError
+from tests.helpers.plugin_site import Site
 
 
 @pytest.fixture

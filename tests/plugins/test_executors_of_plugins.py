@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from plugin_site import Site
 
 from metabench.errors import PluginError, UsageError
-from metabench.planning import Selection, plan
 from metabench.plugins import PluginInfo, Plugins
-from metabench.results import Record, ResultsFolder
-from metabench.runner import Resources, run_planned
+from metabench.records.schema import Record
+from metabench.records.store import ResultsFolder
+from metabench.running.plan import Selection, plan
+from metabench.running.runner import Resources
+from tests.helpers.cells import run_planned
+from tests.helpers.plugin_site import Site
 
 EXECUTORS = """
 import sys
@@ -179,7 +181,10 @@ def test_a_cell_that_it_loses_is_a_row_with_the_reason(
     stored, unreadable = ResultsFolder(tmp_path).load()
     assert (len(stored), unreadable) == (2, [])
     assert info_of(plugins).status == "broken"
-    assert f"warning: plugin 'executors' of 'zoo-executors': executor '{name}'" in capsys.readouterr().err
+    assert (
+        f"warning: plugin 'executors' of 'zoo-executors': executor '{name}'"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("name", CANNOT_BE)
@@ -199,7 +204,9 @@ def test_one_that_refuses_says_so_in_its_own_words_and_is_not_broken(
         run_on("zoo-refuses", plugins, tiny, tmp_path)
     with pytest.raises(Exception, match=r"the cluster is gone\."):
         run_on("zoo-gives-up", plugins, tiny, tmp_path)
-    assert [r.status for r in ResultsFolder(tmp_path).load()[0]] == ["ok"], "what was finished is kept"
+    assert [r.status for r in ResultsFolder(tmp_path).load()[0]] == ["ok"], (
+        "what was finished is kept"
+    )
     assert info_of(plugins).status == "ok"
 
 
@@ -224,7 +231,9 @@ def test_an_error_of_whoever_watches_is_not_the_executors(
     assert "metabench" not in {info.name for info in plugins.broken}
 
 
-def test_a_time_limit_in_this_process_is_refused(plugins: Plugins, tiny: str, tmp_path: Path) -> None:
+def test_a_time_limit_in_this_process_is_refused(
+    plugins: Plugins, tiny: str, tmp_path: Path
+) -> None:
     planned = plan(plugins.registry, Selection(("random",), (tiny,)), [])
     resources = Resources(executor="in-process", timeout=1.0)
     with pytest.raises(UsageError, match="a time limit needs worker processes"):

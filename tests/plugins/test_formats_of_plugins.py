@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import made_record
-from plugin_site import Site
 
-from metabench.formats import render
-from metabench.leaderboard import FORMATS, Leaderboard, build
+from metabench.leaderboard.build import FORMATS, Leaderboard, build
+from metabench.leaderboard.formats import render
 from metabench.plugins import Plugins
-from metabench.results import ResultsFolder
+from metabench.records.store import ResultsFolder
+from tests.helpers.cells import made_record
+from tests.helpers.plugin_site import Site
 
 SOURCE = """
 import sys
@@ -106,7 +106,7 @@ def test_listing_imports_no_format() -> None:
     code = (
         "import sys; from metabench.cli import cli\n"
         "cli.main(['list', 'formats'], standalone_mode=False)\n"
-        "sys.exit('torch' in sys.modules or 'metabench.formats' in sys.modules)"
+        "sys.exit('torch' in sys.modules or 'metabench.leaderboard.formats' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

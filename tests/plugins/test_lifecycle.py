@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from plugin_site import Site
+from tests.helpers.plugin_site import Site
 
 TRACKER = """
 import json
@@ -71,24 +71,38 @@ def test_a_plugin_that_fails_along_the_way_is_reported_and_the_run_goes_on(
     site.add("aaa-spoiler", SPOILER)
     site.add("tracker", TRACKER)
     site.add("unwanted", ABSENT)
-    run = ["run", "-a", "loud", "-b", tiny, "--seeds", "2", "--jobs", "1", "--results", tmp_path / "r"]
+    run = [
+        "run",
+        "-a",
+        "loud",
+        "-b",
+        tiny,
+        "--seeds",
+        "2",
+        "--jobs",
+        "1",
+        "--results",
+        tmp_path / "r",
+    ]
     done = site.metabench("--no-plugin", "unwanted", *run, "--json")
 
     (row,) = json.loads(done.stdout)
     assert (row["algorithm"], row["status"], row["seeds"]) == ("loud", "ok", 2)
     for where in ("at import", "in the recipe", "when a cell starts"):
         assert where in done.stderr
-    warning = (
-        "warning: plugin 'aaa-spoiler' of 'zoo-aaa-spoiler': metabench_cell_started failed: RuntimeError"
-    )
+    warning = "warning: plugin 'aaa-spoiler' of 'zoo-aaa-spoiler': metabench_cell_started failed: RuntimeError"
     assert done.stderr.count(warning) == 1, "it is said once and not for every cell"
     assert "metabench_cell_finished failed: it called sys.exit(5)" in done.stderr
 
-    notes = [json.loads(line) for line in (site.path / "zoo_tracker.jsonl").read_text().splitlines()]
+    notes = [
+        json.loads(line) for line in (site.path / "zoo_tracker.jsonl").read_text().splitlines()
+    ]
     assert notes == [
         {"started": {"algorithm": "loud", "benchmark": tiny, "seed": 0}},
         {"finished": ["loud", "ok", 2]},
         {"started": {"algorithm": "loud", "benchmark": tiny, "seed": 1}},
         {"finished": ["loud", "ok", 2]},
     ]
-    assert not list(site.path.glob("*.imported")), "not even a worker has imported what was left out"
+    assert not list(site.path.glob("*.imported")), (
+        "not even a worker has imported what was left out"
+    )

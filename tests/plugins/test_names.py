@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugin_site import Site
+from tests.helpers.plugin_site import Site
 
 ALGORITHM = """
 from metabench import Spec, hookimpl
@@ -41,7 +41,10 @@ def test_of_two_plugins_the_first_has_the_plain_name(site: Site) -> None:
     assert plugins.registry.get("algorithm", "new").distribution == "dist-a"
     assert plugins.registry.get("algorithm", "dist-a:new").name == "new"
     assert plugins.registry.get("algorithm", "dist-b:new").name == "dist-b:new"
-    assert plugins.registry.match("algorithm", ["dist-a:new", "dist-b:new"]) == ["dist-b:new", "new"]
+    assert plugins.registry.match("algorithm", ["dist-a:new", "dist-b:new"]) == [
+        "dist-b:new",
+        "new",
+    ]
     (info,) = [i for i in plugins.infos if i.name == "dist-b"]
     assert info.reason == "'new' is an algorithm of 'dist-a' already; this one is 'dist-b:new'"
 
@@ -53,7 +56,10 @@ def test_two_entry_points_of_one_name_both_load(site: Site) -> None:
 
     assert [row["distribution"] for row in rows] == ["dist-a", "dist-b"]
     assert [row["status"] for row in rows] == ["ok", "ok"]
-    assert [row["provides"] for row in rows] == [{"algorithms": ["new-a"]}, {"algorithms": ["new-b"]}]
+    assert [row["provides"] for row in rows] == [
+        {"algorithms": ["new-a"]},
+        {"algorithms": ["new-b"]},
+    ]
 
 
 def test_two_distributions_of_one_module_cannot_both_be(site: Site) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from plugin_site import Site
 
 from metabench.cli import cli
 from metabench.errors import UsageError
+from tests.helpers.plugin_site import Site
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "plugins" / "metabench-example"
@@ -47,7 +47,11 @@ def build_wheel(project: Path, into: Path) -> Path:
     into.mkdir(parents=True, exist_ok=True)
     code = "import sys, hatchling.build as b; print(b.build_wheel(sys.argv[1]))"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code, into], cwd=project, capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-c", code, into],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return into / done.stdout.split()[-1]
 
@@ -55,7 +59,9 @@ def build_wheel(project: Path, into: Path) -> Path:
 def test_the_example_is_what_the_command_makes(tmp_path: Path) -> None:
     new_plugin("example", "--into", tmp_path)
     made = contents(tmp_path / "metabench-example")
-    assert contents(EXAMPLE) == made, "run: rm -r plugins/metabench-example; metabench new-plugin example ..."
+    assert contents(EXAMPLE) == made, (
+        "run: rm -r plugins/metabench-example; metabench new-plugin example ..."
+    )
     assert set(made) == {
         "pyproject.toml",
         "metabench_example.py",
@@ -145,12 +151,16 @@ def test_the_wheel_of_the_example_works_in_a_clean_environment(cache: Path, tmp_
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     scripts = venv / ("Scripts" if os.name == "nt" else "bin")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("METABENCH_", "PYTHON"))}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("METABENCH_", "PYTHON"))
+    }
     environment["METABENCH_CACHE"] = str(cache)
 
     def call(program: str, *arguments: str | Path) -> str:
         command = [scripts / program, *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

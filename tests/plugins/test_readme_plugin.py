@@ -7,7 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from plugin_site import Site
+from tests.helpers.plugin_site import Site
 
 README = Path(__file__).parents[2] / "README.md"
 MARKER = "<!-- smallest plugin -->"
@@ -34,7 +34,17 @@ def test_the_plugin_of_the_readme_runs(site: Site, tmp_path: Path) -> None:
     assert (plugin["status"], plugin["provides"]) == ("ok", {"algorithms": ["pixel-mean"]})
     (report,) = site.json("check", "pixel-mean")
     assert report["ok"], report
-    run = ["run", "-a", "pixel-mean", "-b", "glyphs-5w1s", "--quick", "--results", tmp_path, "--json"]
+    run = [
+        "run",
+        "-a",
+        "pixel-mean",
+        "-b",
+        "glyphs-5w1s",
+        "--quick",
+        "--results",
+        tmp_path,
+        "--json",
+    ]
     (row,) = json.loads(site.metabench(*run).stdout)
     assert (row["algorithm"], row["library"], row["status"]) == ("pixel-mean", "my-package", "ok")
     assert row["score"] > 1 / 5

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugin_site import Site
 
-from metabench.suites.model import load_suites
+from metabench.benchmarks.model import load_suites
+from tests.helpers.plugin_site import Site
 
 SUITE = """
 name = "{name}"

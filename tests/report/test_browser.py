@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import made_record
-from many_records import HOSTILE, full_records, hostile_record
 
 from metabench.plugins import installed_plugins
+from metabench.records.schema import Record
 from metabench.report import gather, pages_of, write_site
 from metabench.report.pictures import pictures_of
-from metabench.results import Record
+from tests.helpers.cells import made_record
+from tests.helpers.many_records import HOSTILE, full_records, hostile_record
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -47,11 +47,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for name in ("busy", "bare-0", "bare-1", "bare-2"):
         records += [
-            bare_record(m, k, GLYPHS | {"name": name}) for k, m in enumerate(("maml", "protonet", "r2d2"))
+            bare_record(m, k, GLYPHS | {"name": name})
+            for k, m in enumerate(("maml", "protonet", "r2d2"))
         ]
     out = tmp_path_factory.mktemp("report") / "site"
     registry = installed_plugins().registry
-    pages = pages_of(gather(records), lambda section: pictures_of(section.benchmark, [], registry, None))
+    pages = pages_of(
+        gather(records), lambda section: pictures_of(section.benchmark, [], registry, None)
+    )
     write_site(pages, out)
     return out
 
@@ -59,7 +62,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare_record(name: str, k: int, benchmark: dict[str, Any]) -> Record:
     """A record with scores and costs alone."""
     scores = tuple(0.5 + (k + i % 7) / 100 for i in range(60))
-    return made_record(name, scores, cost={"adapt_ms": 1.0 + k, "predict_ms": 1.0}, benchmark=benchmark)
+    return made_record(
+        name, scores, cost={"adapt_ms": 1.0 + k, "predict_ms": 1.0}, benchmark=benchmark
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +86,9 @@ class Watched:
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.troubles.append(message.text))
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.troubles.append(dialog.message), dialog.dismiss()))
+        self.page.on(
+            "dialog", lambda dialog: (self.troubles.append(dialog.message), dialog.dismiss())
+        )
         self.page.on("request", lambda request: self.requests.append(request.url))
 
     def column(self, board: Any, title: str) -> list[str]:
@@ -113,7 +120,12 @@ def board_of(watched: Watched, benchmark: str) -> Any:
 
 def test_a_heading_sorts_by_number_and_again_the_other_way_round(watched: Watched) -> None:
     board = board_of(watched, "glyphs-0@1")
-    assert watched.column(board, "rank") == ["1", "2", "2", "4"]  # the second and third cannot be told apart
+    assert watched.column(board, "rank") == [
+        "1",
+        "2",
+        "2",
+        "4",
+    ]  # the second and third cannot be told apart
     heading = board.locator("th", has_text="adapt ms")
     heading.locator("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
@@ -128,7 +140,12 @@ def test_a_heading_sorts_from_the_keyboard(watched: Watched) -> None:
     board = board_of(watched, "glyphs-0@1")
     board.locator("th", has_text="algorithm").locator("button").focus()
     watched.page.keyboard.press("Enter")
-    assert watched.column(board, "algorithm") == ["maml @1", "nearest-mean @1", "protonet @1", "r2d2 @1"]
+    assert watched.column(board, "algorithm") == [
+        "maml @1",
+        "nearest-mean @1",
+        "protonet @1",
+        "r2d2 @1",
+    ]
     watched.page.keyboard.press("Space")
     assert watched.column(board, "algorithm")[0] == "r2d2 @1"
 
@@ -207,15 +224,21 @@ def test_the_critical_difference_diagram_is_drawn(watched: Watched) -> None:
 
 
 def test_the_pareto_front_is_drawn(watched: Watched) -> None:
-    chart = watched.page.locator("section[id='glyphs-0@1'] figure", has_text="Accuracy against milliseconds")
+    chart = watched.page.locator(
+        "section[id='glyphs-0@1'] figure", has_text="Accuracy against milliseconds"
+    )
     assert chart.locator("path.front").bounding_box()["width"] > 20
 
 
-def test_every_column_is_explained_where_there_is_no_pointer_to_hover_with(watched: Watched) -> None:
+def test_every_column_is_explained_where_there_is_no_pointer_to_hover_with(
+    watched: Watched,
+) -> None:
     section = watched.page.locator("section[id='glyphs-0@1']")
     section.get_by_text("How to read the columns").click()
     explained = section.locator("dl.long dt").all_inner_texts()
-    headings = [text.strip() for text in section.locator("table.sortable thead th").all_inner_texts()]
+    headings = [
+        text.strip() for text in section.locator("table.sortable thead th").all_inner_texts()
+    ]
     assert explained == headings[1:-1]
     assert section.locator("dl.long dd", has_text="does not tell from the best").is_visible()
 
@@ -258,7 +281,9 @@ def test_the_policy_stops_a_script_that_got_in(browser: Any, site: Path) -> None
     watched.context.close()
 
 
-@pytest.mark.parametrize("watched", [{"color_scheme": "dark"}, {"color_scheme": "light"}], indirect=True)
+@pytest.mark.parametrize(
+    "watched", [{"color_scheme": "dark"}, {"color_scheme": "light"}], indirect=True
+)
 def test_the_ground_is_dark_in_dark_mode_and_text_stands_out(watched: Watched) -> None:
     dark = watched.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     ground, ink = watched.page.evaluate(
@@ -279,13 +304,17 @@ def test_the_ground_is_dark_in_dark_mode_and_text_stands_out(watched: Watched) -
 @pytest.mark.parametrize(
     "watched", [{"viewport": PHONE, "is_mobile": True, "has_touch": True}], indirect=True
 )
-def test_on_a_phone_no_page_scrolls_sideways_and_charts_can_be_read(watched: Watched, site: Path) -> None:
+def test_on_a_phone_no_page_scrolls_sideways_and_charts_can_be_read(
+    watched: Watched, site: Path
+) -> None:
     hostile, *_ = (site / "algorithms").glob("script-*.html")
     for page in (site / "index.html", site / "algorithms" / "maml.html", hostile):
         watched.page.goto(page.as_uri())
         for summary in watched.page.locator("summary").all()[:3]:
             summary.click()
-        assert watched.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], page.name
+        assert watched.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], (
+            page.name
+        )
     watched.page.goto((site / "index.html").as_uri())
     chart = watched.page.locator("figure.chart > svg").first
     assert chart.bounding_box()["width"] > 300

@@ -4,9 +4,8 @@ import itertools
 import re
 
 import pytest
-from harness import made_record
-from many_records import METHODS, full_record, full_records
 
+from metabench.records.schema import Record
 from metabench.report.charts import figures_of
 from metabench.report.charts.episodes import distributions
 from metabench.report.charts.pareto import pareto_front
@@ -16,7 +15,8 @@ from metabench.report.facts import Section, gather
 from metabench.report.figure import Axis, Figure, Point
 from metabench.report.plotting import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, draw
 from metabench.report.scales import log_ticks, round_ticks, scale_of
-from metabench.results import Record
+from tests.helpers.cells import made_record
+from tests.helpers.many_records import METHODS, full_record, full_records
 
 NAMES = ["pareto", "adaptation", "shots", "learning", "corruptions", "label-noise", "attacks"]
 
@@ -145,7 +145,11 @@ def test_the_critical_difference_diagram_ranks_the_best_first() -> None:
 def test_errors_rank_the_other_way_round() -> None:
     records = [
         made_record(
-            name, (k + 1.0, k + 2.0), metric="mse", direction="lower", benchmark={"name": f"bench-{i}"}
+            name,
+            (k + 1.0, k + 2.0),
+            metric="mse",
+            direction="lower",
+            benchmark={"name": f"bench-{i}"},
         )
         for i in range(5)
         for k, name in enumerate("abc")

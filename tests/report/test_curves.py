@@ -2,9 +2,7 @@
 
 import math
 
-from harness import made_record
-from many_records import STEPS, full_record
-
+from metabench.records.schema import MetricResult, Record
 from metabench.report.curves import (
     adaptation_curve,
     flips_curve,
@@ -16,7 +14,8 @@ from metabench.report.curves import (
 )
 from metabench.report.figure import Point
 from metabench.report.values import MOST_POINTS
-from metabench.results import MetricResult, Record
+from tests.helpers.cells import made_record
+from tests.helpers.many_records import STEPS, full_record
 
 RECORD = full_record("maml", 0.9, 10.0)
 CURVES = (adaptation_curve, shots_curve, learning_curve, severity_curve, flips_curve, radius_curve)
@@ -55,7 +54,9 @@ def test_a_curve_has_the_numbers_of_the_record() -> None:
 
 
 def test_a_method_in_one_pass_is_one_point() -> None:
-    assert [(p.x, p.y) for p in adaptation_curve(full_record("protonet", 0.95, 1.0))] == [(0.0, 0.95)]
+    assert [(p.x, p.y) for p in adaptation_curve(full_record("protonet", 0.95, 1.0))] == [
+        (0.0, 0.95)
+    ]
 
 
 def test_a_record_without_a_metric_has_no_curve() -> None:
@@ -79,19 +80,25 @@ def test_values_that_are_no_numbers_are_left_out_and_break_nothing() -> None:
             with_values("adaptation", bad),
             with_values("adaptation", {"curve": bad, "shots": bad}),
             with_values(
-                "adaptation", {"curve": {"steps": bad, "score": bad, "ci95": bad}, "shots": {"shots": bad}}
+                "adaptation",
+                {"curve": {"steps": bad, "score": bad, "ci95": bad}, "shots": {"shots": bad}},
             ),
             with_values(
-                "adaptation", {"curve": {"steps": [bad, 1], "score": [0.5, bad]}, "shots": {"score": bad}}
+                "adaptation",
+                {"curve": {"steps": [bad, 1], "score": [0.5, bad]}, "shots": {"score": bad}},
             ),
             with_values("noise", {"clean": bad, "corruptions": bad, "label_noise": bad}),
             with_values(
-                "noise", {"clean": bad, "corruptions": {"query": {"blur": bad}}, "label_noise": {"x": bad}}
+                "noise",
+                {"clean": bad, "corruptions": {"query": {"blur": bad}}, "label_noise": {"x": bad}},
             ),
-            with_values("noise", {"corruptions": {"query": {"blur": [{"severity": bad, "score": bad}]}}}),
+            with_values(
+                "noise", {"corruptions": {"query": {"blur": [{"severity": bad, "score": bad}]}}}
+            ),
             with_values("adversarial", {"clean": bad, "attacks": bad}),
             with_values(
-                "adversarial", {"clean": bad, "attacks": {"pgd-linf-nan": {"score": bad}, "pgd-linf-": bad}}
+                "adversarial",
+                {"clean": bad, "attacks": {"pgd-linf-nan": {"score": bad}, "pgd-linf-": bad}},
             ),
         ):
             for curve in CURVES:

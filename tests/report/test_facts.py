@@ -1,13 +1,13 @@
 """What a report shows of the records, and what it leaves out by name."""
 
 import pytest
-from harness import made_record
 from hypothesis import given
 from hypothesis import strategies as st
-from many_records import full_record
 
+from metabench.records.comparable import sound
 from metabench.report.facts import file_names, gather
-from metabench.soundness import sound
+from tests.helpers.cells import made_record
+from tests.helpers.many_records import full_record
 
 
 def test_benchmarks_are_sections_in_natural_order_and_versions_are_never_mixed() -> None:
@@ -41,7 +41,9 @@ def test_a_record_of_another_definition_than_most_is_named() -> None:
     odd = made_record("odd", (0.9, 1.0), benchmark={"ways": 2})
     facts = gather([made_record("maml"), odd, made_record("protonet")])
     assert [row.algorithm for row in facts.sections[0].rows] == ["maml", "protonet"]
-    assert facts.unsound == [f"{odd.file_name}: its benchmark is defined otherwise than in most records"]
+    assert facts.unsound == [
+        f"{odd.file_name}: its benchmark is defined otherwise than in most records"
+    ]
 
 
 def test_a_metric_of_other_options_than_most_is_left_out_and_the_record_stays() -> None:
@@ -63,14 +65,18 @@ def test_a_score_that_cannot_be_is_never_ranked(score: float) -> None:
 
 
 def test_replaced_records_are_not_shown() -> None:
-    old = made_record("maml", (0.1, 0.2), finished="2025-01-01T00:00:00+00:00", hyperparameters={"lr": 1})
+    old = made_record(
+        "maml", (0.1, 0.2), finished="2025-01-01T00:00:00+00:00", hyperparameters={"lr": 1}
+    )
     new = made_record("maml", (0.3, 0.4), hyperparameters={"lr": 2})
     (section,) = gather([old, new]).sections
     assert section.well("maml") == [new]
 
 
 def test_an_algorithm_has_one_look_in_all_sections() -> None:
-    records = [made_record(n, benchmark={"name": b}) for b, n in (("one", "z"), ("two", "a"), ("two", "z"))]
+    records = [
+        made_record(n, benchmark={"name": b}) for b, n in (("one", "z"), ("two", "a"), ("two", "z"))
+    ]
     facts = gather(records)
     assert facts.sections[0].styles is facts.sections[1].styles
     assert facts.sections[0].styles == {"a": 0, "z": 1}

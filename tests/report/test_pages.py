@@ -4,12 +4,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from harness import made_record
-from many_records import HOSTILE, full_records, hostile_record
 
+from metabench.records.schema import Record
 from metabench.report import gather, pages_of
 from metabench.report.pictures import Picture
-from metabench.results import Record
+from tests.helpers.cells import made_record
+from tests.helpers.many_records import HOSTILE, full_records, hostile_record
 
 PICTURE = Picture("data:image/png;base64,AAAA", 10, 20, "Test episode 0")
 VOID = {"meta", "link", "img", "input", "br", "path"}
@@ -91,7 +91,9 @@ def test_the_ids_of_a_page_are_unique_and_links_into_it_lead_somewhere() -> None
 
 
 def test_failed_rows_stand_at_the_bottom_with_their_reason() -> None:
-    page = made_of(made_record("protonet"), made_record("broken", None, reason="it broke"))["index.html"]
+    page = made_of(made_record("protonet"), made_record("broken", None, reason="it broke"))[
+        "index.html"
+    ]
     assert page.index("protonet</a>") < page.index("broken</a>")
     assert "failed: it broke" in page
 
@@ -139,24 +141,31 @@ def test_pictures_are_embedded_or_a_sentence_says_why_not() -> None:
 
 def test_what_was_left_out_is_named_on_the_page() -> None:
     odd = made_record("odd", (0.5, 9.0))
-    page = Page(made_of(made_record("maml"), odd, made_record("x", benchmark={"quick": True}))["index.html"])
+    page = Page(
+        made_of(made_record("maml"), odd, made_record("x", benchmark={"quick": True}))["index.html"]
+    )
     assert f"{odd.file_name}: its accuracy of an episode is 9" in page.text
     assert "1 record(s) of a --quick run" in page.text
 
 
 def test_a_benchmark_that_cannot_be_ranked_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    from metabench import leaderboard
     from metabench.errors import ResultsError
+    from metabench.leaderboard import build as leaderboard
 
     def refuse(*arguments: object, **options: object) -> None:
         raise ResultsError("they cannot be compared")
 
     monkeypatch.setattr(leaderboard, "build", refuse)
-    assert "It is not ranked: they cannot be compared" in Page(made_of(made_record())["index.html"]).text
+    assert (
+        "It is not ranked: they cannot be compared"
+        in Page(made_of(made_record())["index.html"]).text
+    )
 
 
 def test_very_long_names_do_not_make_very_long_pages() -> None:
-    long = made_record("x" * 100_000, tuple([0.5, 0.6] * 30), reason="y" * 100_000, traceback="z" * 100_000)
+    long = made_record(
+        "x" * 100_000, tuple([0.5, 0.6] * 30), reason="y" * 100_000, traceback="z" * 100_000
+    )
     pages = made_of(*full_records(), long)
     assert max(map(len, pages.values())) < 400_000
     assert max(map(len, pages)) < 120

@@ -4,14 +4,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import made_record
-from many_records import full_records
 
 from metabench.api import Results
 from metabench.errors import NothingSelected, UsageError
 from metabench.report.charts import CHARTS
 from metabench.report.paper import plot, save
 from metabench.report.values import shorten
+from tests.helpers.cells import made_record
+from tests.helpers.many_records import full_records
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 RESULTS = Results([r for b in ("one", "two") for r in full_records(benchmark={"name": b})])
@@ -40,8 +40,12 @@ def test_lines_differ_in_more_than_colour() -> None:
         assert len({getattr(line, look)() for line in lines}) == len(lines)
 
 
-@pytest.mark.parametrize(("ending", "begins"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")])
-def test_a_figure_is_written_the_same_every_time(tmp_path: Path, ending: str, begins: bytes) -> None:
+@pytest.mark.parametrize(
+    ("ending", "begins"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")]
+)
+def test_a_figure_is_written_the_same_every_time(
+    tmp_path: Path, ending: str, begins: bytes
+) -> None:
     files = [tmp_path / f"{name}{ending}" for name in "ab"]
     for file in files:
         save(RESULTS.plot("pareto", "one"), file)
@@ -58,7 +62,9 @@ def test_a_name_that_looks_like_mathematics_is_text() -> None:
 
 def test_what_no_record_holds_is_said() -> None:
     bare = Results([made_record()])
-    with pytest.raises(NothingSelected, match="no record holds what the plot 'robustness' shows") as caught:
+    with pytest.raises(
+        NothingSelected, match="no record holds what the plot 'robustness' shows"
+    ) as caught:
         bare.plot("robustness")
     assert "`noise`" in caught.value.hint
     with pytest.raises(UsageError, match="there is no plot 'pie'"):

@@ -11,7 +11,9 @@ PAGES = {"index.html": "one", "algorithms/maml.html": "two"}
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()
+    }
 
 
 def test_the_pages_are_written_and_nothing_is_left_beside_them(tmp_path: Path) -> None:
@@ -20,7 +22,9 @@ def test_the_pages_are_written_and_nothing_is_left_beside_them(tmp_path: Path) -
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["site"]
 
 
-def test_a_new_report_takes_the_place_of_an_old_one_and_leaves_nothing_of_it(tmp_path: Path) -> None:
+def test_a_new_report_takes_the_place_of_an_old_one_and_leaves_nothing_of_it(
+    tmp_path: Path,
+) -> None:
     site = tmp_path / "site"
     write_site(PAGES, site)
     write_site({"index.html": "three"}, site)
@@ -58,7 +62,9 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
         write_site(PAGES, tmp_path / "site")
 
 
-def test_what_fails_on_the_way_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_on_the_way_leaves_the_old_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = tmp_path / "site"
     write_site(PAGES, site)
     before = files_of(tmp_path)
@@ -75,7 +81,9 @@ def test_what_fails_on_the_way_leaves_the_old_report(tmp_path: Path, monkeypatch
     assert files_of(tmp_path) == before
 
 
-def test_a_swap_that_fails_puts_the_old_report_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_swap_that_fails_puts_the_old_report_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = tmp_path / "site"
     write_site(PAGES, site)
     before = files_of(tmp_path)
@@ -92,7 +100,9 @@ def test_a_swap_that_fails_puts_the_old_report_back(tmp_path: Path, monkeypatch:
     assert files_of(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["../outside.html", "/outside.html", "algorithms/../../outside.html"])
+@pytest.mark.parametrize(
+    "name", ["../outside.html", "/outside.html", "algorithms/../../outside.html"]
+)
 def test_no_page_leaves_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(ResultsError, match="outside"):
         write_site({name: "text"}, tmp_path / "site")

@@ -68,5 +68,7 @@ SAYINGS = ["label-order", "transduction", "gradient-order"]
         (TaskEmbedding, {"inner_steps": 1, "test_steps": 1, "tasks": 1}),
     ],
 )
-def test_what_it_says_of_itself_follows_its_hyper_parameters(cls: Any, given: dict[str, Any]) -> None:
+def test_what_it_says_of_itself_follows_its_hyper_parameters(
+    cls: Any, given: dict[str, Any]
+) -> None:
     check_algorithm(cls, checks=SAYINGS, hyperparameters=given).raise_for_failures()

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from specimens import HONEST, PLANTED, Honest
 
 from metabench import Algorithm, Problem, Support
 from metabench.testing import check_algorithm
 from metabench.testing.checks import CHECKS
+from tests.helpers.specimens import HONEST, PLANTED, Honest
 
 SMALL = (Problem("classification", (4, 4), 3, 2, 3, 3, ""),)
 """The kit's own problems have images of 28x28, which these algorithms do not need."""
@@ -17,7 +17,9 @@ CASES = [(check, cls) for check, planted in PLANTED.items() for cls in planted]
 @pytest.mark.parametrize(("check", "cls"), CASES, ids=[cls.__name__ for _, cls in CASES])
 def test_who_does_what_a_check_forbids_fails_it_alone(check: str, cls: type[Algorithm]) -> None:
     report = check_algorithm(cls, problems=SMALL)
-    assert [result.name for result in report.results if result.status == "failed"] == [check], str(report)
+    assert [result.name for result in report.results if result.status == "failed"] == [check], str(
+        report
+    )
     assert not report.ok
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from specimens import Honest, OneLogitTooMany, PrefersTheLastClass
 
 from metabench import Algorithm, NotApplicable, Predictor, Problem, Support
 from metabench.errors import UnknownName, UsageError
 from metabench.testing import ConformanceError, Kit, check_algorithm
 from metabench.testing.checks import CHECKS
+from tests.helpers.specimens import Honest, OneLogitTooMany, PrefersTheLastClass
 
 SMALL = (Problem("classification", (4, 4), 3, 2, 3, 3, ""),)
 NAMES = [check.name for check in CHECKS]
@@ -21,7 +21,9 @@ def test_a_report_counts_and_can_be_read() -> None:
     report = check_algorithm(PrefersTheLastClass, problems=SMALL)
     assert (report.passed, report.failed, report.not_applicable) == (len(CHECKS) - 1, 1, 0)
     assert [result.name for result in report.results] == NAMES
-    with pytest.raises(ConformanceError, match="honest: 15 passed, 1 failed, 0 not applicable") as caught:
+    with pytest.raises(
+        ConformanceError, match="honest: 15 passed, 1 failed, 0 not applicable"
+    ) as caught:
         report.raise_for_failures()
     assert "FAILED  label-order" in str(caught.value)
     assert "`depends_on_label_order` is False" in str(caught.value)
@@ -101,7 +103,9 @@ def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def test_pytest_has_one_test_for_each_check(tmp_path: Path) -> None:
-    done = run_pytest(tmp_path, "--metabench-algorithm=nearest-mean", "-k", "not memory and not device")
+    done = run_pytest(
+        tmp_path, "--metabench-algorithm=nearest-mean", "-k", "not memory and not device"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     for name in set(NAMES) - {"memory", "device"}:
         assert f"metabench::nearest-mean::{name} " in done.stdout

@@ -41,7 +41,9 @@ def draw(characters: Characters) -> tuple[Ints, Ints]:
     aspect = bell(HAND_ASPECT, "hand aspect", *hand) + bell(ASPECT, "aspect", *image)
     slant = bell(HAND_SLANT, "hand slant", *hand) + bell(SLANT, "slant", *image)
     turn = bell(TURN, "turn", *image)
-    matrix = np.stack([size + aspect, turn - slant, -turn, size - aspect], axis=-1).reshape(*size.shape, 2, 2)
+    matrix = np.stack([size + aspect, turn - slant, -turn, size - aspect], axis=-1).reshape(
+        *size.shape, 2, 2
+    )
     axis = np.arange(2)
     shift = bell(HAND_SHIFT, "hand shift", *(c[..., None] for c in hand), axis)
     shift = shift + bell(SHIFT, "shift", *(c[..., None] for c in image), axis)

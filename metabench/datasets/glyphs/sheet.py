@@ -13,7 +13,9 @@ _GAP = 1
 _GREY = 200
 
 
-def contact_sheet(pool: ClassPool, path: Path, *, rows: int = 24, columns: int = 20, scale: int = 1) -> None:
+def contact_sheet(
+    pool: ClassPool, path: Path, *, rows: int = 24, columns: int = 20, scale: int = 1
+) -> None:
     """Write a PNG of the pool: one class a row, evenly spread over the pool, dark ink on white.
 
     Args:
@@ -29,4 +31,6 @@ def contact_sheet(pool: ClassPool, path: Path, *, rows: int = 24, columns: int =
     tiles = np.pad(images, edge, constant_values=_GREY)
     down, across, height, width = tiles.shape
     sheet = tiles.transpose(0, 2, 1, 3).reshape(down * height, across * width)
-    Image.fromarray(sheet.repeat(scale, axis=0).repeat(scale, axis=1)).save(path, format="PNG", optimize=True)
+    Image.fromarray(sheet.repeat(scale, axis=0).repeat(scale, axis=1)).save(
+        path, format="PNG", optimize=True
+    )

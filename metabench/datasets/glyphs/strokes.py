@@ -85,7 +85,9 @@ def _fit(points: Ints, strokes: Ints) -> Ints:
     centre = (low + high + 2 * mean) // 4
     side = (high - low).max(axis=-1)
     wanted = np.clip(side, SMALLEST, LARGEST)
-    fitted: Ints = (points - centre[:, None, None]) * wanted[:, None, None, None] // side[:, None, None, None]
+    fitted: Ints = (
+        (points - centre[:, None, None]) * wanted[:, None, None, None] // side[:, None, None, None]
+    )
     return fitted
 
 

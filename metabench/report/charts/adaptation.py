@@ -29,7 +29,9 @@ def shots(section: Section) -> Figure | None:
         section,
         "shots",
         shots_curve,
-        Axis("shots of each class" if section.benchmark.ways else "shots", "log", ticks=tuple(counts)),
+        Axis(
+            "shots of each class" if section.benchmark.ways else "shots", "log", ticks=tuple(counts)
+        ),
         score_axis(section),
         title="Adaptation: score against shots",
         caption=f"The same queries at every number of shots. {BAND_OF_SEEDS}",

@@ -27,7 +27,9 @@ def distributions(section: Section) -> Drawing | None:
     for row in section.rows:
         if well := section.well(row.algorithm):
             of_seeds = [r.metrics[section.metric].episodes for r in well]
-            scores[row.algorithm] = [fmean(of_episode) for of_episode in zip(*of_seeds, strict=True)]
+            scores[row.algorithm] = [
+                fmean(of_episode) for of_episode in zip(*of_seeds, strict=True)
+            ]
     if not scores:
         return None
     height = TOP + ROW * len(scores) + BOTTOM
@@ -54,7 +56,10 @@ def distributions(section: Section) -> Drawing | None:
         WIDTH,
         height,
         tuple(groups),
-        Table(("algorithm", "least", "1st quartile", "median", "3rd quartile", "most", "mean"), tuple(rows)),
+        Table(
+            ("algorithm", "least", "1st quartile", "median", "3rd quartile", "most", "mean"),
+            tuple(rows),
+        ),
     )
 
 
@@ -69,12 +74,16 @@ def _axis(x: Scale, height: float) -> Group:
     return Group(tuple(shapes))
 
 
-def _row(name: str, style: int, values: list[float], quartiles: list[float], x: Scale, base: float) -> Group:
+def _row(
+    name: str, style: int, values: list[float], quartiles: list[float], x: Scale, base: float
+) -> Group:
     look = Look(style)
     counts, edges = np.histogram(values, bins=_BINS, range=(x.low, x.high))
     top = max(int(counts.max()), 1)
     outline = [(x.start, base)]
-    for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+    for count, left, right in zip(
+        counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True
+    ):
         y = base - (ROW - 12) * count / top
         outline += [(x(left), y), (x(right), y)]
     outline.append((x.end, base))
@@ -83,10 +92,14 @@ def _row(name: str, style: int, values: list[float], quartiles: list[float], x: 
     shapes: tuple[Path | Text, ...] = (
         Path(line(outline) + "Z", "hill"),
         Path(
-            f"{line([(first, bar), (median - 1.5, bar)])}{line([(median + 1.5, bar), (third, bar)])}", "bar"
+            f"{line([(first, bar), (median - 1.5, bar)])}{line([(median + 1.5, bar), (third, bar)])}",
+            "bar",
         ),
         Path(
-            look.marker(), "marker", move=f"{place(x(fmean(values)))} {place(bar)}", note=f"{name}: the mean"
+            look.marker(),
+            "marker",
+            move=f"{place(x(fmean(values)))} {place(bar)}",
+            note=f"{name}: the mean",
         ),
         Text(LEFT - 8, base - 4, shorten(name, _NAME), "name", "end"),
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from metabench.finite import number
 from metabench.report.facts import Section
 from metabench.report.figure import Axis, Figure, Point, Series
 from metabench.report.values import shorten
+from metabench.utils.finite import number
 
 _LONGEST = 40
 _SHORTEST = 1e-9

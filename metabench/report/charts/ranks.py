@@ -43,7 +43,9 @@ def critical_difference(sections: Sequence[Section]) -> Drawing | str:
 
 def _draw(names: list[str], found: Friedman, benchmarks: int, styles: dict[str, int]) -> Drawing:
     order = sorted(range(len(names)), key=lambda i: (found.ranks[i], names[i]))
-    groups_tied = tied_groups(found.ranks, found.critical_difference) if found.p_value < 0.05 else []
+    groups_tied = (
+        tied_groups(found.ranks, found.critical_difference) if found.p_value < 0.05 else []
+    )
     bars_end = AXIS + 14 + 7 * len(groups_tied)
     half = (len(names) + 1) // 2
     height = bars_end + ROW * half + 16
@@ -74,7 +76,12 @@ def _draw(names: list[str], found: Friedman, benchmarks: int, styles: dict[str, 
         row = place_in_order if left else k - 1 - place_in_order
         groups.append(
             _name(
-                names[i], styles[names[i]], found.ranks[i], x(found.ranks[i]), bars_end + 8 + ROW * row, left
+                names[i],
+                styles[names[i]],
+                found.ranks[i],
+                x(found.ranks[i]),
+                bars_end + 8 + ROW * row,
+                left,
             )
         )
     verdict = "they differ" if found.p_value < 0.05 else "no difference is shown"
@@ -101,7 +108,9 @@ def _name(name: str, style: int, rank: float, at: float, y: float, left: bool) -
     text = f"{shorten(name, _NAME)} {rank:.2f}" if left else f"{rank:.2f} {shorten(name, _NAME)}"
     shapes: tuple[Path | Text, ...] = (
         Path(line([(at, AXIS), (at, y), (end, y)]), "leader"),
-        Path(look.marker(), "marker", move=f"{place(at)} {place(AXIS)}", note=f"{name}: {rank:.2f}"),
+        Path(
+            look.marker(), "marker", move=f"{place(at)} {place(AXIS)}", note=f"{name}: {rank:.2f}"
+        ),
         Text(end - 4 if left else end + 4, y + 4, text, "name", "end" if left else "start"),
     )
     return Group(shapes, name, look)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from metabench.metrics.adaptation import Adaptation
+from metabench.metrics.adaptation.metric import Adaptation
 from metabench.testing.check import Check, CheckFailed
 from metabench.testing.subject import Subject
 
@@ -35,7 +35,9 @@ def path_ends_at_adapt(subject: Subject) -> None:
     task = subject.task
     count = len(list(subject.trained().adapt_path(task.support, 3)))
     if count != 4:
-        raise CheckFailed(f"adapt_path(support, 3) gives {count} predictors and not 4, for 0 to 3 steps.")
+        raise CheckFailed(
+            f"adapt_path(support, 3) gives {count} predictors and not 4, for 0 to 3 steps."
+        )
     subject.require_deterministic("where a path ends")
     expected = subject.predict(task.support, task.query_x)
     nearest = float("inf")

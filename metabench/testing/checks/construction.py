@@ -19,7 +19,9 @@ def constructs(subject: Subject) -> None:
         if parameter.default is parameter.empty:
             raise CheckFailed(f"hyper-parameter '{name}' has no default.")
         if parameter.annotation is parameter.empty:
-            raise CheckFailed(f"hyper-parameter '{name}' has no type, as `{name}: float = ...` has.")
+            raise CheckFailed(
+                f"hyper-parameter '{name}' has no type, as `{name}: float = ...` has."
+            )
         if not isinstance(parameter.default, (bool, int, float, str)):
             raise CheckFailed(
                 f"hyper-parameter '{name}' has the default {parameter.default!r}; "
@@ -31,8 +33,12 @@ def constructs(subject: Subject) -> None:
         if p.kind is not p.KEYWORD_ONLY
     ]
     if others:
-        raise CheckFailed(f"'{others[0]}' is no hyper-parameter, because it does not stand behind the `*`.")
-    unknown = [name for name in subject.cls.recipe(subject.problem) if name not in known and name != BUDGET]
+        raise CheckFailed(
+            f"'{others[0]}' is no hyper-parameter, because it does not stand behind the `*`."
+        )
+    unknown = [
+        name for name in subject.cls.recipe(subject.problem) if name not in known and name != BUDGET
+    ]
     if unknown:
         raise CheckFailed(f"its recipe sets '{unknown[0]}', which is no hyper-parameter.")
     values = subject.values
@@ -40,10 +46,17 @@ def constructs(subject: Subject) -> None:
     again = resolve_hyperparameters(subject.cls, subject.problem, as_text)
     for name, value in values.items():
         if again[name] != value:
-            raise CheckFailed(f"{name} = {value!r} is read as {again[name]!r} from the command line.")
+            raise CheckFailed(
+                f"{name} = {value!r} is read as {again[name]!r} from the command line."
+            )
     algorithm = subject.new()
-    if not isinstance(algorithm, nn.Module) or getattr(algorithm, "problem", None) is not subject.problem:
-        raise CheckFailed("its `problem` is not the one it was given: call super().__init__(problem).")
+    if (
+        not isinstance(algorithm, nn.Module)
+        or getattr(algorithm, "problem", None) is not subject.problem
+    ):
+        raise CheckFailed(
+            "its `problem` is not the one it was given: call super().__init__(problem)."
+        )
 
 
 def meta_trains(subject: Subject) -> None:

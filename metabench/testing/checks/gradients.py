@@ -69,7 +69,9 @@ def gradient_order(subject: Subject) -> None:
         raise CheckFailed(f"`gradient_order` is {said!r}; it can be None, 1 and 2.")
     measured = measured_order(subject)
     if measured != said:
-        raise CheckFailed(f"`gradient_order` is {said}, and measured it is {measured}: {_MEANING[measured]}")
+        raise CheckFailed(
+            f"`gradient_order` is {said}, and measured it is {measured}: {_MEANING[measured]}"
+        )
 
 
 _MEANING = {

@@ -22,7 +22,10 @@ def inputs_unchanged(subject: Subject) -> None:
         for predictor in subject.trained().adapt_path(task.support, 2):
             predictor(task.query_x)
     if subject.cls.offers("adapt_batch"):
-        given |= {"support.x of adapt_batch": batch.support_x, "support.y of adapt_batch": batch.support_y}
+        given |= {
+            "support.x of adapt_batch": batch.support_x,
+            "support.y of adapt_batch": batch.support_y,
+        }
         given["the queries of adapt_batch"] = batch.query_x
         before |= {n: (t.clone(), t.requires_grad) for n, t in given.items() if n not in before}
         subject.trained().adapt_batch(batch.support)(batch.query_x)
@@ -55,7 +58,9 @@ def label_order(subject: Subject) -> None:
             "`depends_on_label_order` is False. Say True where that lies in the method."
         )
     if not apart and subject.trained().depends_on_label_order:
-        raise CheckFailed("`depends_on_label_order` is True, and how classes are numbered changes nothing.")
+        raise CheckFailed(
+            "`depends_on_label_order` is True, and how classes are numbered changes nothing."
+        )
 
 
 def no_state(subject: Subject) -> None:
@@ -104,9 +109,13 @@ def transduction(subject: Subject) -> None:
     seen, why = _queries_see_each_other(subject)
     said = subject.trained().transductive
     if seen and not said:
-        raise CheckFailed(f"{why}, and `transductive` is False. Say True where that lies in the method.")
+        raise CheckFailed(
+            f"{why}, and `transductive` is False. Say True where that lies in the method."
+        )
     if said and not seen:
-        raise CheckFailed("`transductive` is True, and queries are predicted alone as they are together.")
+        raise CheckFailed(
+            "`transductive` is True, and queries are predicted alone as they are together."
+        )
 
 
 def _queries_see_each_other(subject: Subject) -> tuple[bool, str]:
@@ -119,7 +128,10 @@ def _queries_see_each_other(subject: Subject) -> tuple[bool, str]:
         found = torch.cat(alone)
         if not subject.same(found, together):
             apart = subject.apart(found, together)
-            return True, f"a query is predicted differently alone than among others, by up to {apart:.1%}"
+            return (
+                True,
+                f"a query is predicted differently alone than among others, by up to {apart:.1%}",
+            )
     return False, ""
 
 

@@ -15,7 +15,9 @@ def shapes(subject: Subject) -> None:
     task = subject.task
     predictor = subject.trained().adapt(task.support)
     if not callable(predictor):
-        raise CheckFailed(f"adapt returned {type(predictor).__name__}, which cannot be called with queries.")
+        raise CheckFailed(
+            f"adapt returned {type(predictor).__name__}, which cannot be called with queries."
+        )
     for query in (task.query_x, task.query_x[:2]):
         with torch.no_grad():
             _check(predictor(query), (len(query), outputs), query, "the predictor of adapt")
@@ -35,7 +37,9 @@ def _check(found: object, shape: tuple[int, ...], query: Tensor, what: str) -> N
     if not found.is_floating_point():
         raise CheckFailed(f"{what} returned {found.dtype} and not floating-point numbers.")
     if found.device != query.device:
-        raise CheckFailed(f"{what} returned a tensor on {found.device} for queries on {query.device}.")
+        raise CheckFailed(
+            f"{what} returned a tensor on {found.device} for queries on {query.device}."
+        )
     if not bool(found.isfinite().all()):
         raise CheckFailed(f"{what} returned numbers that are not finite.")
 

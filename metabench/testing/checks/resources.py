@@ -55,10 +55,14 @@ def device(subject: Subject) -> None:
     except StrayTensor as error:
         raise CheckFailed(str(error)) from error
     except (NotImplementedError, RuntimeError, TypeError) as error:
-        if "is not on the expected device" in str(error):  # the same, seen by PyTorch before it is seen here
+        if "is not on the expected device" in str(
+            error
+        ):  # the same, seen by PyTorch before it is seen here
             raise CheckFailed(f"it mixes devices: {error}") from error
         what = str(error).strip().splitlines()[0]
-        raise NotApplicable(f"there is no GPU here, and without numbers it cannot run ({what}).") from error
+        raise NotApplicable(
+            f"there is no GPU here, and without numbers it cannot run ({what})."
+        ) from error
 
 
 def _on_device(subject: Subject, device: torch.device) -> None:
@@ -67,7 +71,9 @@ def _on_device(subject: Subject, device: torch.device) -> None:
     support = Support(task.support.x.to(device), task.support.y.to(device), task.support.ways)
     found = algorithm.adapt(support)(task.query_x.to(device))
     if found.device.type != device.type:
-        raise CheckFailed(f"its predictions are on {found.device} when everything else is on {device.type}.")
+        raise CheckFailed(
+            f"its predictions are on {found.device} when everything else is on {device.type}."
+        )
 
 
 def memory(subject: Subject) -> None:

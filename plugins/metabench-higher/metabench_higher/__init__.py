@@ -15,7 +15,11 @@ def metabench_algorithms() -> list[Spec]:
     found = [
         ("higher-adam", "adam:HigherAdam", "MAML through a differentiable Adam, by higher"),
         ("higher-fomaml", "maml:HigherFOMAML", "First-order MAML by higher"),
-        ("higher-learned-lr", "learned_lr:HigherLearnedLR", "MAML with learned inner rates, by higher"),
+        (
+            "higher-learned-lr",
+            "learned_lr:HigherLearnedLR",
+            "MAML with learned inner rates, by higher",
+        ),
         ("higher-maml", "maml:HigherMAML", "MAML by higher"),
     ]
     return [Spec(name, f"{at}.{place}", "2", summary, LIBRARY) for name, place, summary in found]

@@ -33,7 +33,9 @@ class HigherLearnedLR(HigherMAML):
     @functools.wraps(MAML.__init__)  # type: ignore[misc]  # the hyper-parameters are read off its signature
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.rates = nn.ParameterList(torch.tensor(self.inner_lr) for _ in self.adapted(self.learner))
+        self.rates = nn.ParameterList(
+            torch.tensor(self.inner_lr) for _ in self.adapted(self.learner)
+        )
 
     def optimizer(self, adapted: list[nn.Parameter], factor: float) -> torch.optim.Optimizer:
         """SGD with a group, and so with a rate, for each parameter."""

@@ -13,7 +13,9 @@ def test_it_is_a_row_beside_the_native_algorithm_with_the_same_score(tmp_path: P
     """One seed: the same start, the same tasks, and so the same scores but for rounding."""
     names = ["maml", "higher-maml"]
     few = {name: {"budget": 4_000, "tasks": 5} for name in names}
-    results = metabench.run(names, benchmarks=["sinusoid-5s"], quick=True, settings=few, results=tmp_path)
+    results = metabench.run(
+        names, benchmarks=["sinusoid-5s"], quick=True, settings=few, results=tmp_path
+    )
 
     rows = {row.algorithm.partition("[")[0]: row for row in results.leaderboard().rows}
     native, found = rows["maml"], rows["higher-maml"]

@@ -23,9 +23,17 @@ def metabench_algorithms() -> list[Spec]:
             "Meta-Curvature by learn2learn",
         ),
         ("l2l-meta-sgd", "meta_sgd:L2LMetaSGD", "2", "Meta-SGD by learn2learn"),
-        ("l2l-protonet", "protonet:L2LProtoNet", "1", "ProtoNet by learn2learn's PrototypicalClassifier"),
+        (
+            "l2l-protonet",
+            "protonet:L2LProtoNet",
+            "1",
+            "ProtoNet by learn2learn's PrototypicalClassifier",
+        ),
     ]
-    return [Spec(name, f"{at}.{place}", version, summary, LIBRARY) for name, place, version, summary in found]
+    return [
+        Spec(name, f"{at}.{place}", version, summary, LIBRARY)
+        for name, place, version, summary in found
+    ]
 
 
 @hookimpl
@@ -35,7 +43,11 @@ def metabench_backbones() -> list[Spec]:
     found = [
         ("l2l-cnn4", "CNN4", "learn2learn's CNN4: four blocks with max pools, 64 channels"),
         ("l2l-omniglot-cnn", "OmniglotCNN", "learn2learn's OmniglotCNN: four blocks with stride 2"),
-        ("l2l-omniglot-fc", "OmniglotFC", "learn2learn's OmniglotFC: 256-128-64-64 with batch norm"),
+        (
+            "l2l-omniglot-fc",
+            "OmniglotFC",
+            "learn2learn's OmniglotFC: 256-128-64-64 with batch norm",
+        ),
         ("l2l-resnet12", "ResNet12", "learn2learn's ResNet12 without its average pool"),
         ("l2l-wrn28", "WRN28", "learn2learn's WRN-28-10"),
     ]

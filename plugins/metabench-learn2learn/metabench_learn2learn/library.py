@@ -17,7 +17,10 @@ _OPERATORS = "torchvision._meta_registrations"
 
 def _import() -> Any:
     """Import learn2learn, which imports torchvision and gym, of which nothing is needed here."""
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):  # gym says that it is old
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):  # gym says that it is old
         warnings.simplefilter("ignore")
         _import_torchvision()
         return importlib.import_module("learn2learn")

@@ -35,7 +35,10 @@ class L2LMAML(TaskByTask, MAML):
         with torch.set_grad_enabled(True):
             task = maml.clone()
         own_buffers(task.module)
-        hold(task.module, {name for name, _ in self.learner.named_parameters() if not self.adapts(name)})
+        hold(
+            task.module,
+            {name for name, _ in self.learner.named_parameters() if not self.adapts(name)},
+        )
         while True:
             yield task.module
             with torch.enable_grad():

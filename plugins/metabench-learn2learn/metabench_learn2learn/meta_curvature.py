@@ -50,7 +50,10 @@ class L2LMetaCurvature(TaskByTask, MAML):
         """MAML's with a learned head."""
         if problem.regression:
             return MAML.recipe(problem)
-        return {"inner_lr": 0.2 if problem.shots == 1 else 0.1, "train_queries": max(3, problem.shots)}
+        return {
+            "inner_lr": 0.2 if problem.shots == 1 else 0.1,
+            "train_queries": max(3, problem.shots),
+        }
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""

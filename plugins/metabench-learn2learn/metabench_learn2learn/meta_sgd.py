@@ -31,7 +31,9 @@ class L2LMetaSGD(TaskByTask, MetaSGD):
         first_order = not (self.training or support.x.requires_grad)
         factor = self.rate_for(support)
         lrs = [factor * rate for rate in self.rates]
-        meta_sgd = l2l.algorithms.MetaSGD(self.learner_for(support), first_order=first_order, lrs=lrs)
+        meta_sgd = l2l.algorithms.MetaSGD(
+            self.learner_for(support), first_order=first_order, lrs=lrs
+        )
         with torch.enable_grad():
             task = meta_sgd.clone()
         own_buffers(task.module)

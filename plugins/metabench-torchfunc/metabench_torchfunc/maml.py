@@ -50,7 +50,9 @@ class TorchFuncMAML(MAML):
                 each = [{name: p.detach() for name, p in params.items()} for params in each]
             yield functools.partial(self._predict, each)
             with torch.enable_grad():
-                each = [self._step(*task, rate) for task in zip(each, support.x, support.y, strict=True)]
+                each = [
+                    self._step(*task, rate) for task in zip(each, support.x, support.y, strict=True)
+                ]
 
     def _step(self, params: Params, x: Tensor, y: Tensor, rate: float) -> Params:
         """One inner step of a rate on ``x`` ``[S, *input]`` and ``y`` ``[S]``."""

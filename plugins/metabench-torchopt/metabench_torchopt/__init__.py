@@ -11,4 +11,12 @@ LIBRARY = describe_library("torchopt")
 @hookimpl
 def metabench_algorithms() -> list[Spec]:
     """The algorithms, each named as its native namesake."""
-    return [Spec("torchopt-maml", "metabench_torchopt.maml:TorchOptMAML", "2", "MAML by TorchOpt", LIBRARY)]
+    return [
+        Spec(
+            "torchopt-maml",
+            "metabench_torchopt.maml:TorchOptMAML",
+            "2",
+            "MAML by TorchOpt",
+            LIBRARY,
+        )
+    ]

@@ -29,9 +29,13 @@ class TorchOptMAML(TaskByTask, MAML):
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
         if self.gradient_order == 1:
-            raise NotApplicable("TorchOpt's MetaSGD keeps second-order gradients: leave out first_order.")
+            raise NotApplicable(
+                "TorchOpt's MetaSGD keeps second-order gradients: leave out first_order."
+            )
         with torch.enable_grad():
-            task = torchopt.module_clone(self.learner_for(support), by="clone")  # its buffers are clones too
+            task = torchopt.module_clone(
+                self.learner_for(support), by="clone"
+            )  # its buffers are clones too
         self._hold(task)
         optimizer = torchopt.MetaSGD(task, lr=self.inner_lr * self.rate_for(support))
         while True:

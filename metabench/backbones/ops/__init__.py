@@ -1,0 +1,1 @@
+"""Functions with hand-written derivatives that the backbones use."""

@@ -1,0 +1,1 @@
+"""The score against inner steps and against shots."""

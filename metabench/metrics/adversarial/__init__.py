@@ -1,0 +1,1 @@
+"""Adversarial robustness: attacks on queries, on the support set and through adaptation."""

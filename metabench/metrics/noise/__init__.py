@@ -1,0 +1,1 @@
+"""Robustness to wrong labels and corrupted inputs."""

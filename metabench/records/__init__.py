@@ -1,0 +1,1 @@
+"""Records: their schema, their files, and which of them may be compared."""

@@ -1,1 +1,0 @@
-"""Published figures, each with its source."""

@@ -1,0 +1,59 @@
+"""The global random number generators that an algorithm may draw from: PyTorch's, NumPy's and Python's."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+_NumpyState = tuple[str, "np.ndarray[Any, Any]", int, int, float]
+
+
+def seed_everything(key: int) -> None:
+    """Seed all of them with a 64-bit key."""
+    torch.manual_seed(key)
+    random.seed(key)
+    np.random.seed(key & 0xFFFF_FFFF)
+
+
+def random_state() -> dict[str, Any]:
+    """The state of all of them, in types that a checkpoint can hold."""
+    name, keys, position, has_gauss, gauss = cast(_NumpyState, np.random.get_state())
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": [
+            name,
+            torch.from_numpy(keys.astype(np.int64)),
+            int(position),
+            int(has_gauss),
+            float(gauss),
+        ],
+        "python": random.getstate(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Go on from a state that :func:`random_state` gave."""
+    torch.set_rng_state(state["torch"].cpu())
+    name, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), position, has_gauss, gauss))
+    random.setstate(state["python"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+
+
+@contextlib.contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Whatever is drawn inside, the generators stand afterwards where they stood before."""
+    state = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)

@@ -1,1 +1,0 @@
-"""Suites and the benchmarks that they list, as TOML files beside this one."""

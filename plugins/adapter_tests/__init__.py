@@ -1,0 +1,1 @@
+"""Tests of all adapters together, with the real libraries: ``tox -e plugins``."""

@@ -1,0 +1,111 @@
+"""The baseline of the gate: committed, of the suite as it is, and what the workflow compares with."""
+
+import json
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from metabench.benchmarks.model import read_suite
+from metabench.cli import cli
+from metabench.records.schema import Record
+from metabench.records.store import ResultsFolder
+from metabench.stats import t_interval
+
+ROOT = Path(__file__).parents[2]
+BASELINE = ROOT / "leaderboards" / "ci"
+WORKFLOW = (ROOT / ".github" / "workflows" / "leaderboard.yml").read_text()
+ALGORITHMS = {"protonet", "maml", "nearest-mean"}
+
+
+def metabench(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments], standalone_mode=False)
+
+
+@pytest.fixture(scope="module")
+def records() -> list[Record]:
+    records, unreadable = ResultsFolder(BASELINE).load()
+    assert not unreadable
+    return records
+
+
+def steps() -> list[list[str]]:
+    """The commands of the workflow, each as its arguments; lines that are folded into one are joined."""
+    runs = re.findall(r"run: (?:>\n((?: {10}.*\n)+)|(.*)\n)", WORKFLOW)
+    return [shlex.split(" ".join((folded or line).split())) for folded, line in runs]
+
+
+def test_the_baseline_is_of_the_suite_as_it_is_with_more_seeds_than_a_run(
+    records: list[Record],
+) -> None:
+    suite = read_suite(ROOT / "metabench" / "benchmarks" / "suites" / "ci.toml")
+    defined = {benchmark.name: benchmark.scored for benchmark in suite.benchmark}
+    assert {r.benchmark.name: r.benchmark.scored for r in records} == defined
+    assert {(r.algorithm.name, r.seed) for r in records} == {
+        (a, s) for a in ALGORITHMS for s in range(7)
+    }
+    assert {r.status for r in records} == {"ok", "skipped"}
+
+
+def test_the_baseline_is_the_same_as_itself() -> None:
+    result = metabench("compare", BASELINE, BASELINE, "--require-baseline", "--json")
+    document = json.loads(result.stdout)
+    assert (result.return_value, document["exit_code"]) == (0, 0)
+    assert {row["verdict"] for row in document["rows"]} == {"same"}
+
+
+def test_two_points_less_fail_and_are_named_in_what_the_workflow_shows(
+    records: list[Record], tmp_path: Path
+) -> None:
+    new = ResultsFolder(tmp_path / "new")
+    for record in records:
+        if record.seed < 3:
+            new.save(lowered(record) if record.algorithm.name == "protonet" else record)
+    markdown, entries = tmp_path / "summary.md", tmp_path / "benchmark.json"
+    result = metabench(
+        "compare", BASELINE, new.path, "--markdown", markdown, "--benchmark-json", entries
+    )
+    assert result.return_value == 3
+    assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s@2 by 2.0 points" in result.stdout
+    assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s" in markdown.read_text()
+    for entry in json.loads(entries.read_text()):  # as customBiggerIsBetter wants it
+        assert {name: type(value) for name, value in entry.items()} == {
+            "name": str, "unit": str, "value": float, "range": str, "extra": str,
+        }  # fmt: skip
+        assert entry["value"] > 0
+
+
+def lowered(record: Record) -> Record:
+    """The same with an accuracy that is two points lower, an episode in two losing four points."""
+    if record.status != "ok":
+        return record
+    result = record.metrics["accuracy"]
+    scores = [max(0.0, score - 0.04 * (i % 2)) for i, score in enumerate(result.episodes)]
+    mean, half_width = t_interval(scores)
+    changed = result.model_copy(update={"episodes": scores, "mean": mean, "ci95": half_width})
+    return record.model_copy(update={"metrics": record.metrics | {"accuracy": changed}})
+
+
+def test_the_workflow_runs_the_suite_and_compares_it_with_the_baseline() -> None:
+    commands = [step[1:] for step in steps() if step[0] == "metabench"]
+    assert [command[0] for command in commands] == ["run", "compare"]
+    run, compare = commands
+    assert {name for flag, name in pairwise(run) if flag == "-a"} == ALGORITHMS
+    assert run[run.index("--results") + 1] == compare[2]
+    assert compare[1] == BASELINE.relative_to(ROOT).as_posix()
+    for command in commands:  # every option is one that the command has
+        found = cli.get_command(click.Context(cli), command[0])
+        assert found is not None
+        found.make_context(command[0], command[1:])
+
+
+def test_the_workflow_hands_its_numbers_to_the_benchmark_action() -> None:
+    file = re.search(r"--benchmark-json (\S+)", WORKFLOW)
+    assert file is not None
+    assert "uses: benchmark-action/github-action-benchmark@" in WORKFLOW
+    assert "tool: customBiggerIsBetter" in WORKFLOW
+    assert f"output-file-path: {file[1]}" in WORKFLOW

@@ -1,0 +1,306 @@
+"""Cells in this process and in workers: the same bits, and nothing that a worker does harms the run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metabench.executors import launch, processes
+from metabench.executors.inprocess import InProcessExecutor
+from metabench.executors.processes import ProcessExecutor
+from metabench.records.schema import Record
+from metabench.registry import Registry
+from metabench.running.cell import Cell
+from metabench.running.job import Job, Terms
+from metabench.running.run_cell import Conditions
+from tests.helpers.cells import (
+    blobs,
+    cell,
+    child_environment,
+    curve_of,
+    made_record,
+    scores_of,
+    waves,
+)
+
+KEY = "a" * 64
+
+
+def jobs_of(*cells: Cell) -> list[Job]:
+    return [Job(what, f"{number:064x}", Conditions()) for number, what in enumerate(cells)]
+
+
+def workers(*, jobs: int = 1, forks: bool = True, **asked: Any) -> ProcessExecutor:
+    return ProcessExecutor(Terms(Registry(), jobs=jobs, **asked), forks=forks)
+
+
+def where(record: Record) -> dict[str, Any]:
+    """The environment, without what an edit of the sources in the meantime would change."""
+    return {name: fact for name, fact in record.environment.items() if not name.startswith("git_")}
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that waits to be reaped does not."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 240.0) -> bool:
+    """Whether a condition comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_bits_are_the_same_in_this_process_and_in_workers_and_in_any_order(planted) -> None:
+    cells = [
+        cell("learner"),
+        cell("trouble", blobs(name="noisy"), how="noise"),  # writes on stdout, where the events are
+        cell("maml", waves(budget=2_000), tasks=10),
+    ]
+    events: list[dict[str, Any]] = []
+    executor = workers(jobs=2, on_event=lambda cell, event: events.append(event))
+    far = {r.benchmark.name: r for r in executor.run(jobs_of(*cells))}
+    near = {
+        r.benchmark.name: r
+        for r in InProcessExecutor(Terms(planted.registry)).run(jobs_of(*cells[::-1]))
+    }
+    assert far.keys() == near.keys()
+    for name, record in far.items():
+        assert record.status == near[name].status == "ok", record.reason + near[name].reason
+        assert scores_of(record) == scores_of(near[name])
+        assert curve_of(record) == curve_of(near[name])
+        assert record.key == near[name].key
+        assert where(record) == where(near[name])
+    assert {event["phase"] for event in events} == {"load", "test"} | {
+        e["phase"] for e in events
+    } & {"train"}
+    assert max(e["done"] for e in events if e["phase"] == "test") == 30
+
+
+@pytest.mark.skipif(not launch.Nursery.possible, reason="only Linux forks")
+class TestNursery:
+    def test_forked_workers_and_fresh_ones_have_the_same_bits(self, planted) -> None:
+        cells = [cell("learner"), cell("maml", waves(budget=2_000), tasks=10)]
+        forked = list(workers().run(jobs_of(*cells)))
+        fresh = list(workers(forks=False).run(jobs_of(*cells)))
+        assert [r.status for r in forked] == ["ok", "ok"], [r.reason for r in forked]
+        assert list(map(scores_of, forked)) == list(map(scores_of, fresh))
+        assert list(map(curve_of, forked)) == list(map(curve_of, fresh))
+
+    def test_its_workers_outlive_it_and_further_ones_are_fresh(self, planted) -> None:
+        executor = workers()
+
+        def kill_the_nursery(cell: Cell, event: dict[str, Any]) -> None:
+            nursery = executor._launcher
+            assert isinstance(nursery, launch.Nursery)
+            if alive(nursery.pid):
+                os.kill(nursery.pid, signal.SIGKILL)
+
+        executor.on_event = kill_the_nursery
+        records = list(executor.run(jobs_of(cell("learner"), cell("learner", seed=1))))
+        assert [r.status for r in records] == ["ok", "ok"], [r.reason for r in records]
+
+    def test_it_tells_how_a_worker_ended(self, planted) -> None:
+        jobs = jobs_of(cell("trouble", how="kill"), cell("learner"))
+        records = list(workers().run(jobs))
+        assert [r.status for r in records] == ["failed", "ok"]
+        assert "died of signal 11 (SIGSEGV)" in records[0].reason
+
+    def test_it_ends_with_the_run(self, planted) -> None:
+        executor = workers(jobs=2)
+        records = executor.run(jobs_of(cell("learner"), cell("learner", seed=1)))
+        next(records)
+        nursery = executor._launcher
+        assert isinstance(nursery, launch.Nursery)
+        assert alive(nursery.pid)
+        records.close()
+        assert not alive(nursery.pid)
+
+
+@pytest.fixture
+def worker_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a shell script in the place of the worker."""
+
+    def put(script: str) -> None:
+        path = tmp_path / "worker.sh"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(launch.sys, "executable", str(path))
+        monkeypatch.setattr(launch.Nursery, "possible", False)  # it starts the same executable
+
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
+    return put
+
+
+def only(records: Iterator[Record]) -> Record:
+    (record,) = records
+    return record
+
+
+def run_one(**options: Any) -> Record:
+    return only(workers(**options).run([Job(cell("any"), KEY, Conditions())]))
+
+
+class TestBadWorkers:
+    @pytest.mark.parametrize(
+        ("script", "says"),
+        [
+            ("exit 3", "its process ended with exit code 3 before it was done"),
+            ("exit 0", "its process ended with exit code 0 before it was done"),
+            ("kill -9 $$", "its process was killed; the kernel does that where memory runs out"),
+            ("kill -11 $$", "its process died of signal 11 (SIGSEGV)"),
+            ('printf \'{"phase": "lo\'; kill -9 $$', "its process was killed"),
+            ("echo not json; echo [1; exit 4", "exit code 4"),
+        ],
+    )
+    def test_a_worker_that_dies_is_a_failed_cell_with_the_reason(
+        self, worker_that, script: str, says: str
+    ) -> None:
+        worker_that(script)
+        record = run_one()
+        assert record.status == "failed"
+        assert says in record.reason
+        assert record.key == KEY
+        assert record.started <= record.finished
+
+    def test_what_it_said_last_stands_in_the_record(self, worker_that) -> None:
+        worker_that("yes noise | head -c 9000 >&2; echo the last words >&2; exit 1")
+        record = run_one()
+        assert record.traceback.endswith("the last words\n")
+        assert len(record.traceback) <= 4000
+
+    def test_a_worker_that_hangs_is_ended_and_its_cell_is_a_timeout(
+        self, worker_that, tmp_path: Path
+    ) -> None:
+        worker_that(f"echo $$ > {tmp_path}/pid; sleep 600")
+        record = run_one(timeout=0.5)
+        assert (record.status, record.reason) == ("timeout", "it took longer than 0.5 s")
+        assert not alive(int((tmp_path / "pid").read_text()))
+
+    def test_a_worker_that_will_not_end_is_killed_with_all_it_started(
+        self, worker_that, tmp_path: Path
+    ) -> None:
+        worker_that(
+            f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 600 & echo $! > {tmp_path}/child; wait; wait"
+        )
+        assert run_one(timeout=0.5).status == "timeout"
+        for name in ("pid", "child"):
+            assert wait_until(lambda name=name: not alive(int((tmp_path / name).read_text())))
+
+    def test_a_child_that_outlives_its_worker_does_not_hold_up_the_run(
+        self, worker_that, tmp_path: Path
+    ) -> None:
+        worker_that(f"sleep 600 & echo $! > {tmp_path}/child; exit 5")
+        assert "exit code 5" in run_one().reason
+        assert wait_until(lambda: not alive(int((tmp_path / "child").read_text())))
+
+    def test_a_worker_that_is_done_and_does_not_end_is_ended(
+        self, worker_that, tmp_path: Path
+    ) -> None:
+        (tmp_path / "event").write_text(
+            '{"phase": "done", "record": ' + made_record().model_dump_json() + "}\n"
+        )
+        worker_that(f"cat {tmp_path}/event; echo $$ > {tmp_path}/pid; sleep 600")
+        assert run_one() == made_record()
+        assert not alive(int((tmp_path / "pid").read_text()))
+
+    def test_one_that_is_done_is_not_a_timeout(self, worker_that, tmp_path: Path) -> None:
+        (tmp_path / "event").write_text(
+            '{"phase": "done", "record": ' + made_record().model_dump_json() + "}\n"
+        )
+        worker_that(f"cat {tmp_path}/event; sleep 600")
+        assert run_one(timeout=30.0) == made_record()
+
+    def test_no_more_run_at_a_time_than_was_asked_for(self, worker_that, tmp_path: Path) -> None:
+        worker_that(f"mkdir {tmp_path}/lock || exit 9; sleep 0.2; rmdir {tmp_path}/lock; exit 1")
+        jobs = jobs_of(*(cell("any", seed=seed) for seed in range(4)))
+        reasons = [record.reason for record in workers().run(jobs)]
+        assert all("exit code 1 " in reason for reason in reasons)
+
+
+class TestInterrupt:
+    def test_workers_are_ended_and_their_cells_are_interrupted(
+        self, worker_that, tmp_path: Path
+    ) -> None:
+        worker_that(f'echo $$ >> {tmp_path}/pids; echo \'{{"phase": "load"}}\'; sleep 600')
+
+        def interrupt(what: Cell, event: dict[str, Any]) -> None:
+            assert wait_until(lambda: len((tmp_path / "pids").read_text().split()) == 2)
+            raise KeyboardInterrupt
+
+        records = workers(jobs=2, on_event=interrupt).run(jobs_of(*map(cell, "abc")))
+        found = [next(records), next(records)]
+        with pytest.raises(KeyboardInterrupt):
+            next(records)
+        assert [(r.algorithm.name, r.status) for r in found] == [
+            ("a", "interrupted"),
+            ("b", "interrupted"),
+        ]
+        assert not any(alive(int(pid)) for pid in (tmp_path / "pids").read_text().split())
+
+    def test_a_cell_that_was_done_when_it_came_is_kept(self, worker_that, monkeypatch) -> None:
+        worker_that("sleep 600")
+        executor = workers()
+
+        def interrupt() -> Iterator[Record]:
+            (pid,) = executor._running
+            executor._events.put(
+                (pid, {"phase": "done", "record": made_record().model_dump(mode="json")})
+            )
+            raise KeyboardInterrupt
+            yield
+
+        monkeypatch.setattr(executor, "_wait", interrupt)
+        records = executor.run(jobs_of(cell("a")))
+        assert next(records) == made_record()
+        with pytest.raises(KeyboardInterrupt):
+            next(records)
+
+    def test_a_run_that_is_given_up_leaves_no_worker(self, worker_that, tmp_path: Path) -> None:
+        worker_that(
+            f"mkdir {tmp_path}/first && sleep 0.3 && exit 1; echo $$ > {tmp_path}/pid; sleep 600"
+        )
+        records = workers(jobs=2).run(jobs_of(cell("a"), cell("b")))
+        assert next(records).status == "failed"
+        assert wait_until(
+            lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != ""
+        )
+        records.close()
+        assert not alive(int((tmp_path / "pid").read_text()))
+
+
+PARENT = """
+import sys
+from cells import cell
+from metabench.running.run_cell import Conditions
+from metabench.running.job import Job, Terms
+from metabench.executors.processes import ProcessExecutor
+from metabench.registry import Registry
+
+terms = Terms(Registry(), jobs=1, on_event=lambda *_: print(*executor._running, flush=True))
+executor = ProcessExecutor(terms)
+list(executor.run([Job(cell("slow"), "a" * 64, Conditions())]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_worker_ends_when_its_parent_is_killed(planted) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], env=child_environment(), stdout=subprocess.PIPE, text=True
+    ) as parent:
+        worker = int(parent.stdout.readline())
+        assert alive(worker)
+        os.kill(parent.pid, signal.SIGKILL)
+    assert wait_until(lambda: not alive(worker))

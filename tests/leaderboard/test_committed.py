@@ -1,0 +1,113 @@
+"""What is committed under ``leaderboards/`` is what its records make, and so is what the README says."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from metabench.leaderboard.backends import BACKENDS, render
+from metabench.leaderboard.build import build
+from metabench.leaderboard.pages import pages_of, problems_of, summary
+from metabench.records.schema import Record
+from metabench.records.store import ResultsFolder
+
+ROOT = Path(__file__).parents[2]
+BOARDS = sorted(path.parent for path in (ROOT / "leaderboards").glob("*/records"))
+
+
+def test_there_are_some() -> None:
+    assert "omniglot" in {board.name for board in BOARDS}
+
+
+def records_of(board: str) -> list[Record]:
+    records, unreadable = ResultsFolder(ROOT / "leaderboards" / board).load()
+    assert not unreadable
+    return records
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_the_records_are_sound_and_the_pages_follow_from_them(board: Path) -> None:
+    records, unreadable = ResultsFolder(board).load()
+    assert records
+    assert problems_of(records, unreadable, board, board.relative_to(ROOT).as_posix()) == []
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_the_records_were_made_by_a_committed_version(board: Path) -> None:
+    for record in ResultsFolder(board).load()[0]:
+        assert record.environment["git_dirty"] is False, record.file_name
+
+
+def test_the_figures_in_the_readme_are_those_of_the_records() -> None:
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"<!-- leaderboard (\S+) -->\n(.*?)\n<!-- end -->", readme, re.DOTALL)
+    assert [name for name, _ in blocks] == ["omniglot"]
+    for name, text in blocks:
+        assert text == summary(build(records_of(name)))
+
+
+def test_the_page_of_backends_is_what_its_records_make() -> None:
+    records = records_of("backends")
+    assert {record.algorithm.name for record in records} == set(BACKENDS)
+    page = (ROOT / "leaderboards" / "backends.md").read_text()
+    assert page == render(records, folder="leaderboards/backends") + "\n"
+
+
+def test_one_method_by_five_libraries_has_one_accuracy() -> None:
+    """The intervals over the episodes overlap, each with that of the native algorithm."""
+    rows = {row.algorithm.partition("[")[0]: row for row in build(records_of("backends")).rows}
+    native = rows[BACKENDS[0]]
+    for name in BACKENDS:
+        assert abs(rows[name].score - native.score) <= rows[name].ci95 + native.ci95, name
+
+
+def test_maml_has_the_sinusoid_of_its_paper_and_the_readme_says_so() -> None:
+    (maml,) = (record for record in records_of("sinusoid") if record.algorithm.name == "maml")
+    curve = maml.metrics["adaptation"].values["curve"]
+    errors = {step: -score for step, score in zip(curve["steps"], curve["score"], strict=True)}
+    with (ROOT / "metabench" / "leaderboard" / "published.csv").open() as lines:
+        rows = [
+            r for r in csv.DictReader(lines) if (r["dataset"], r["method"]) == ("sinusoid", "maml")
+        ]
+    paper = {
+        step: float(r["value"])
+        for r in rows
+        for step in (1, 5, 10)
+        if f"_{step}_steps" in r["metric"]
+    }
+    assert len(paper) == 3
+    assert all(errors[step] <= paper[step] for step in paper)
+    found = "{:.2f}, {:.2f} and {:.2f}".format(*(errors[step] for step in sorted(paper)))
+    said = f"{found} after 1, 5 and 10 inner steps"
+    assert said in " ".join((ROOT / "README.md").read_text().split())
+
+
+@pytest.mark.parametrize(
+    ("board", "one", "five"),
+    [("core", "glyphs-5w1s", "glyphs-5w5s"), ("omniglot", "omniglot-5w1s", "omniglot-5w5s")],
+)
+def test_five_examples_tell_more_than_one(board: str, one: str, five: str) -> None:
+    """A method that scores less from five shots was trained by a recipe that does not suit the budget."""
+    scores: dict[str, dict[str, float]] = {one: {}, five: {}}
+    for record in records_of(board):
+        if record.benchmark.name in scores and record.algorithm.name != "random":
+            scores[record.benchmark.name][record.algorithm.name] = record.metrics["accuracy"].mean
+    both = scores[one].keys() & scores[five].keys()
+    assert len(both) > 5
+    assert {name for name in both if scores[five][name] <= scores[one][name]} == set()
+
+
+def test_what_learns_more_than_an_initialisation_is_better_after_one_step() -> None:
+    after = {record.algorithm.name: record.metrics["mse"].mean for record in records_of("sinusoid")}
+    assert max(after["meta-sgd"], after["cavia"]) < after["maml"]
+
+
+def test_the_small_table_is_of_recipes_and_the_page_of_everything() -> None:
+    records = records_of("omniglot")
+    other = next(r for r in records if r.algorithm.name == "protonet").model_copy(deep=True)
+    other.algorithm.overrides = {"lr": 0.5}
+    board = build([*records, other])
+    assert "protonet[lr=0.5]" not in summary(board)
+    assert "protonet" in summary(board)
+    assert "protonet[lr=0.5]" in pages_of(board, "leaderboards/omniglot")["README.md"]

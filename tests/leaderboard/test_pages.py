@@ -1,0 +1,149 @@
+"""The page beside committed records follows from them, and whatever does not is named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from metabench.cli import cli
+from metabench.leaderboard.pages import README
+from metabench.records.schema import Record, key_of
+from metabench.records.store import ResultsFolder
+from tests.helpers.cells import made_record
+
+
+def with_key(record: Record) -> Record:
+    key = key_of(record.algorithm, record.benchmark, record.seed, record.data_digest)
+    return record.model_copy(update={"key": key})
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A committed leaderboard that is all right."""
+    monkeypatch.chdir(tmp_path)
+    folder = ResultsFolder(Path("board"))
+    for name, scores in (("a", (0.25, 0.5)), ("b", (0.75, 1.0))):
+        folder.save(with_key(made_record(name, scores)))
+    assert metabench("leaderboard", "board", "--write")[0] == 0
+    return Path("board")
+
+
+def metabench(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    return (result.return_value if result.exception is None else 2), result.output
+
+
+def change(board: Path, **changes: Any) -> None:
+    path = next(board.glob("records/*/a-*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_what_was_written_is_verified(board: Path) -> None:
+    assert sorted(p.name for p in board.iterdir()) == [README, "leaderboard.csv", "records"]
+    assert "87.50" in (board / README).read_text()
+    assert metabench("leaderboard", "board", "--verify") == (
+        0,
+        "2 records verified; the pages follow from them.\n",
+    )
+
+
+def test_the_page_says_where_its_rows_were_measured_on_different_machines(board: Path) -> None:
+    assert "different machines" not in (board / README).read_text()
+    change(board, environment={"cpu": "Old CPU", "threads": 1, "torch": "2.13.0"})
+    metabench("leaderboard", "board", "--write")
+    page = (board / README).read_text()
+    assert "was measured on different machines" in page
+    assert "* Old CPU, 1 thread(s), torch 2.13.0: a\n" in page
+
+
+def test_a_page_can_be_written_elsewhere(board: Path) -> None:
+    code, output = metabench("leaderboard", "board", "--write", "public/pages")
+    assert (code, output) == (
+        0,
+        f"wrote public/pages/{README}\nwrote public/pages/leaderboard.csv\n",
+    )
+    assert (Path("public/pages") / README).read_text() == (board / README).read_text()
+
+
+@pytest.mark.parametrize("name", [README, "leaderboard.csv"])
+def test_a_table_edited_by_hand_is_found(board: Path, name: str) -> None:
+    page = board / name
+    page.write_text(page.read_text().replace("0.375", "0.975").replace("37.50", "97.50"))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert f"{name} is not what the records make" in output
+
+
+def test_a_missing_page_is_found(board: Path) -> None:
+    (board / README).unlink()
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert f"{README} is missing" in output
+
+
+def test_a_mean_that_its_episodes_do_not_have_is_found(board: Path) -> None:
+    path = next(board.glob("records/*/a-*.json"))
+    path.write_text(path.read_text().replace('"mean":0.375', '"mean":0.9'))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "its accuracy is given as 0.9 ±" in output
+
+
+def test_another_hyper_parameter_than_the_key_was_made_of_is_found(board: Path) -> None:
+    path = next(board.glob("records/*/a-*.json"))
+    record = json.loads(path.read_text())
+    record["algorithm"]["hyperparameters"] = {"lr": 7}
+    path.write_text(json.dumps(record))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "its key begins with" in output
+
+
+def test_classes_that_the_episodes_do_not_follow_from_are_found(board: Path) -> None:
+    path = next(board.glob("records/*/a-*.json"))
+    record = json.loads(path.read_text())
+    record["metrics"]["accuracy"]["values"] = {
+        "classes": [[0, 1, 2]] * 2,
+        "class_hits": [[0, 0, 0]] * 2,
+    }
+    path.write_text(json.dumps(record))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "is not that of the classes that they showed" in output
+
+
+def test_a_score_that_cannot_be_is_found(board: Path) -> None:
+    ResultsFolder(board).save(with_key(made_record("z", (7.0, 0.5))))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "its accuracy of an episode is 7" in output
+
+
+def test_other_episodes_are_found(board: Path) -> None:
+    change(board, episode_digest="f" * 64)
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "were tested on other episodes" in output
+
+
+def test_a_file_that_is_no_record_is_found(board: Path) -> None:
+    next(board.glob("records/*/a-*.json")).write_text('{"schema_version": 1')
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "is not a record" in output
+
+
+def test_a_quick_record_is_found(board: Path) -> None:
+    quick = made_record("q", (0.5, 0.5), benchmark={"quick": True})
+    ResultsFolder(board).save(with_key(quick))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert "--quick" in output
+
+
+def test_only_all_records_can_be_written_or_verified(board: Path) -> None:
+    for option in ("--write", "--verify"):
+        code, _ = metabench("leaderboard", "board", option, "--quick")
+        assert code == 2

@@ -1,0 +1,287 @@
+"""The three spreads of a score, what else a table can be ranked by, and what stands out in it."""
+
+import doctest
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metabench.errors import ResultsError, UnknownName
+from metabench.leaderboard.build import FORMATS, build
+from metabench.leaderboard.pages import LEGEND, pages_of
+from metabench.leaderboard.rows import Row
+from metabench.records.schema import MetricResult, Record
+from metabench.stats import class_interval, t_interval
+from metabench.utils import emphasis, finite
+from metabench.utils.emphasis import MARKS, Emphasis
+from tests.helpers.cells import made_record
+
+EPISODES, WAYS, QUERIES = 40, 3, 5
+
+
+def of_classes(
+    algorithm: str = "maml", *, chance: float = 0.7, seed: int = 0, **changes: Any
+) -> Record:
+    """A record that tells of the classes of its episodes."""
+    rng = np.random.default_rng([seed, len(algorithm)])
+    classes = np.argsort(np.random.default_rng(0).random((EPISODES, 20)))[:, :WAYS]
+    hits = rng.binomial(QUERIES, chance, size=(EPISODES, WAYS))
+    scores = tuple((hits.sum(1) / (WAYS * QUERIES)).tolist())
+    definition = {"ways": WAYS, "queries": QUERIES}
+    record = made_record(algorithm, scores, seed=seed, benchmark=definition, **changes)
+    record.metrics["accuracy"].values = {"classes": classes.tolist(), "class_hits": hits.tolist()}
+    return record
+
+
+def with_metric(record: Record, name: str, episodes: list[float], **changes: Any) -> Record:
+    fields: dict[str, Any] = {
+        "version": "1",
+        "direction": "lower",
+        "unit": "share",
+        "episodes": episodes,
+    }
+    record.metrics[name] = MetricResult(**fields | changes)
+    return record
+
+
+def ranks(*records: Record, metric: str = "") -> list[tuple[str, int | None]]:
+    return [(row.algorithm, row.rank) for row in build(records, metric=metric).rows]
+
+
+class TestSpreads:
+    def test_episodes_classes_and_seeds_have_a_column_each(self) -> None:
+        records = [of_classes(seed=seed, chance=0.7 + 0.1 * seed) for seed in (0, 1)]
+        (row,) = build(records).rows
+        told = [r.metrics["accuracy"] for r in records]
+        hits = np.mean([metric.values["class_hits"] for metric in told], axis=0)
+        interval = class_interval(told[0].values["classes"], hits, queries=QUERIES)
+        assert (row.class_low, row.class_high) == pytest.approx(
+            (interval.low, interval.high), abs=1e-6
+        )
+        assert row.score == pytest.approx(interval.mean)
+        assert row.ci95 == pytest.approx(t_interval(hits.sum(1) / (WAYS * QUERIES)).half_width)
+        assert row.seed_sd == pytest.approx(np.std([np.mean(m.episodes) for m in told], ddof=1))
+        heading = build(records).render("markdown").splitlines()[2]
+        assert all(f"| {name} " in heading for name in ("accuracy", "new classes", "seed sd"))
+
+    def test_columns_of_which_nothing_is_known_are_left_out(self) -> None:
+        text = build([made_record()]).render("table")
+        assert "new classes" not in text
+        assert "seed sd" not in text
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"class_hits": [[5, 5, 5]] * EPISODES},
+            {"class_hits": [[1, 2]] * EPISODES},
+            {"class_hits": [[1, 2, 3], [1]]},
+            {"class_hits": "many"},
+            {"classes": [[0.5, 1.5, 2.5]] * EPISODES},
+            {"classes": [["<b>", None, {}]] * EPISODES},
+            {"classes": [[10**30, 1, 2]] * EPISODES},
+        ],
+        ids=str,
+    )
+    def test_classes_that_the_scores_do_not_follow_from_give_no_interval(
+        self, change: dict
+    ) -> None:
+        record = of_classes()
+        record.metrics["accuracy"].values |= change
+        (row,) = build([record]).rows
+        assert (row.class_low, row.class_high) == (None, None)
+        assert row.score is not None
+
+    def test_seeds_that_tell_of_other_classes_give_no_interval(self) -> None:
+        one, other = of_classes(seed=0), of_classes(seed=1)
+        other.metrics["accuracy"].values["classes"] = other.metrics["accuracy"].values["classes"][
+            ::-1
+        ]
+        (row,) = build([one, other]).rows
+        assert row.class_low is None
+        assert row.seeds == 2
+
+    def test_a_page_says_how_ranks_and_spreads_are_to_be_read(self) -> None:
+        page = pages_of(build([of_classes()]), "board")["README.md"]
+        assert LEGEND in page
+        assert "share a rank" in LEGEND
+
+
+class TestOtherMetrics:
+    def test_a_metric_of_episodes_ranks_in_its_own_direction(self) -> None:
+        records = [
+            with_metric(
+                made_record(name, (0.5,) * 20), "noise", [drop + 0.001 * i for i in range(20)]
+            )
+            for name, drop in (("fragile", 0.4), ("robust", 0.1), ("like-robust", 0.1))
+        ]
+        assert ranks(*records, metric="noise") == [
+            ("like-robust", 1),
+            ("robust", 1),
+            ("fragile", 3),
+        ]
+        (row, *_) = build(records, metric="noise").rows
+        assert (row.metric, row.direction, row.episodes) == ("noise", "lower", 20)
+        assert row.ci95 is not None
+        assert row.paper is None
+
+    @pytest.mark.parametrize(
+        ("metric", "order"),
+        [
+            ("adapt_ms", ["quick", "slow"]),
+            ("ece", ["slow", "quick"]),
+            ("worst_decile", ["quick", "slow"]),
+        ],
+    )
+    def test_a_column_ranks_by_its_one_number(self, metric: str, order: list[str]) -> None:
+        records = [
+            made_record("slow", cost={"adapt_ms": 9.0}),
+            made_record("quick", cost={"adapt_ms": 1.5}),
+        ]
+        for record, ece, worst in zip(records, (0.1, 0.2), (0.3, 0.4), strict=True):
+            record.metrics["accuracy"].values = {"ece": ece, "worst_decile": worst}
+        board = build(records, metric=metric)
+        assert [(r.algorithm, r.rank) for r in board.rows] == list(zip(order, (1, 2), strict=True))
+        assert board.rows[0].ci95 is None
+        assert f"blobs-3w1s@1: {metric}" in board.render("table")
+
+    def test_a_row_that_was_not_measured_stands_below_and_says_so(self) -> None:
+        measured, other = with_metric(made_record("a"), "noise", [0.1, 0.2]), made_record("b")
+        failed = made_record("c")
+        failed.metrics["noise"] = MetricResult(
+            version="1", direction="lower", unit="", status="failed", reason="it broke"
+        )
+        rows = build([failed, other, measured], metric="noise").rows
+        assert [(r.algorithm, r.rank, r.reason) for r in rows] == [
+            ("a", 1, ""),
+            ("b", None, "noise was not measured"),
+            ("c", None, "failed: it broke"),
+        ]
+
+    def test_what_was_measured_otherwise_than_the_newest_is_not_ranked_with_it(self) -> None:
+        new = with_metric(made_record("new"), "noise", [0.3, 0.4])
+        new.finished = "2026-02-01T00:00:00+00:00"
+        old = [
+            with_metric(made_record("version"), "noise", [0.1, 0.2], version="0"),
+            with_metric(made_record("direction"), "noise", [0.1, 0.2], direction="higher"),
+            with_metric(made_record("fewer"), "noise", [0.1]),
+            with_metric(
+                made_record("options", benchmark={"metric_options": {"noise": {"x": 1}}}),
+                "noise",
+                [0.1, 0.2],
+            ),
+        ]
+        rows = build([*old, new], metric="noise").rows
+        assert [(r.algorithm, r.rank) for r in rows if r.rank] == [("new", 1)]
+        assert all("other options" in r.reason for r in rows if not r.rank)
+
+    def test_an_unknown_name_is_an_error_that_names_what_there_is(self) -> None:
+        with pytest.raises(UnknownName, match="unknown metric 'adapt_mss'") as caught:
+            build([made_record()], metric="adapt_mss")
+        assert "adapt_ms" in str(caught.value)
+
+
+class TestWhatDisagrees:
+    def test_one_record_of_other_episodes_than_most_is_left_out_by_name(self) -> None:
+        odd = made_record("odd", (0.9, 1.0), episode_digest="f" * 64)
+        board = build([odd, made_record("a"), made_record("b")])
+        assert [row.algorithm for row in board.rows] == ["a", "b"]
+        assert (
+            board.unsound
+            == board.left_out
+            == [f"{odd.file_name}: it was tested on other episodes than most"]
+        )
+
+    @pytest.mark.parametrize("change", [{"version": "2"}, {"direction": "lower"}, {"unit": "%"}])
+    def test_one_record_by_another_metric_than_most_is_left_out_by_name(self, change: dict) -> None:
+        odd = made_record("odd", (0.9, 1.0))
+        odd.metrics["accuracy"] = odd.metrics["accuracy"].model_copy(update=change)
+        board = build([odd, made_record("a"), made_record("b")])
+        assert [row.algorithm for row in board.rows] == ["a", "b"]
+        assert board.unsound == [f"{odd.file_name}: it was tested by another accuracy than most"]
+        with pytest.raises(ResultsError, match="scored by another accuracy"):
+            build([odd, made_record("a")])
+
+    @pytest.mark.parametrize("score", [7.0, -0.1, 1e120])
+    def test_a_score_that_cannot_be_is_never_ranked(self, score: float) -> None:
+        odd = made_record("odd", (0.5, score))
+        board = build([odd, made_record("a")])
+        assert [row.algorithm for row in board.rows] == ["a"]
+        assert board.unsound == [f"{odd.file_name}: its accuracy of an episode is {score:g}"]
+
+    def test_a_share_that_is_lost_may_be_below_0(self) -> None:
+        board = build([with_metric(made_record("a"), "loss", [-0.1, 0.2]), made_record("b")])
+        assert [row.algorithm for row in board.rows] == ["a", "b"]
+        assert board.unsound == []
+
+    def test_a_number_of_no_sensible_size_is_left_out_whatever_the_metric(self) -> None:
+        odd = with_metric(made_record("odd"), "loss", [1e120, 0.2])
+        assert build([odd, made_record("b")]).unsound == [
+            f"{odd.file_name}: its loss of an episode is 1e+120"
+        ]
+
+
+class TestBold:
+    @pytest.fixture
+    def rows(self) -> list[Record]:
+        records = [
+            made_record(name, (score,) * 12)
+            for name, score in (("a", 0.5), ("b", 0.75), ("c", 0.75))
+        ]
+        for record, ece in zip(records, (0.125, 0.25, 0.375), strict=True):
+            record.metrics["accuracy"].values = {"ece": ece}
+        return records
+
+    @pytest.mark.parametrize("form", MARKS)
+    def test_the_scores_of_the_first_rank_and_the_best_of_a_column_stand_out(
+        self, rows, form: str
+    ) -> None:
+        before, after = MARKS[form]
+        text = build(rows).render(form, ["ece"])
+        percent = r"75.00 ± 0.00 \%" if form == "latex" else "75.00 ± 0.00 %"
+        assert text.count(f"{before}{percent}{after}") == 2
+        assert text.count(f"{before}0.12{after}") == 1
+        assert text.count(before) == (6 if before == after else 3)
+
+    @pytest.mark.parametrize("form", FORMATS)
+    def test_where_none_is_better_nothing_stands_out(self, form: str) -> None:
+        text = build([made_record("a", (0.5,) * 12), made_record("b", (0.5,) * 12)]).render(form)
+        assert not any(before in text for before, _ in MARKS.values())
+
+    @pytest.mark.parametrize("form", FORMATS)
+    def test_no_mark_of_our_own_is_left_over(self, rows, form: str) -> None:
+        assert not {"\ue000", "\ue001"} & set(build(rows).render(form))
+
+    def test_a_reason_in_place_of_a_number_never_stands_out(self) -> None:
+        records = [made_record("a"), made_record("b")]
+        records[0].metrics["shift"] = MetricResult(
+            version="1", direction="lower", unit="", status="n/a", reason="no images"
+        )
+        records[1].metrics["shift"] = MetricResult(
+            version="1", direction="lower", unit="", values={"query": {"mean_drop": 0.25}}
+        )
+        text = build(records).render("markdown")
+        assert "| n/a " in text
+        assert "**" not in text
+
+    def test_a_failed_row_never_stands_out(self) -> None:
+        assert "**" not in build(
+            [made_record("a"), made_record("b", None, reason="it broke")]
+        ).render("markdown")
+
+    def test_text_that_is_not_ours_cannot_open_a_mark(self) -> None:
+        assert Emphasis("html").drawn("a\ue000b") == "a\ue000b"
+
+
+@pytest.mark.parametrize("module", [emphasis, finite], ids=lambda module: module.__name__)
+def test_the_examples_in_the_docstrings_are_true(module: ModuleType) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed
+
+
+def test_a_row_has_every_documented_attribute() -> None:
+    documented = {
+        line.split(":")[0].strip() for line in (Row.__doc__ or "").splitlines() if ": " in line
+    }
+    assert set(Row.__dataclass_fields__) <= documented

@@ -1,0 +1,173 @@
+"""Running statistics for each inner step (MAML++): each is of the learner as that step finds it."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from metabench.algorithms.maml import MAML
+from metabench.algorithms.meta_sgd import MetaSGD
+from metabench.algorithms.problem import Problem
+from metabench.backbones.base import Backbone
+from metabench.backbones.conv4 import ConvBlock
+from metabench.episodes import Support, TaskBatch
+from metabench.errors import UsageError
+from metabench.learning.inner_loop import make_learner
+from metabench.learning.task_by_task import TaskByTask
+from tests.helpers.gradient_kit import LEARNED, Tasks, build, classification, train
+
+MOMENTUM = 0.1
+STEPS = 2
+
+
+class ByHand(TaskByTask, MAML):
+    """MAML as a loop over one task, without a library."""
+
+    name = "by-hand"
+
+    def inner_loop(self, support: Support) -> Iterator[nn.Module]:
+        learner = _Learner(self.learner_for(support))
+        while True:
+            yield learner
+            with torch.enable_grad():
+                loss = self.problem.loss(learner(support.x), support.y)
+                names = [name for name in learner.own if self.adapts(name)]
+                slopes = torch.autograd.grad(
+                    loss, [learner.own[name] for name in names], create_graph=self.training
+                )
+                moved = {
+                    k: learner.own[k] - self.inner_lr * g
+                    for k, g in zip(names, slopes, strict=True)
+                }
+            learner = _Learner(learner.network, learner.own | moved)
+
+
+class _Learner(nn.Module):
+    """A network with parameters in place of its own."""
+
+    def __init__(self, network: nn.Module, own: dict[str, Tensor] | None = None) -> None:
+        super().__init__()
+        self.network, self.own = network, own or dict(network.named_parameters())
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = functional_call(self.network, self.own, (x,))
+        return out
+
+    def named_parameters(self, *_: Any, **__: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        return iter(self.own.items())  # type: ignore[arg-type]
+
+    def named_buffers(self, *_: Any, **__: Any) -> Iterator[tuple[str, Tensor]]:
+        return self.network.named_buffers()
+
+
+def made(cls: type[Any] = MAML, **options: Any) -> Any:
+    given = LEARNED | {"inner_steps": STEPS, "test_steps": STEPS, "mirror": False, "inner_lr": 0.7}
+    if cls is MetaSGD:
+        del given["inner_lr"]
+    return build(cls, classification("conv"), **given | {"norm": "per-step"} | options)
+
+
+def first_block(algorithm: Any) -> ConvBlock:
+    block = algorithm.learner.backbone.blocks[0]
+    assert isinstance(block, ConvBlock)
+    return block
+
+
+def one_task() -> TaskBatch:
+    return Tasks(classification("conv"), torch.float64).test(1)
+
+
+@pytest.mark.parametrize("cls", [MAML, ByHand])
+def test_each_step_has_the_statistics_of_the_learner_after_so_many_steps(cls: type[Any]) -> None:
+    algorithm, batch = made(cls).train(), one_task()
+    block = first_block(algorithm)
+    assert block.running_mean is not None
+    assert block.running_mean.shape == (STEPS + 1, 3)
+    learners = [
+        {name: p.detach() for name, p in params.items()}
+        for params in islice(path_by_hand(batch), STEPS + 1)
+    ]
+    with algorithm.outer_gradient() as gradient:
+        gradient(batch)
+    for step, params in enumerate(learners):
+        x = batch.support_x[0] if step < STEPS else batch.query_x[0]
+        maps = F.conv2d(x, params["backbone.blocks.0.weight"], stride=2, padding=1)
+        expected = MOMENTUM * maps.mean((0, 2, 3))
+        torch.testing.assert_close(block.running_mean[step], expected, rtol=1e-9, atol=1e-12)
+
+
+def path_by_hand(batch: TaskBatch) -> Iterator[dict[str, Tensor]]:
+    """The parameters of MAML by the statistics of the batch, which is what training takes."""
+    twin = made(norm="batch").train()
+    params = dict(twin.learner.named_parameters())
+    while True:
+        yield params
+        outputs = functional_call(twin.learner, params, (batch.support_x[0],))
+        names = [name for name in params if twin.adapts(name)]
+        slopes = torch.autograd.grad(
+            twin.problem.loss(outputs, batch.support_y[0]), [params[name] for name in names]
+        )
+        params = params | {k: params[k] - 0.7 * g for k, g in zip(names, slopes, strict=True)}
+
+
+@pytest.mark.parametrize("cls", [MAML, MetaSGD, ByHand])
+def test_at_test_a_predictor_asks_the_statistics_of_its_own_step(cls: type[Any]) -> None:
+    algorithm, batch = made(cls), one_task()
+    train(algorithm, 3)
+
+    def predictions() -> list[Tensor]:
+        return [
+            predict(batch.query_x)
+            for predict in islice(algorithm.eval().path(batch.support), STEPS + 3)
+        ]
+
+    before = predictions()
+    mean = first_block(algorithm).running_mean
+    assert mean is not None
+    with torch.no_grad():
+        mean[STEPS] += 0.3
+    changed = [not torch.equal(a, b) for a, b in zip(before, predictions(), strict=True)]
+    assert changed == [False] * STEPS + [True] * 3  # what comes later shares the last
+    with torch.no_grad():
+        mean[STEPS] -= 0.3
+        mean[0] += 0.3
+    assert not torch.equal(predictions()[0], before[0])
+
+
+@pytest.mark.parametrize("cls", [MAML, MetaSGD, ByHand])
+def test_no_query_sees_another_and_no_episode_leaves_a_trace(cls: type[Any]) -> None:
+    algorithm, batch = made(cls), one_task()
+    train(algorithm, 2)
+    assert not algorithm.transductive
+    state = {name: value.clone() for name, value in algorithm.state_dict().items()}
+    predict = algorithm.eval().adapt_batch(batch.support)
+    torch.testing.assert_close(predict(batch.query_x)[:, :1], predict(batch.query_x[:, :1]))
+    assert all(torch.equal(value, state[name]) for name, value in algorithm.state_dict().items())
+
+
+def test_a_head_of_zeros_does_not_share_a_pass_that_would_count_for_two_steps() -> None:
+    shared, batch = made(zero_head=True).train(), one_task()
+    shared.outer_losses(batch).mean().backward()
+    mean = first_block(shared).running_mean
+    assert mean is not None
+    assert all(row.any() for row in mean)
+
+
+def test_a_backbone_without_them_says_so() -> None:
+    class Plain(Backbone):
+        def __init__(self, input_shape: tuple[int, ...], *, norm: str = "batch") -> None:
+            super().__init__()
+            self.features = input_shape[0]
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+    problem = Problem("classification", (4,), 3, 1, 2, 3, "plain", {"plain": partial(Plain)})
+    with pytest.raises(UsageError, match=r"norm='per-step' .* backbone 'plain' does not keep"):
+        make_learner(problem, norm="per-step", steps=2)

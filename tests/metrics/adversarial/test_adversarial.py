@@ -1,0 +1,177 @@
+"""What stands an attack, what only seems to, and what cannot be attacked."""
+
+import pytest
+import torch
+
+from metabench.metrics.adversarial.metric import Adversarial
+from metabench.metrics.base import measured
+from tests.helpers.small_world import (
+    Blind,
+    Descending,
+    Detached,
+    Means,
+    Noisy,
+    NotANumber,
+    OneByOne,
+    Rounded,
+    TargetMean,
+    WrongShape,
+    picture_trial,
+    sine_trial,
+)
+
+METRIC = Adversarial(
+    episodes=10,
+    radii=(0.02, 0.3),
+    l2_radii=(0.5,),
+    steps=8,
+    black_box_episodes=5,
+    black_box_steps=60,
+    poisoned=0,
+)
+
+
+def test_an_undefended_method_falls_and_the_attack_is_reliable() -> None:
+    found = METRIC.measure(picture_trial(Means, shots=5))
+    attacks = found.values["attacks"]
+    assert found.values["clean"] > 0.9
+    assert attacks["pgd-linf-0.3"]["score"] == 0.0
+    assert (
+        attacks["pgd-linf-0.02"]["score"]
+        <= attacks["fgsm-linf-0.02"]["score"]
+        < found.values["clean"]
+    )
+    assert attacks["pgd-l2-0.5"]["drop"] > 0
+    assert attacks["square-linf-0.3"]["episodes"] == 5
+    assert len(found.episodes) == 10
+    assert sum(found.episodes) / 10 == pytest.approx(attacks["pgd-linf-0.02"]["score"])
+    verdict = found.values["reliability"]
+    assert verdict["reliable"], verdict["doubts"]
+    assert verdict["zero_gradients"] == 0
+    assert verdict["loss_rose"] > 0.95
+    assert verdict["accuracy_everywhere"] == 0
+    assert verdict["radius_excess"] < 1e-4
+
+
+def test_masked_gradients_are_flagged() -> None:
+    found = METRIC.measure(picture_trial(Rounded, shots=5)).values
+    verdict = found["reliability"]
+    assert not verdict["reliable"]
+    assert verdict["zero_gradients"] == 1
+    assert verdict["black_box"] < verdict["white_box"]
+    doubts = "; ".join(verdict["doubts"])
+    for reason in (
+        "no gradient at all",
+        "loss rose",
+        "beats the white-box",
+        "every picture is allowed",
+    ):
+        assert reason in doubts
+
+
+def test_a_random_forward_pass_is_flagged() -> None:
+    verdict = METRIC.measure(picture_trial(Noisy, shots=5)).values["reliability"]
+    assert verdict["deterministic"] is False
+    assert not verdict["reliable"]
+
+
+def test_without_gradients_the_black_box_attack_is_the_score_and_the_reason_stands_there() -> None:
+    found = METRIC.measure(picture_trial(Detached, shots=5))
+    assert "detaches its input" in found.values["white_box"]["n/a"]
+    assert set(found.values["attacks"]) == {"square-linf-0.02", "square-linf-0.3"}
+    assert len(found.episodes) == 5
+    assert found.values["attacks"]["square-linf-0.3"]["drop"] > 0.3
+
+
+def test_episodes_are_attacked_alike_in_any_batch_and_without_adapt_batch() -> None:
+    small = Adversarial(**{**vars(METRIC), "batch": 3, "black_box_episodes": 0})
+    large = Adversarial(**{**vars(METRIC), "batch": 10, "black_box_episodes": 0})
+    scores = [
+        metric.measure(picture_trial(make)).episodes
+        for metric, make in ((small, Means), (large, Means), (small, OneByOne))
+    ]
+    assert scores[0] == scores[1] == scores[2]
+
+
+def test_colour_pictures_have_a_radius_of_their_own() -> None:
+    metric = Adversarial(episodes=3, black_box_episodes=0, steps=2, restarts=1)
+    found = metric.measure(picture_trial(Means, channels=3)).values["attacks"]
+    assert set(found) == {"fgsm-linf-0.03137", "pgd-linf-0.03137", "fgsm-l2-0.5", "pgd-l2-0.5"}
+
+
+def test_poison_is_made_by_gradient_where_the_adaptation_has_one() -> None:
+    metric = Adversarial(
+        episodes=6, radii=(0.3,), l2_radii=(), black_box_episodes=0, steps=8, restarts=1
+    )
+    found = metric.measure(picture_trial(Means)).values["poisoning"]
+    assert found["gradient"] is True
+    assert found["pictures"] == 1
+    assert found["drop"] > 0.1
+    assert found["seed_score"] < found["clean"]
+    assert found["drop"] == pytest.approx(found["clean"] - found["score"])
+
+
+def test_poison_is_searched_for_where_it_has_none() -> None:
+    metric = Adversarial(
+        episodes=6, radii=(0.3,), l2_radii=(), black_box_episodes=5, steps=30, restarts=1
+    )
+    found = metric.measure(picture_trial(Detached)).values["poisoning"]
+    assert found["gradient"] is False
+    assert found["drop"] > 0
+
+
+def test_a_method_with_inner_steps_is_attacked_as_it_adapts() -> None:
+    metric = Adversarial(**{**vars(METRIC), "poisoned": 0.2})
+    found = metric.measure(picture_trial(Descending, shots=5)).values
+    assert found["clean"] > 0.8
+    assert found["attacks"]["pgd-linf-0.3"]["score"] < 0.1
+    assert found["reliability"]["reliable"]
+    assert found["poisoning"]["gradient"] is False
+
+
+@pytest.mark.parametrize("radii", [(0.0,), (-0.1,), ()])
+def test_a_radius_that_cannot_be_fails_the_metric_alone(radii: tuple[float, ...]) -> None:
+    outcome = measured(Adversarial(radii=radii), picture_trial(Means))
+    assert outcome.status == "failed"
+    assert "radius" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("make", "status", "reason"),
+    [
+        (WrongShape, "failed", "(tasks, queries, outputs)"),
+        (NotANumber, "failed", "not finite"),
+    ],
+)
+def test_predictors_that_are_wrong(make: type, status: str, reason: str) -> None:
+    outcome = measured(METRIC, picture_trial(make))
+    assert outcome.status == status
+    assert reason in outcome.reason
+
+
+def test_regression_is_not_applicable() -> None:
+    outcome = measured(METRIC, sine_trial(TargetMean))
+    assert outcome.status == "n/a"
+    assert "regression" in outcome.reason
+
+
+def test_the_algorithm_is_left_as_it_was() -> None:
+    trial = picture_trial(Means)
+    trial.algorithm.register_buffer("calls", torch.zeros(1))
+    trial = type(trial)(trial.algorithm, trial.sampler, trial.episodes)
+    inner = trial.algorithm.embed
+
+    def counting(x: torch.Tensor) -> torch.Tensor:
+        trial.algorithm.calls += 1
+        return inner(x)
+
+    trial.algorithm.embed = counting
+    METRIC.measure(trial)
+    assert float(trial.algorithm.calls) == 0
+    assert trial.leaked_state == {"calls"}
+
+
+def test_a_blind_method_only_seems_to_stand_every_attack() -> None:
+    found = METRIC.measure(picture_trial(Blind)).values
+    assert found["attacks"]["pgd-linf-0.3"]["drop"] == pytest.approx(0.0)
+    assert not found["reliability"]["reliable"]

@@ -1,0 +1,117 @@
+"""A trained state belongs to the code it came from: the algorithm's own files, and what they import."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from metabench.algorithms.problem import Problem
+from metabench.benchmarks.tasks import open_tasks
+from metabench.plugins import installed_plugins
+from metabench.running.code_digest import OURS, _sources, code_digest
+from tests.helpers.cells import blobs
+
+FILES = {
+    "__init__": "",
+    "algorithm": """
+from metabench import Algorithm
+from planned_package import constants
+from .networks.body import Body
+
+class Planned(Algorithm):
+    name = "planned"
+
+    def __init__(self, problem):
+        super().__init__(problem)
+        self.body = Body()
+
+    def adapt(self, support):
+        from planned_package.late import predict
+        return predict
+""",
+    "constants": "RATE = 1",
+    "late": "def predict(query): return query",
+    "networks/__init__": "",
+    "networks/body": """
+import planned_package.networks.parts
+from torch import nn
+
+class Body(nn.Module):
+    pass
+""",
+    "networks/parts": "WIDTH = 1",
+    "apart": "NOBODY = 'imports this'",
+}
+PROBLEM = Problem("classification", (1, 8, 8), 3, 1, 2, 3, "")
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "planned_package"
+    for name, text in FILES.items():
+        path = folder / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("late", "apart"):
+        importlib.import_module(f"planned_package.{name}")
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("planned_package")]:
+        del sys.modules[name]
+
+
+def planned() -> Any:
+    return importlib.import_module("planned_package.algorithm").Planned(PROBLEM)
+
+
+@pytest.mark.parametrize(
+    "name", ["algorithm", "constants", "late", "networks/body", "networks/parts"]
+)
+def test_a_changed_file_that_it_runs_is_other_code(package: Path, name: str) -> None:
+    before = code_digest(planned())
+    assert code_digest(planned()) == before
+    (package / f"{name}.py").write_text(FILES[name] + "\n# changed")
+    assert code_digest(planned()) != before
+
+
+def test_a_file_that_it_does_not_import_is_none_of_its_code(package: Path) -> None:
+    before = code_digest(planned())
+    (package / "apart.py").write_text("NOBODY = 'still'")
+    assert code_digest(planned()) == before
+
+
+def test_of_metabench_only_algorithms_and_backbones_count(package: Path) -> None:
+    counted = _sources(planned())
+    assert "metabench.algorithms.base" in counted
+    assert all(name.startswith((*OURS, "planned_package")) for name in counted)
+
+
+def test_a_native_method_counts_the_helpers_it_calls() -> None:
+    registry = installed_plugins().registry
+    benchmark = blobs(dataset="glyphs", backbone="conv4")
+    problem = open_tasks(registry, benchmark, None, torch.device("cpu")).problem(registry)
+    counted = _sources(registry.get("algorithm", "maml").load()(problem))
+    for helper in (
+        "learning.inner_loop",
+        "episodes.augmentation",
+        "backbones.conv4",
+        "backbones.ops.products",
+    ):
+        assert f"metabench.{helper}" in counted
+    assert "metabench.algorithms.protonet" not in counted
+
+
+def test_a_class_without_a_file_has_a_digest_all_the_same() -> None:
+    from metabench import Algorithm
+
+    namespace: dict[str, Any] = {"__name__": "__main__", "Algorithm": Algorithm}
+    exec(
+        "class Typed(Algorithm):\n    name = 'typed'\n    def adapt(self, support): ...", namespace
+    )
+    assert len(code_digest(namespace["Typed"](PROBLEM))) == 64

@@ -1,0 +1,417 @@
+"""Meta-training: killed and resumed, validated and checkpointed, to the same bits."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from metabench.benchmarks.model import Benchmark
+from metabench.episodes import TaskStream
+from metabench.learning.outer_gradient import shared as shared_tasks
+from metabench.plugins import Plugins
+from metabench.running.trainer import Trainer
+from metabench.runtime.rng_state import seed_everything
+from tests.helpers.cells import (
+    blobs,
+    cell,
+    child_environment,
+    curve_of,
+    run_here,
+    scores_of,
+    tasks_of,
+    waves,
+)
+
+
+class Killed(Exception):
+    """Stands for the end of the process: nothing in training catches it."""
+
+
+def trainer_of(
+    plugins: Plugins,
+    algorithm: str,
+    benchmark: Benchmark,
+    checkpoint: Path | None = None,
+    **hyperparameters: Any,
+) -> Trainer:
+    """A trainer that writes a checkpoint after every step, and scores with the sum of the parameters."""
+    tasks = tasks_of(plugins, benchmark)
+    seed_everything(1)
+    model = plugins.registry.get("algorithm", algorithm).load()(
+        tasks.problem(plugins.registry), **hyperparameters
+    )
+
+    def validate() -> float:
+        seed_everything(99)
+        return float(sum(p.detach().sum() for p in model.parameters()))
+
+    return Trainer(
+        model,
+        tasks,
+        budget=benchmark.budget,
+        validate=validate,
+        direction="higher",
+        key="k" * 64,
+        checkpoint=checkpoint,
+        checkpoint_seconds=-1.0,
+    )
+
+
+@pytest.fixture
+def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
+    """Have the process die in an outer step, after its loss was computed."""
+    log = TaskStream.log
+    at: int | None = None
+
+    def dying(self: TaskStream, loss: Tensor | float) -> None:
+        log(self, loss)
+        if self.steps == at:
+            raise Killed
+
+    def choose(step: int | None) -> None:
+        nonlocal at
+        at = step
+
+    monkeypatch.setattr(TaskStream, "log", dying)
+    return choose
+
+
+def state_of(trainer: Trainer) -> dict[str, Tensor]:
+    return trainer.algorithm.state_dict()
+
+
+def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        assert torch.equal(tensor, right[name]), name
+
+
+CASES = [
+    pytest.param("learner", blobs(), {}, id="learner"),
+    pytest.param(
+        "protonet",
+        blobs(backbone="conv4", budget=480),
+        {"train_ways": 4, "train_queries": 2},
+        id="protonet",
+    ),
+    pytest.param("maml", waves(), {"tasks": 25}, id="maml on waves"),
+    pytest.param(
+        "maml",
+        blobs(backbone="conv4-strided", budget=480),
+        {"tasks": 2, "backbone": "conv4-strided"},
+        id="maml",
+    ),
+]
+
+
+@pytest.mark.parametrize(("algorithm", "definition", "hyperparameters"), CASES)
+def test_a_killed_training_ends_with_the_bits_of_one_that_was_not(
+    planted, tmp_path: Path, kill_at, algorithm: str, definition: Benchmark, hyperparameters: dict
+) -> None:
+    deaths = (5, 9, 14)
+    whole = trainer_of(planted, algorithm, definition, **hyperparameters)
+    whole.run()
+    assert whole.training.steps > max(deaths)
+
+    checkpoint = tmp_path / "checkpoint.pt"
+    for death in deaths:
+        kill_at(death)
+        with pytest.raises(Killed):
+            trainer_of(planted, algorithm, definition, checkpoint, **hyperparameters).run()
+        assert checkpoint.exists()
+    kill_at(None)
+    resumed = trainer_of(planted, algorithm, definition, checkpoint, **hyperparameters)
+    resumed.run()
+
+    assert_same(state_of(whole), state_of(resumed))
+    without = {"curve": {"__all__": {"seconds"}}, "seconds": True, "sittings": True}
+    assert whole.training.model_dump(exclude=without) == resumed.training.model_dump(
+        exclude=without
+    )
+    assert resumed.training.sittings == len(deaths) + 1
+    assert resumed.tasks.audit.seen == whole.tasks.audit.seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere outer steps are not shared")
+def test_so_does_one_that_processes_share(planted, tmp_path: Path, kill_at, monkeypatch) -> None:
+    monkeypatch.setattr(shared_tasks, "LEAST_VALUES", 1)
+    _, definition, hyperparameters = CASES[-1].values
+    with shared_tasks.lent_processes(2):
+        test_a_killed_training_ends_with_the_bits_of_one_that_was_not(
+            planted, tmp_path, kill_at, "maml", definition, hyperparameters
+        )
+
+
+@pytest.mark.parametrize("death", [0, 1, 19])
+def test_it_may_be_killed_in_its_first_step_and_in_its_last(
+    planted, tmp_path: Path, kill_at, death: int
+) -> None:
+    whole = trainer_of(planted, "learner", blobs())
+    whole.run()
+    kill_at(death)
+    with pytest.raises(Killed):
+        trainer_of(planted, "learner", blobs(), tmp_path / "c.pt").run()
+    kill_at(None)
+    resumed = trainer_of(planted, "learner", blobs(), tmp_path / "c.pt")
+    resumed.run()
+    assert_same(state_of(whole), state_of(resumed))
+    assert [p.loss for p in resumed.training.curve] == [p.loss for p in whole.training.curve]
+
+
+@pytest.mark.parametrize("budget", [480, 500])  # the last validation on the last step, and after it
+def test_a_training_that_was_done_when_its_process_died_is_not_done_again(
+    planted, tmp_path: Path, budget: int
+) -> None:
+    whole = trainer_of(planted, "learner", blobs(budget=budget), tmp_path / "c.pt")
+    whole.run()
+    again = trainer_of(planted, "learner", blobs(budget=budget), tmp_path / "c.pt")
+    logged: list[float] = []
+    again.stream.log = logged.append  # type: ignore[method-assign]
+    again.run()
+    assert logged == []
+    assert_same(state_of(whole), state_of(again))
+    seconds = {"seconds"}
+    assert [p.model_dump(exclude=seconds) for p in again.training.curve] == [
+        p.model_dump(exclude=seconds) for p in whole.training.curve
+    ]
+    assert again.tasks.audit.seen == whole.tasks.audit.seen != set()
+
+
+def test_an_algorithm_that_keeps_nothing_starts_again_from_zero(
+    planted, tmp_path: Path, kill_at
+) -> None:
+    whole = trainer_of(planted, "forgetful", blobs())
+    whole.run()
+    kill_at(10)
+    with pytest.raises(Killed):
+        trainer_of(planted, "forgetful", blobs(), tmp_path / "c.pt").run()
+    assert not (tmp_path / "c.pt").exists()
+    kill_at(None)
+    again = trainer_of(planted, "forgetful", blobs(), tmp_path / "c.pt")
+    again.run()
+    assert again.training.sittings == 1
+    assert_same(state_of(whole), state_of(again))
+
+
+def _truncated(checkpoint: Path) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-200])
+
+
+def _foreign(checkpoint: Path) -> None:
+    checkpoint.write_text("not a checkpoint")
+
+
+def _of_another_cell(checkpoint: Path) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save(state | {"key": "x" * 64}, checkpoint)
+
+
+def _of_other_code(checkpoint: Path) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save(state | {"code": "other"}, checkpoint)
+
+
+def _of_another_kind(checkpoint: Path) -> None:
+    torch.save([1, 2], checkpoint)
+
+
+@pytest.mark.parametrize(
+    "spoil", [_truncated, _foreign, _of_another_cell, _of_other_code, _of_another_kind]
+)
+def test_a_checkpoint_that_does_not_fit_is_ignored(planted, tmp_path: Path, kill_at, spoil) -> None:
+    whole = trainer_of(planted, "learner", blobs())
+    whole.run()
+    kill_at(10)
+    with pytest.raises(Killed):
+        trainer_of(planted, "learner", blobs(), tmp_path / "c.pt").run()
+    spoil(tmp_path / "c.pt")
+    kill_at(None)
+    again = trainer_of(planted, "learner", blobs(), tmp_path / "c.pt")
+    again.run()
+    assert again.training.sittings == 1
+    assert_same(state_of(whole), state_of(again))
+
+
+def test_a_checkpoint_cannot_run_code(planted, tmp_path: Path) -> None:
+    """A pickle could: only tensors and plain values are read."""
+
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "exploded",)
+
+    torch.save({"key": "k" * 64, "bomb": Bomb()}, tmp_path / "c.pt")
+    trainer_of(planted, "learner", blobs(), tmp_path / "c.pt").run()
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(planted, tmp_path: Path, monkeypatch) -> None:
+    trainer_of(planted, "learner", blobs(), tmp_path / "c.pt").run()
+    before = (tmp_path / "c.pt").read_bytes()
+
+    def die(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise Killed
+
+    monkeypatch.setattr(torch, "save", die)
+    with pytest.raises(Killed):
+        trainer_of(planted, "learner", blobs(budget=960), tmp_path / "c.pt").run()
+    assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
+    assert (tmp_path / "c.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("algorithm", ["learner", "protonet"])
+def test_validations_and_checkpoints_leave_no_trace(
+    planted, tmp_path: Path, algorithm: str, monkeypatch
+) -> None:
+    """The losses of all outer steps are the same bits with one validation and with seven."""
+    losses: dict[int, list[float]] = {1: [], 7: []}
+    log = TaskStream.log
+    for validations, found in losses.items():
+        benchmark = blobs(backbone="conv4", validations=validations)
+
+        def note(self: TaskStream, loss: Tensor, found: list[float] = found) -> None:
+            found.append(float(loss.detach()))
+            log(self, loss)
+
+        monkeypatch.setattr(TaskStream, "log", note)
+        checkpoint = tmp_path / "c.pt" if validations == 7 else None
+        hyperparameters = {"train_ways": 4} if algorithm == "protonet" else {}
+        trainer = trainer_of(planted, algorithm, benchmark, checkpoint, **hyperparameters)
+        trainer.run()
+        assert len(trainer.training.curve) == validations
+    assert len(losses[1]) > 7
+    assert losses[1] == losses[7]
+
+
+def test_validation_leaves_modes_and_gradients_as_they_were(planted) -> None:
+    trainer = trainer_of(planted, "learner", blobs())
+    model = trainer.algorithm
+    model.train()
+    model.embed.eval()  # a part that is not to be trained
+    model.embed.weight.grad = torch.ones_like(model.embed.weight)
+    seen: list[tuple[bool, bool]] = []
+
+    def validate() -> float:
+        seen.append((model.training, model.embed.training))
+        model.embed(torch.ones(1, 256)).sum().backward()
+        return 0.0
+
+    trainer._validate = validate
+    trainer._measure()
+    assert seen == [(False, False)]
+    assert (model.training, model.embed.training) == (True, False)
+    assert torch.equal(model.embed.weight.grad, torch.ones_like(model.embed.weight))
+
+
+@pytest.mark.parametrize(("direction", "best"), [("higher", 2), ("lower", 3)])
+def test_the_state_that_validated_best_is_kept_and_of_equals_the_later(
+    planted, direction: str, best: int
+) -> None:
+    trainer = trainer_of(planted, "learner", blobs())
+    scores = iter([0.5, 0.7, 0.7, 0.1])
+    trainer._sign = 1.0 if direction == "higher" else -1.0
+    states: list[dict[str, Tensor]] = []
+
+    def validate() -> float:
+        states.append({k: v.clone() for k, v in trainer.algorithm.state_dict().items()})
+        return next(scores)
+
+    trainer._validate = validate
+    training = trainer.run()
+    assert_same(state_of(trainer), states[best])
+    assert training.best_examples == training.curve[best].examples
+
+
+@pytest.mark.parametrize("budget", [24, 47, 480, 500])
+def test_the_budget_is_never_exceeded_and_spent_as_far_as_whole_steps_go(
+    planted, budget: int
+) -> None:
+    training = trainer_of(planted, "learner", blobs(budget=budget)).run()
+    assert training.examples == budget - budget % 24
+    assert training.steps == budget // 24
+    assert training.curve[-1].examples == training.examples
+
+
+def test_a_budget_too_small_for_one_step_still_ends_with_a_validated_state(planted) -> None:
+    training = trainer_of(planted, "learner", blobs(budget=5)).run()
+    assert (training.examples, training.steps, len(training.curve)) == (0, 0, 1)
+    assert training.curve[0].loss is None
+
+
+KILLED_CELL = """
+import os, signal, sys
+from pathlib import Path
+from cells import cell, run_here
+from metabench.episodes import TaskStream
+from metabench.plugins import installed_plugins
+from metabench.running.trainer import Trainer
+
+log = TaskStream.log
+def dying(self, loss):
+    log(self, loss)
+    if self.steps == 11:
+        os.kill(os.getpid(), signal.SIGKILL)
+TaskStream.log = dying
+Trainer.__init__.__kwdefaults__["checkpoint_seconds"] = 0.0
+run_here(installed_plugins(), cell("learner"), Path(sys.argv[1]))
+"""
+
+
+def test_a_cell_whose_process_is_killed_goes_on_to_the_same_record(planted, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "c.pt"
+    command = [sys.executable, "-c", KILLED_CELL, str(checkpoint)]
+    done = subprocess.run(
+        command, env=child_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -9, done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
+
+    resumed = run_here(planted, cell("learner"), checkpoint)
+    whole = run_here(planted, cell("learner"))
+    assert resumed.status == whole.status == "ok", resumed.reason
+    assert resumed.training.sittings == 2
+    assert scores_of(resumed) == scores_of(whole)
+    assert curve_of(resumed) == curve_of(whole)
+    assert json.loads(resumed.model_dump_json())["key"] == whole.key
+
+
+def test_the_episodes_of_training_are_counted(planted) -> None:
+    trainer = trainer_of(planted, "maml", waves(), tasks=25)
+    trained = trainer.run()
+    assert trained.tasks == 25 * trained.steps > 0
+
+
+def test_the_energy_of_training_is_the_cards_without_validation(planted, monkeypatch) -> None:
+    used = 0.0
+
+    def counter(device: object) -> float:
+        return used
+
+    def log(self: TaskStream, loss: Tensor | float) -> None:
+        nonlocal used
+        used += 3.0
+
+    monkeypatch.setattr("metabench.running.trainer.total_joules", counter)
+    monkeypatch.setattr(TaskStream, "log", log)
+    trainer = trainer_of(planted, "maml", waves(), tasks=25)
+    validate = trainer._validate
+
+    def costly() -> float:
+        nonlocal used
+        used += 1000.0
+        return validate()
+
+    trainer._validate = costly
+    trained = trainer.run()
+    assert trained.joules == 3.0 * trained.steps
+    assert len(trained.curve) > 1
+
+
+def test_where_no_driver_tells_it_there_is_no_energy(planted) -> None:
+    assert trainer_of(planted, "maml", waves(), tasks=25).run().joules is None

@@ -1,0 +1,337 @@
+import doctest
+import importlib
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.linalg import hadamard
+
+from metabench.stats import (
+    average_ranks,
+    class_interval,
+    friedman,
+    holm,
+    pairwise_permutation_tests,
+    permutation_test,
+    permutation_tests,
+    seed_sd,
+    seeds_test,
+    shared_ranks,
+    t_interval,
+    tied_groups,
+)
+from metabench.stats import permutation as permutation_module
+from tests.helpers.simulations import class_episodes
+
+DIFFERENCES = st.lists(st.integers(-75, 75).map(lambda n: n / 75), min_size=1, max_size=40)
+P_VALUES = st.lists(st.floats(0, 1), max_size=20)
+
+
+# The paired permutation test.
+
+
+@given(st.lists(st.integers(-5, 5).filter(bool), min_size=1, max_size=9))
+def test_few_differences_are_tested_exactly(differences: list[int]) -> None:
+    sums = [
+        sum(s * d for s, d in zip(signs, differences, strict=True))
+        for signs in itertools.product((-1, 1), repeat=len(differences))
+    ]
+    observed = sum(differences)
+    scaled = [d / 7 for d in differences]
+    p = permutation_test(scaled)
+    assert p == np.mean([abs(s) >= abs(observed) for s in sums])
+    assert permutation_test(scaled, alternative="greater") == np.mean([s >= observed for s in sums])
+    assert permutation_test(scaled, alternative="less") == np.mean([s <= observed for s in sums])
+
+
+def test_drawn_patterns_agree_with_all_patterns(monkeypatch) -> None:
+    differences = np.random.default_rng(3).normal(0.25, 1, size=18)
+    drawn = permutation_test(differences, resamples=40_000)
+    monkeypatch.setattr(permutation_module, "EXACT", 18)
+    exact = permutation_test(differences)
+    assert 0.05 < exact < 0.95
+    assert drawn == pytest.approx(exact, abs=0.01)
+
+
+@given(DIFFERENCES)
+def test_a_p_value_is_one_and_is_mirrored_by_swapping(differences: list[float]) -> None:
+    mirrored = [-d for d in differences]
+    p = permutation_test(differences, resamples=199)
+    assert 0 < p <= 1
+    assert permutation_test(mirrored, resamples=199) == p
+    assert permutation_test(mirrored, alternative="less", resamples=199) == pytest.approx(
+        permutation_test(differences, alternative="greater", resamples=199)
+    ) or (np.count_nonzero(differences) > permutation_module.EXACT)
+
+
+@given(DIFFERENCES)
+def test_pairs_without_a_difference_change_nothing_that_is_exact(differences: list[float]) -> None:
+    few = differences[:10]
+    assert permutation_test([*few, 0.0, 0.0, 0.0]) == pytest.approx(permutation_test(few))
+
+
+def test_no_resample_is_not_nothing_and_many_never_say_zero() -> None:
+    differences = np.full(600, 0.5)
+    assert permutation_test(differences, resamples=99) == 0.01
+    assert permutation_test(np.zeros(600)) == 1.0
+
+
+def test_a_row_does_not_depend_on_its_neighbours_nor_on_the_memory_that_is_used(
+    monkeypatch,
+) -> None:
+    table = np.random.default_rng(5).normal(0.05, 1, size=(4, 300))
+    together = permutation_tests(table, resamples=999, seed=3)
+    alone = [permutation_test(row, resamples=999, seed=3) for row in table]
+    monkeypatch.setattr(permutation_module, "_CHUNK", 7000)
+    assert together.tolist() == alone == permutation_tests(table, resamples=999, seed=3).tolist()
+    assert permutation_tests(table, resamples=999, seed=4).tolist() != alone
+
+
+def test_all_pairs_at_once_are_tested_as_each_pair_is_alone(monkeypatch) -> None:
+    rng = np.random.default_rng(6)
+    table = rng.binomial(75, rng.uniform(0.7, 0.75, size=(5, 1)), size=(5, 200)) / 75
+    table[4] = table[0]
+    table[4, :10] += 0.02  # ten differences: gone through exactly
+    alone = {
+        (i, j): permutation_test(table[i] - table[j], resamples=999, seed=2)
+        for i, j in itertools.combinations(range(5), 2)
+    }
+    assert pairwise_permutation_tests(table, resamples=999, seed=2) == pytest.approx(
+        alone, abs=1e-12
+    )
+    monkeypatch.setattr(permutation_module, "_CHUNK", 7000)
+    assert pairwise_permutation_tests(1e6 + table, resamples=999, seed=2) == pytest.approx(
+        alone, abs=0.01
+    )
+    with pytest.raises(ValueError, match="finite"):
+        pairwise_permutation_tests([[0.1, 0.2], [0.1, math.nan]])
+
+
+def test_no_change_is_called_one_in_5_percent() -> None:
+    rng = np.random.default_rng(11)
+    difficulty = rng.beta(24, 6, size=(2000, 600))
+    base, new = rng.binomial(75, difficulty) / 75, rng.binomial(75, difficulty) / 75
+    alarms = permutation_tests(new - base, resamples=999) < 0.05
+    assert 0.035 <= alarms.mean() <= 0.065
+
+
+@pytest.mark.parametrize(
+    ("differences", "options", "message"),
+    [
+        ([], {}, "at least one pair"),
+        ([0.1, math.nan], {}, "finite"),
+        ([0.1, math.inf], {}, "finite"),
+        ([0.1], {"resamples": 0}, "0 were asked for"),
+    ],
+)
+def test_a_permutation_test_says_what_it_needs(differences, options, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        permutation_test(differences, **options)
+
+
+# Holm's correction.
+
+
+@given(P_VALUES)
+def test_holm_never_makes_a_p_value_smaller_and_keeps_their_order(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    assert all(raw <= p <= 1 for raw, p in zip(p_values, corrected, strict=True))
+    by_raw = [p for _, p in sorted(zip(p_values, corrected, strict=True))]
+    assert by_raw == sorted(by_raw)
+
+
+@given(P_VALUES.filter(bool), st.floats(0.001, 0.2))
+def test_holm_rejects_what_stepping_down_by_hand_rejects(
+    p_values: list[float], alpha: float
+) -> None:
+    rejected = set()
+    for place, (p, i) in enumerate(sorted((p, i) for i, p in enumerate(p_values))):
+        if (len(p_values) - place) * p >= alpha:
+            break
+        rejected.add(i)
+    assert {i for i, p in enumerate(holm(p_values)) if p < alpha} == rejected
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1, math.nan])
+def test_holm_refuses_what_is_no_p_value(p: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        holm([0.5, p])
+
+
+# The interval for new classes.
+
+
+def test_where_classes_do_not_differ_the_class_interval_is_the_one_over_episodes() -> None:
+    rng = np.random.default_rng(4)
+    shown, hits = class_episodes(rng, classes=200, episodes=600, spread=0.0)
+    interval = class_interval(shown, hits, queries=15)
+    mean, half_width = t_interval(hits.mean(1) / 15)
+    assert interval.mean == pytest.approx(mean)
+    assert interval.half_width == pytest.approx(half_width, rel=0.35)
+
+
+def test_classes_that_are_shown_once_are_no_problem() -> None:
+    rng = np.random.default_rng(6)
+    shown = rng.permutation(1000).reshape(200, 5)
+    hits = rng.binomial(15, 0.8, size=(200, 5))
+    interval = class_interval(shown, hits, queries=15)
+    assert interval.classes == 1000
+    assert interval.half_width == pytest.approx(t_interval(hits.mean(1) / 15).half_width, rel=0.1)
+
+
+def test_class_names_and_the_order_within_an_episode_do_not_matter() -> None:
+    shown, hits = class_episodes(np.random.default_rng(7), classes=20, episodes=50, spread=0.05)
+    interval = class_interval(shown, hits, queries=15)
+    assert class_interval(1000 + 7 * shown, hits, queries=15) == interval
+    assert class_interval(shown[:, ::-1], hits[:, ::-1], queries=15) == pytest.approx(interval)
+
+
+@pytest.mark.parametrize(
+    ("classes", "hits", "message"),
+    [
+        ([[0, 1]], [[1, 1]], "at least two"),
+        ([[0, 1], [1, 2]], [[1], [1]], "episodes, ways"),
+        ([[0, 1], [1, 0]], [[1, 1], [1, 1]], "the same classes"),
+    ],
+)
+def test_the_class_interval_says_what_it_needs(classes, hits, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        class_interval(classes, hits, queries=5)
+
+
+# Seeds.
+
+
+def test_the_spread_over_seeds_is_no_standard_error() -> None:
+    means = np.random.default_rng(8).normal(0.9, 0.02, size=4000)
+    assert seed_sd(means) == pytest.approx(0.02, rel=0.05)
+    assert math.isnan(seed_sd([0.9]))
+    with pytest.raises(ValueError, match="at least one seed"):
+        seed_sd([])
+
+
+def test_the_test_over_seeds_is_students_where_all_seeds_are_common() -> None:
+    rng = np.random.default_rng(9)
+    base, new = rng.normal(0.8, 0.01, size=5), rng.normal(0.79, 0.01, size=5)
+    p = seeds_test(base, new, new.mean() - base.mean(), common=5)
+    assert p == pytest.approx(stats.ttest_ind(base, new).pvalue)
+
+
+def test_the_test_over_seeds_knows_when_it_knows_nothing() -> None:
+    assert math.isnan(seeds_test([0.9], [0.8], -0.1, common=1))
+    assert seeds_test([0.9, 0.9], [0.9, 0.9], 0.0, common=2) == 1.0
+    assert seeds_test([0.9, 0.9], [0.8, 0.8], -0.1, common=2) == 0.0
+    assert 0 < seeds_test([0.90, 0.91, 0.92], [0.8], -0.11, common=1) < 0.05
+    with pytest.raises(ValueError, match="both sides"):
+        seeds_test([0.9], [], 0.0, common=1)
+
+
+# Ranks.
+
+
+def test_what_cannot_be_told_apart_shares_a_rank() -> None:
+    rng = np.random.default_rng(10)
+    difficulty = rng.beta(16, 4, size=600)
+    best, equal, worse = (
+        rng.binomial(75, np.clip(difficulty - loss, 0, 1)) / 75 for loss in (0, 0, 0.03)
+    )
+    assert shared_ranks([worse, best, equal]) == [3, 1, 1]
+    assert shared_ranks([1 - worse, 1 - best, 1 - equal], higher_is_better=False) == [3, 1, 1]
+    assert shared_ranks([best, best, best]) == [1, 1, 1]
+    assert shared_ranks([best]) == [1]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=5),
+    st.randoms(),
+)
+def test_shared_ranks_follow_the_algorithms_wherever_they_stand(
+    rows: list[list[int]], shuffler
+) -> None:
+    order = list(range(len(rows)))
+    shuffler.shuffle(order)
+    ranks = shared_ranks(rows)
+    assert shared_ranks([rows[i] for i in order]) == [ranks[i] for i in order]
+    assert 1 in ranks
+    assert all(1 <= rank <= len(rows) for rank in ranks)
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=12, max_size=12), min_size=2, max_size=6))
+def test_shared_ranks_never_contradict_the_means_and_are_places(rows: list[list[int]]) -> None:
+    ranks, totals = shared_ranks(rows), [sum(row) for row in rows]
+    for (rank, total), (other, others) in itertools.combinations(
+        zip(ranks, totals, strict=True), 2
+    ):
+        assert (
+            (rank <= other)
+            if total > others
+            else (rank >= other)
+            if total < others
+            else rank == other
+        )
+    for rank in ranks:
+        assert rank == 1 + sum(other < rank for other in ranks)
+
+
+def test_a_rank_is_shared_with_the_best_of_it_and_not_with_its_last() -> None:
+    """Each is a little worse than the one before: the third is told from the first, not from the second."""
+    noise = hadamard(64)[1:5]  # each row of mean 0, and as far from one as from another
+    assert shared_ranks([row - 0.26 * k for k, row in enumerate(noise)]) == [1, 1, 3, 3]
+
+
+def test_a_table_of_many_can_still_tell_them_apart() -> None:
+    """780 pairs: with 9999 patterns the least p-value, corrected, would be 0.08."""
+    table = np.linspace(0.5, 0.9, 40)[:, None] + np.random.default_rng(1).normal(
+        0, 0.001, size=(40, 30)
+    )
+    assert shared_ranks(table) == list(range(40, 0, -1))
+
+
+def test_shared_ranks_refuse_an_empty_table() -> None:
+    with pytest.raises(ValueError, match="algorithms, episodes"):
+        shared_ranks([[], []])
+
+
+def test_average_ranks_share_the_mean_of_ties() -> None:
+    assert average_ranks([[1, 2, 3], [3, 3, 9]], higher_is_better=False) == [1.25, 1.75, 3.0]
+    with pytest.raises(ValueError, match="every algorithm on every benchmark"):
+        average_ranks([[0.9, math.nan]])
+
+
+@pytest.mark.parametrize(("algorithms", "q"), [(3, 2.343), (5, 2.728), (10, 3.164)])
+def test_the_critical_difference_is_that_of_demsars_table(algorithms: int, q: float) -> None:
+    table = np.random.default_rng(0).random((12, algorithms))
+    found = friedman(table)
+    assert found.critical_difference == pytest.approx(
+        q * math.sqrt(algorithms * (algorithms + 1) / (6 * 12)), rel=1e-3
+    )
+    assert found.p_value == pytest.approx(stats.friedmanchisquare(*table.T).pvalue)
+
+
+def test_nothing_but_ties_is_no_evidence() -> None:
+    assert friedman(np.full((6, 4), 0.5))[:2] == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (8, 2)])
+def test_few_benchmarks_or_algorithms_are_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="no evidence"):
+        friedman(np.random.default_rng(0).random(shape))
+
+
+def test_groups_are_the_largest_ones_and_none_lies_within_another() -> None:
+    assert tied_groups([1.0, 2.0, 3.0], 5.0) == [[0, 1, 2]]
+    assert tied_groups([1.0, 2.0, 3.0], 0.5) == []
+    assert tied_groups([1.0, 1.0], 0.0) == [[0, 1]]
+
+
+@pytest.mark.parametrize("name", ["intervals", "classes", "permutation", "seeds", "ranks"])
+def test_the_examples_in_the_docstrings_are_true(name: str) -> None:
+    result = doctest.testmod(
+        importlib.import_module(f"metabench.stats.{name}"), optionflags=doctest.ELLIPSIS
+    )
+    assert result.attempted
+    assert not result.failed
