@@ -174,6 +174,12 @@ def metabench_suites() -> list[Path]:
 
 
 @hookimpl
+def metabench_recipes() -> list[Path]:
+    """The recipes that ship."""
+    return sorted(Path(__file__).parent.joinpath("recipes").glob("*.toml"))
+
+
+@hookimpl
 def metabench_executors() -> list[Spec]:
     """Where cells run."""
     at = "metabench.executors"

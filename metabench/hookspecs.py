@@ -43,6 +43,11 @@ def metabench_suites() -> Iterable[Path]:  # type: ignore[empty-body]
 
 
 @hookspec
+def metabench_recipes() -> Iterable[Path]:  # type: ignore[empty-body]
+    """Paths of TOML files with hyper-parameters; each file is named as the algorithm it is for."""
+
+
+@hookspec
 def metabench_executors() -> Iterable[Any]:  # type: ignore[empty-body]
     """Classes that derive from ``metabench.Executor``: where cells run (``run --executor``)."""
 

@@ -324,7 +324,7 @@ def _specs(kind: Kind, hook: str, offered: Any) -> list[Spec]:
     specs: dict[str, Spec] = {}
     for thing in offered:
         try:
-            spec = _suite(thing) if kind == "suite" else Spec.of(thing)
+            spec = _file(thing) if kind in ("suite", "recipe") else Spec.of(thing)
         except PluginError as error:
             raise PluginError(f"{hook} {error.message}") from error
         if spec.name in specs:
@@ -333,7 +333,7 @@ def _specs(kind: Kind, hook: str, offered: Any) -> list[Spec]:
     return list(specs.values())
 
 
-def _suite(thing: Any) -> Spec:
+def _file(thing: Any) -> Spec:
     if not isinstance(thing, (str, Path)):
         raise PluginError(f"returned {reprlib.repr(thing)}, which is not the path of a TOML file")
     return Spec(name=Path(thing).stem, target=Path(thing))

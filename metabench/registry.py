@@ -15,13 +15,16 @@ from typing import Any, Literal
 from metabench.errors import PluginError, UnknownName
 from metabench.utils.redirect import stdout_to_stderr
 
-Kind = Literal["algorithm", "dataset", "backbone", "metric", "suite", "executor", "format"]
+Kind = Literal[
+    "algorithm", "dataset", "backbone", "metric", "suite", "recipe", "executor", "format"
+]
 KINDS: tuple[Kind, ...] = (
     "algorithm",
     "dataset",
     "backbone",
     "metric",
     "suite",
+    "recipe",
     "executor",
     "format",
 )
