@@ -231,6 +231,7 @@ class BenchmarkTasks:
             backbone_name=self.benchmark.backbone,
             backbones={spec.name: _make_backbone(spec) for spec in registry.specs("backbone")},
             budget=self.benchmark.budget,
+            dataset=self.benchmark.dataset,
         )
 
     # What the training stream draws from (metabench.episodes.stream.Draws).

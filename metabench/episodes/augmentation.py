@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -76,3 +77,8 @@ def with_mirrored_classes(batch: TaskBatch) -> TaskBatch:
     )
     x = mirrored(x, y, batch.ways)
     return dataclasses.replace(batch, support_x=x[:, :shots], query_x=x[:, shots:])
+
+
+def mirror_half(batches: Iterable[TaskBatch]) -> Iterator[TaskBatch]:
+    """Mirror half of the classes of each episode."""
+    return map(with_mirrored_classes, batches)

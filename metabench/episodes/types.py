@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,17 @@ class Support:
     y: Tensor
     ways: int
     keep_graph: bool = field(default=False, kw_only=True)
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether there is a leading task dimension."""
+        return self.y.ndim == (2 if self.ways else 3)
+
+    def as_batch(self) -> Support:
+        """Return the same with a leading task dimension, which is of length 1 if it is new."""
+        if self.is_batch:
+            return self
+        return dataclasses.replace(self, x=self.x.unsqueeze(0), y=self.y.unsqueeze(0))
 
     @cached_property
     def one_hot(self) -> Tensor:

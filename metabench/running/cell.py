@@ -11,6 +11,7 @@ from metabench.algorithms.base import Algorithm, Value, resolve_hyperparameters
 from metabench.benchmarks.model import QUICK_SHRINK, Benchmark
 from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.errors import PluginError, UsageError
+from metabench.recipes.hyperparameters import recipe_for
 from metabench.records.schema import AlgorithmId, key_of
 from metabench.registry import Registry, Spec
 
@@ -66,7 +67,11 @@ class Identity:
 
 
 def hyperparameters_of(
-    cls: type[Algorithm], tasks: BenchmarkTasks, registry: Registry, overrides: dict[str, Value]
+    spec: Spec,
+    cls: type[Algorithm],
+    tasks: BenchmarkTasks,
+    registry: Registry,
+    overrides: dict[str, Value],
 ) -> dict[str, Value]:
     """The hyper-parameters that a cell runs with, the budget among them.
 
@@ -79,7 +84,10 @@ def hyperparameters_of(
     if BUDGET in overrides:
         asked = _budget(cls.name, overrides[BUDGET]) or problem.budget
         problem = replace(problem, budget=min(asked, problem.budget))
-    values = resolve_hyperparameters(cls, problem, chosen)
+    recipe_values = recipe_for(
+        registry, cls, problem, name=spec.name, distribution=spec.distribution
+    ).values
+    values = resolve_hyperparameters(cls, chosen, recipe_values)
     recipe = _budget(cls.name, values.pop(BUDGET, 0))
     if tasks.benchmark.quick:
         recipe = -(-recipe // QUICK_SHRINK)  # rounded up: 0 would be the whole budget
@@ -118,7 +126,7 @@ def identify(cell: Cell, spec: Spec, tasks: BenchmarkTasks, registry: Registry) 
         PluginError: the algorithm cannot be imported, or is none.
     """
     cls = algorithm_class(spec)
-    values = hyperparameters_of(cls, tasks, registry, cell.overrides)
+    values = hyperparameters_of(spec, cls, tasks, registry, cell.overrides)
     algorithm = AlgorithmId(
         name=spec.name,
         version=str(cls.version),

@@ -17,7 +17,6 @@ from metabench.algorithms.base import Algorithm
 from metabench.benchmarks.cross_domain import Elsewhere
 from metabench.benchmarks.tasks import BenchmarkTasks, open_tasks
 from metabench.errors import CellFailed, DivergedError, MetabenchError, NotApplicable, PluginError
-from metabench.learning.outer_gradient.shared import lent_processes
 from metabench.metrics.base import EpisodeMetric, Metric, Outcome, measured
 from metabench.metrics.options import make_metric
 from metabench.metrics.trial import Predictions, Trial
@@ -243,19 +242,13 @@ def _fail(record: Record, status: Status, reason: str) -> None:
 
 @contextlib.contextmanager
 def _settings(conditions: Conditions) -> Iterator[None]:
-    """The same bits from the same inputs, also on a GPU where it can; put back afterwards.
-
-    What threads could do for each operation, processes do better for whole outer steps, where they can.
-    """
+    """The same bits from the same inputs, also on a GPU where it can; put back afterwards."""
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark, torch.get_num_threads()
     cudnn.deterministic, cudnn.benchmark = True, False
     torch.set_num_threads(conditions.threads)
     try:
-        with (
-            lent_processes(conditions.threads),
-            computing_in(conditions.precision, torch.device(conditions.device)),
-        ):
+        with computing_in(conditions.precision, torch.device(conditions.device)):
             yield
     finally:
         cudnn.deterministic, cudnn.benchmark = before[:2]

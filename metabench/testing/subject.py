@@ -10,10 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from metabench.algorithms.base import Algorithm, Value, resolve_hyperparameters
+from metabench.algorithms.base import Algorithm, Value
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, Task, TaskBatch
 from metabench.errors import NotApplicable
+from metabench.plugins import installed_plugins
+from metabench.recipes.hyperparameters import hyperparameters_for
 from metabench.runtime.counter_rng import make_key
 from metabench.runtime.rng_state import random_state_kept, seed_everything
 from metabench.testing.world import EPISODES, ShortStream, World
@@ -69,7 +71,8 @@ class Subject:
     @property
     def values(self) -> dict[str, Value]:
         """The hyper-parameters it is made with."""
-        values = resolve_hyperparameters(self.cls, self.problem, self.chosen)
+        registry = installed_plugins().registry
+        values = hyperparameters_for(registry, self.cls, self.problem, self.chosen)
         values.pop(BUDGET, None)
         return values
 

@@ -33,7 +33,7 @@ def test_the_head_of_a_new_task_starts_at_zero_after_training_too() -> None:
     algorithm = build(MultiTask, classification("mlp"))
     train(algorithm, 3)
     batch = Tasks(algorithm.problem, torch.float64).test(2)
-    assert not next(algorithm.path(batch.support))(batch.query_x).any()
+    assert not next(algorithm.trajectory(batch.support))(batch.query_x).any()
 
 
 def test_in_regression_one_network_is_trained_on_the_examples_of_all_tasks() -> None:

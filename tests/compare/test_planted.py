@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from metabench.algorithms import protonet
 from metabench.benchmarks.model import Benchmark
 from metabench.compare import Comparison, compare
-from metabench.learning import zero_head
+from metabench.learning import learner
 from metabench.plugins import installed_plugins
 from metabench.records.schema import Record
 from metabench.running.cell import Cell
@@ -77,7 +77,7 @@ def first_order(steps: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def test_maml_without_its_second_order_term_is_caught(base, monkeypatch) -> None:
-    monkeypatch.setattr(zero_head, "gradient_steps", first_order(zero_head.gradient_steps))
+    monkeypatch.setattr(learner, "gradient_steps", first_order(learner.gradient_steps))
     assert verdicts(with_planted(base, "maml")) == {"maml": "worse", "protonet": "same"}
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench import Algorithm, NotApplicable, Support
-from metabench.learning.inner_loop import as_batch, single
+from metabench.learning.predictors import single
 
 FEATURES = 8
 
@@ -49,10 +49,10 @@ class Honest(Algorithm):
         return self.rule(support)
 
     def adapt(self, support: Support) -> Any:
-        return single(self.adapt_batch(as_batch(support)))
+        return single(self.adapt_batch(support.as_batch()))
 
     def adapt_path(self, support: Support, steps: int) -> Any:
-        return (single(self.rule(as_batch(support), k)) for k in range(steps + 1))
+        return (single(self.rule(support.as_batch(), k)) for k in range(steps + 1))
 
 
 class Stepping(Honest):
@@ -339,14 +339,14 @@ class MixesTheTasks(Honest):
         return self.rule(Support(support.x.flip(0), support.y, support.ways))
 
     def adapt(self, support: Support) -> Any:
-        return single(self.rule(as_batch(support)))
+        return single(self.rule(support.as_batch()))
 
 
 @fails("path-ends-at-adapt")
 class PathLeadsElsewhere(Honest):
     def adapt_path(self, support: Support, steps: int) -> Any:
         return itertools.islice(
-            itertools.repeat(single(self.rule(as_batch(support), 1))), steps + 1
+            itertools.repeat(single(self.rule(support.as_batch(), 1))), steps + 1
         )
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from metabench.backbones.order import differentiated_twice
 
 from metabench.backbones.conv4 import Conv4, Conv4Strided
-from metabench.backbones.engines import Engine, forward_and_backward
-from metabench.backbones.order import differentiated_twice
+from metabench.backbones.implementations import Engine, forward_and_backward
 from metabench.learning.inner_loop import task_params
 from tests.performance.contest import Side
 from tests.performance.judge import Judge

@@ -27,6 +27,7 @@ from tests.helpers.cells import (
     tasks_of,
     waves,
 )
+from tests.helpers.threads import torch_threads
 
 
 class Killed(Exception):
@@ -142,7 +143,7 @@ def test_a_killed_training_ends_with_the_bits_of_one_that_was_not(
 def test_so_does_one_that_processes_share(planted, tmp_path: Path, kill_at, monkeypatch) -> None:
     monkeypatch.setattr(shared_tasks, "LEAST_VALUES", 1)
     _, definition, hyperparameters = CASES[-1].values
-    with shared_tasks.lent_processes(2):
+    with torch_threads(2):
         test_a_killed_training_ends_with_the_bits_of_one_that_was_not(
             planted, tmp_path, kill_at, "maml", definition, hyperparameters
         )

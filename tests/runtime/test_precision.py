@@ -3,8 +3,6 @@ import torch
 from torch import Tensor
 
 from metabench.backbones.conv4 import Conv4, Conv4Strided
-from metabench.backbones.engines import use_engine
-from metabench.backbones.order import differentiated_twice
 from metabench.benchmarks.model import collect_benchmarks, load_suites
 from metabench.errors import UnknownName, UsageError
 from metabench.learning.inner_loop import task_params
@@ -60,18 +58,17 @@ def test_another_name_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "engine"),
+    ("kind", "implementation"),
     [(Conv4, e) for e in ("loop", "vmap", "grouped", "twice")] + [(Conv4Strided, "unfolded")],
 )
-def test_every_engine_comes_near_float32(kind: type[Conv4], engine: str) -> None:
+def test_every_implementation_comes_near_float32(kind: type[Conv4], implementation: str) -> None:
     torch.manual_seed(0)
     network = kind((1, 28, 28), channels=8, norm="batch", scale=True)
     params = {k: p.detach().requires_grad_() for k, p in task_params(network, 2).items()}
     x = torch.rand(2, 20, 1, 28, 28)
 
     def derivatives() -> tuple[Tensor, Tensor]:
-        with use_engine(engine), differentiated_twice():
-            features = network.forward_tasks(params, x)
+        features = network.implementations()[implementation](params, x)
         loss = features.float().square().mean()
         first = torch.autograd.grad(loss, list(params.values()), create_graph=True)
         steepness = torch.stack([slope.float().square().sum() for slope in first]).sum()

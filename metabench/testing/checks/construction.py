@@ -7,14 +7,14 @@ import inspect
 import torch
 from torch import nn
 
-from metabench.algorithms.base import Algorithm, hyperparameters, resolve_hyperparameters
+from metabench.algorithms.base import Algorithm, parameters_of, resolve_hyperparameters
 from metabench.testing.check import Check, CheckFailed
 from metabench.testing.subject import BUDGET, Subject
 
 
 def constructs(subject: Subject) -> None:
     """Its hyper-parameters are keyword arguments with types and defaults, and it can be made with them."""
-    known = hyperparameters(subject.cls)
+    known = parameters_of(subject.cls)
     for name, parameter in known.items():
         if parameter.default is parameter.empty:
             raise CheckFailed(f"hyper-parameter '{name}' has no default.")
@@ -43,7 +43,7 @@ def constructs(subject: Subject) -> None:
         raise CheckFailed(f"its recipe sets '{unknown[0]}', which is no hyper-parameter.")
     values = subject.values
     as_text = {name: str(value) for name, value in values.items()}
-    again = resolve_hyperparameters(subject.cls, subject.problem, as_text)
+    again = resolve_hyperparameters(subject.cls, as_text)
     for name, value in values.items():
         if again[name] != value:
             raise CheckFailed(

@@ -1,20 +1,18 @@
 import copy
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metabench.backbones import engines
+from metabench.backbones import implementations
 from metabench.backbones.base import Backbone
 from metabench.backbones.conv4 import Conv4, Conv4Narrow, Conv4Strided
-from metabench.backbones.engines import choose, fastest, use_engine
+from metabench.backbones.implementations import time_implementations
 from metabench.backbones.mlp import MLP
 from metabench.backbones.network import LinearHead, Network
-from metabench.backbones.order import differentiated_twice
 from metabench.learning.inner_loop import task_params
 
 TASKS, EXAMPLES = 3, 5
@@ -62,13 +60,20 @@ def with_tasks(name: str) -> tuple[Backbone, dict[str, Tensor], Tensor]:
 
 
 def derivatives(
-    network: Backbone, params: Mapping[str, Tensor], x: Tensor, *, twice: bool
+    network: Backbone,
+    params: Mapping[str, Tensor],
+    x: Tensor,
+    *,
+    twice: bool,
+    implementation: str = "",
 ) -> list[Tensor]:
     """Features, a gradient, and a gradient of that, in parameters and inputs."""
     own = {k: p.clone().requires_grad_() for k, p in params.items()}
     x = x.clone().requires_grad_()
-    with differentiated_twice(twice):
-        features = network.forward_tasks(own, x)
+    if implementation:
+        features = network.implementations()[implementation](own, x)
+    else:
+        features = network.forward_tasks(own, x, twice=twice)
     moving = [*own.values(), x]
     first = torch.autograd.grad(features.sin().sum(), moving, create_graph=twice)
     if not twice:
@@ -78,22 +83,21 @@ def derivatives(
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))
-def test_every_network_has_its_engines(name: str) -> None:
+def test_every_network_has_its_implementations(name: str) -> None:
     network, _, x = with_tasks(name)
-    assert set(network.engines()) == EXPECTED[name]
+    assert set(network.implementations()) == EXPECTED[name]
     for twice in (False, True):
-        with differentiated_twice(twice):
-            assert network.fastest_on_cpu(x) in EXPECTED[name]
+        assert network.fastest_on_cpu(x, twice=twice) in EXPECTED[name]
 
 
 @pytest.mark.parametrize("twice", [False, True])
-@pytest.mark.parametrize(("name", "engine"), CASES)
-def test_all_engines_give_the_same_derivatives(name: str, engine: str, twice: bool) -> None:
+@pytest.mark.parametrize(("name", "implementation"), CASES)
+def test_all_implementations_give_the_same_derivatives(
+    name: str, implementation: str, twice: bool
+) -> None:
     network, params, x = with_tasks(name)
-    with use_engine("loop"):
-        expected = derivatives(network, params, x, twice=twice)
-    with use_engine(engine):
-        found = derivatives(network, params, x, twice=twice)
+    expected = derivatives(network, params, x, twice=twice, implementation="loop")
+    found = derivatives(network, params, x, twice=twice, implementation=implementation)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
 
@@ -102,22 +106,9 @@ def test_a_network_with_a_head_asks_each_part() -> None:
     network = Network(MLP((6,), hidden=(8,)), LinearHead(8, 3)).double()
     params = {k: p.detach() for k, p in task_params(network, TASKS).items()}
     x = torch.rand(TASKS, EXAMPLES, 6, dtype=torch.float64)
-    found = {}
-    for engine in ("loop", "vmap", "batched", "of another network"):
-        with use_engine(engine):
-            found[engine] = network.forward_tasks(params, x)
-        torch.testing.assert_close(found[engine], found["loop"])
-
-
-def test_what_is_asked_for_ends_with_the_block() -> None:
-    asked: dict[str, Any] = {"a": lambda p, x: x + 1, "b": lambda p, x: x + 2}
-    x = torch.zeros(1)
-    assert choose(asked, "a", {}, x) is asked["a"]
-    with use_engine("b"):
-        assert choose(asked, "a", {}, x) is asked["b"]
-        with use_engine("c"):
-            assert choose(asked, "a", {}, x) is asked["a"]
-    assert choose(asked, "a", {}, x) is asked["a"]
+    found = network.forward_tasks(params, x)
+    for implementation in network.implementations().values():
+        torch.testing.assert_close(implementation(params, x), found)
 
 
 def test_a_copy_of_a_network_runs_on_its_own() -> None:
@@ -127,7 +118,7 @@ def test_a_copy_of_a_network_runs_on_its_own() -> None:
     with torch.no_grad():
         for p in other.parameters():
             p.zero_()
-    assert other.engines()["loop"].__self__ is other  # type: ignore[attr-defined]
+    assert other.implementations()["loop"].__self__ is other  # type: ignore[attr-defined]
 
 
 class TestFastest:
@@ -141,8 +132,9 @@ class TestFastest:
 
         params = {"w": torch.ones(2, 3)}
         for twice in (False, True):
-            with differentiated_twice(twice):
-                assert fastest({"slow": slow, "quick": quick}, params, torch.rand(2, 3)) == "quick"
+            both = {"slow": slow, "quick": quick}
+            x = torch.rand(2, 3)
+            assert time_implementations(both, params, x, twice=twice) == "quick"
 
     def test_what_has_not_enough_memory_is_not(self) -> None:
         def greedy(params: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -153,12 +145,14 @@ class TestFastest:
             return x * params["w"]
 
         params = {"w": torch.ones(2, 3)}
-        assert fastest({"greedy": greedy, "modest": modest}, params, torch.rand(2, 3)) == "modest"
+        both = {"greedy": greedy, "modest": modest}
+        x = torch.rand(2, 3)
+        assert time_implementations(both, params, x, twice=False) == "modest"
 
-    def test_real_engines_can_be_measured(self) -> None:
+    def test_real_implementations_can_be_measured(self) -> None:
         network, params, x = with_tasks("strided")
-        with differentiated_twice():
-            assert fastest(network.engines(), params, x) in EXPECTED["strided"]
+        chosen = time_implementations(network.implementations(), params, x, twice=True)
+        assert chosen in EXPECTED["strided"]
 
 
 @pytest.mark.gpu
@@ -170,7 +164,7 @@ def test_on_a_gpu_what_was_measured_is_kept_and_right(name: str) -> None:
     network, params, x = network.cuda(), {k: p.cuda() for k, p in params.items()}, x.cuda()
     for _ in range(2):
         found = derivatives(network, params, x, twice=True)
-        before = dict(engines._measured)
+        before = dict(implementations._fastest_by_inputs)
         for a, b in zip(found, expected, strict=True):
             torch.testing.assert_close(a.cpu(), b, rtol=1e-8, atol=1e-10)
-    assert engines._measured == before
+    assert implementations._fastest_by_inputs == before
