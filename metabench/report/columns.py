@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from metabench.leaderboard.rows import Row
+from metabench.leaderboard.rows import LeaderboardRow as Row
 from metabench.report.facts import Section
 from metabench.report.figure import show
 from metabench.utils.finite import number

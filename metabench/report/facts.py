@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from metabench.benchmarks.model import Benchmark
 from metabench.errors import ResultsError
 from metabench.leaderboard import build as leaderboard
-from metabench.leaderboard.rows import Row
+from metabench.leaderboard.rows import LeaderboardRow as Row
 from metabench.records.comparable import sound
 from metabench.records.schema import Record
+from metabench.records.selection import RecordSelection
 from metabench.records.store import Unreadable
 from metabench.registry import natural_order
 
@@ -122,7 +123,7 @@ def _section(
 ) -> tuple[Section, list[str]]:
     """A benchmark's part, and what was left out of it. Versions of a benchmark are parts of their own."""
     by_label: dict[str, list[Record]] = {}
-    for record in leaderboard.newest(records):
+    for record in RecordSelection(records).latest().records:
         by_label.setdefault(record.algorithm.label, []).append(record)
     try:
         board = leaderboard.build(records, quick=quick)
