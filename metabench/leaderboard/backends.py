@@ -70,8 +70,11 @@ def render(
 def tasks_per_second(record: Record) -> float | None:
     """Returns the meta-training tasks in a second of meta-training, or nothing if unknown."""
     training = record.training
-    per_step = record.algorithm.hyperparameters.get("tasks")
-    tasks = training.steps * per_step if isinstance(per_step, int) else 0
+    tasks = training.tasks
+    if not tasks:
+        # Older records do not count tasks; an outer step drew as many as the hyper-parameter says.
+        per_step = record.algorithm.hyperparameters.get("tasks")
+        tasks = training.steps * per_step if isinstance(per_step, int) else 0
     if record.status != "ok" or not tasks or not training.seconds:
         return None
     return tasks / training.seconds

@@ -64,6 +64,20 @@ def test_the_speed_counts_the_time_of_meta_training_only() -> None:
     assert tasks_per_second(record("maml", seconds=16, hyperparameters={})) is None
 
 
+def test_the_speed_counts_the_tasks_that_were_drawn() -> None:
+    """A budget too small for a whole batch draws fewer tasks than the hyper-parameter says."""
+    counted = Training(steps=100, tasks=3190, seconds=10)
+    assert tasks_per_second(record("maml", seconds=0, training=counted)) == 319
+    by_another_name = record("maml", seconds=0, training=counted, hyperparameters={"batch": 32})
+    assert tasks_per_second(by_another_name) == 319
+
+
+def test_records_without_a_task_count_use_the_steps_and_the_hyper_parameter() -> None:
+    older = record("maml", seconds=16)
+    assert older.training.tasks == 0
+    assert tasks_per_second(older) == 100 * 32 / 16
+
+
 def test_speed_is_the_median_over_the_seeds() -> None:
     page = render([record("maml", seconds=s, seed=i) for i, s in enumerate((32, 16, 3200))])
     assert (cells(page, "maml")["tasks/s"], cells(page, "maml")["seeds"]) == ("100", "3")
