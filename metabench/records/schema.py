@@ -207,7 +207,7 @@ def key_of(algorithm: AlgorithmId, benchmark: Benchmark, seed: int, data_digest:
         {
             "algorithm": f"{algorithm.distribution}:{algorithm.name}@{algorithm.version}",
             "hyperparameters": algorithm.hyperparameters,
-            "benchmark": benchmark.title,  # the version stands for the definition
+            "benchmark": benchmark.title,  # its version implies its definition
             "seed": seed,
             "data": data_digest,
         }

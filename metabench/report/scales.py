@@ -76,7 +76,7 @@ def scale_of(axis: Axis, values: Iterable[float]) -> Scale:
 
 
 def round_ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Returns about so many multiples of 1, 2 or 5 times a power of ten.
+    """Returns multiples of 1, 2 or 5 times a power of ten, about as many as asked for.
 
     >>> round_ticks(0.0, 1.0)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]

@@ -47,7 +47,7 @@ def parse_number(text: str) -> float | None:
 
 
 def thinned(items: Sequence[_T], most: int = MOST_POINTS) -> list[_T]:
-    """Returns at most so many of the items, evenly spaced, with the first and the last.
+    """Returns at most ``most`` items, evenly spaced, with the first and the last.
 
     >>> thinned([0, 1, 2, 3, 4, 5, 6], 3)
     [0, 3, 6]
@@ -79,7 +79,7 @@ def _leaves(values: object, keys: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 
 def shorten(text: str, most: int) -> str:
-    """Returns the text, cut to so many characters with an ellipsis.
+    """Returns the text, cut to ``most`` characters with an ellipsis.
 
     >>> shorten("prototypical", 6)
     'proto…'

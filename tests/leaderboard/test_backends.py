@@ -22,7 +22,7 @@ HERE = {"cpu": "Some CPU", "threads": 1, "torch": "2.13.0"}
 def record(
     name: str, *, seconds: float, mb: float = 300.0, seed: int = 0, **changes: Any
 ) -> Record:
-    """A record of 100 outer steps of 32 tasks in so many seconds."""
+    """A record of 100 outer steps of 32 tasks."""
     given: dict[str, Any] = {
         "hyperparameters": {"tasks": 32},
         "cost": {"peak_process_mb": mb},

@@ -187,12 +187,12 @@ class TestTraining:
 
 class TestTables:
     def test_a_terminal_shows_a_few_columns_below_the_ranking(self) -> None:
-        ranking, beside = build([record()]).render("table").split("\n\n")
+        ranking, extra = build([record()]).render("table").split("\n\n")
         assert "area" not in ranking
-        assert "PGD 0.1" in beside
-        assert "steps to 95 %" not in beside
-        assert "n/a" in beside
-        assert max(map(len, beside.splitlines())) <= 110
+        assert "PGD 0.1" in extra
+        assert "steps to 95 %" not in extra
+        assert "n/a" in extra
+        assert max(map(len, extra.splitlines())) <= 110
 
     def test_other_formats_show_every_column_that_was_measured(self) -> None:
         text = build([record()]).render("markdown")

@@ -36,8 +36,8 @@ def test_missing_data_are_reported_without_a_path(tmp_path: Path) -> None:
 
 
 def test_a_record_cannot_open_data_with_arbitrary_options_or_size() -> None:
-    for odd in ({"dataset_options": {"root": "/etc"}}, {"ways": 10**9}):
-        assert "No installed suite" in drawn(GLYPHS | odd)
+    for change in ({"dataset_options": {"root": "/etc"}}, {"ways": 10**9}):
+        assert "No installed suite" in drawn(GLYPHS | change)
 
 
 def test_functions_have_no_pictures() -> None:
