@@ -95,7 +95,8 @@ class Recorder:
         """Returns the visible cells of a column from the top."""
         return board.evaluate(
             """(table, title) => {
-                const at = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent.trim() === title);
+                const titles = [...table.tHead.rows[0].cells].map((c) => c.textContent.trim());
+                const at = titles.indexOf(title);
                 const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
                 return rows.map((row) => row.cells[at].innerText.trim());
             }""",
@@ -205,7 +206,8 @@ def test_every_chart_is_drawn(watched: Recorder) -> None:
         width, height, marks, inside = chart.evaluate(
             """(svg) => {
                 const box = svg.getBoundingClientRect();
-                const marks = [...svg.querySelectorAll(".marker")].map((m) => m.getBoundingClientRect());
+                const markers = [...svg.querySelectorAll(".marker")];
+                const marks = markers.map((m) => m.getBoundingClientRect());
                 const inside = (m) => m.width > 0 && m.left >= box.left && m.right <= box.right
                     && m.top >= box.top && m.bottom <= box.bottom;
                 return [box.width, box.height, marks.length, marks.filter(inside).length];
@@ -271,7 +273,8 @@ def test_the_policy_blocks_an_injected_script(browser: Any, site: Path) -> None:
             const script = document.createElement("script");
             script.textContent = "document.title = 'taken over'";
             document.body.append(script);
-            document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='document.title = 1'>");
+            const image = "<img src=x onerror='document.title = 1'>";
+            document.body.insertAdjacentHTML("beforeend", image);
             fetch("http://127.0.0.1:9/").catch(() => {});
         }"""
     )
@@ -289,7 +292,8 @@ def test_dark_mode_has_a_dark_background_and_readable_text(watched: Recorder) ->
     background, text = watched.page.evaluate(
         """() => {
             const luminance = (text) => { const c = text.match(/[\\d.]+/g).map(Number);
-                const linear = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+                const linear = (v) =>
+                    (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
                 return 0.2126 * linear(c[0]) + 0.7152 * linear(c[1]) + 0.0722 * linear(c[2]); };
             const style = getComputedStyle(document.body);
             const muted = getComputedStyle(document.querySelector("figcaption"));
@@ -320,7 +324,8 @@ def test_pages_fit_a_phone_and_their_charts_are_readable(watched: Recorder, site
         """(svg) => {
             const texts = [...svg.querySelectorAll("text")];
             const sizes = texts.map((text) => parseFloat(getComputedStyle(text).fontSize));
-            return Math.min(...sizes) * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+            const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+            return Math.min(...sizes) * scale;
         }"""
     )
     assert smallest >= 9  # pixels

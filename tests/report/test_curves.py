@@ -70,7 +70,8 @@ def test_without_pgd_the_square_attack_is_shown() -> None:
 
 
 NONSENSE = (
-    None, 3, "text", [], {}, [None, "x", {}], {"n/a": "why"}, math.nan, math.inf, -1e308, 10**400, True, [[]],
+    None, 3, "text", [], {}, [None, "x", {}], {"n/a": "why"},
+    math.nan, math.inf, -1e308, 10**400, True, [[]],
 )  # fmt: skip
 
 
