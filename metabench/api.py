@@ -15,6 +15,7 @@ from metabench.leaderboard import build as leaderboard
 from metabench.leaderboard.build import Leaderboard
 from metabench.plugins import installed_plugins
 from metabench.records.schema import Record, Value
+from metabench.records.selection import RecordSelection
 from metabench.records.store import ResultsFolder, Unreadable
 from metabench.registry import Registry, Spec, match_names
 from metabench.running.plan import Selection, plan
@@ -66,8 +67,7 @@ class Results:
         Raises:
             ResultsError: the records cannot be compared.
         """
-        quick = bool(self.records) and all(r.benchmark.quick for r in self.records)
-        return leaderboard.build(self.records, quick=quick)
+        return leaderboard.build(self.records, quick=None)
 
     def plot(self, kind: str, benchmarks: Iterable[str] | str = ()) -> MatplotlibFigure:
         """A figure for a paper: ``results.plot("pareto").savefig("pareto.pdf")``.
@@ -86,9 +86,9 @@ class Results:
         names = sorted({r.benchmark.name for r in self.records})
         globs = (benchmarks,) if isinstance(benchmarks, str) else tuple(benchmarks)
         chosen = match_names("benchmark", names, globs) if globs else names
-        quick = bool(self.records) and all(r.benchmark.quick for r in self.records)
-        records = [r for r in self.records if r.benchmark.name in chosen]
-        return plot(gather(records, quick=quick).sections, kind)
+        kept = RecordSelection(self.records).with_quick(None).records
+        records = [r for r in kept if r.benchmark.name in chosen]
+        return plot(gather(records, quick=None).benchmarks, kind)
 
     def _repr_html_(self) -> str:
         return self.leaderboard().render("html")

@@ -80,7 +80,7 @@ def command(
         )
     from metabench.leaderboard import build as leaderboard
     from metabench.leaderboard import formats
-    from metabench.leaderboard.pages import pages_of, write_pages
+    from metabench.leaderboard.pages import board_files, write_files
     from metabench.plugins import installed_plugins
 
     registry = installed_plugins().registry
@@ -94,11 +94,11 @@ def command(
     board = leaderboard.build(
         of_benchmarks(records, benchmarks, results), quick=quick, metric=metric or ""
     )
-    tell_left_out([*of_others, *board.left_out], unreadable, board.unsound)
-    code = EXIT_CELL_FAILED if strict and (unreadable or board.unsound) else EXIT_OK
+    tell_left_out([*of_others, *board.left_out], unreadable, board.rejected)
+    code = EXIT_CELL_FAILED if strict and (unreadable or board.rejected) else EXIT_OK
     if write and board.rows:
         folder = results if write == Path(BESIDE) else write
-        for path in write_pages(pages_of(board, results.as_posix()), folder):
+        for path in write_files(board_files(board, results.as_posix()), folder):
             click.echo(f"wrote {path}", err=True)
         return code
     if board.rows or form == "json":
@@ -113,7 +113,7 @@ def command(
 
 
 def _verify(results: Path, records: list[Record], unreadable: list[Unreadable]) -> int:
-    from metabench.leaderboard.pages import problems_of
+    from metabench.leaderboard.verify import problems_of
 
     problems = problems_of(records, unreadable, results, results.as_posix())
     for problem in problems:

@@ -38,11 +38,11 @@ def command(
     check_file(out)
     records, unreadable = load_records(results)
     facts = gather(of_benchmarks(records, benchmarks, results), unreadable, quick=quick)
-    tell_left_out(facts.left_out, unreadable, facts.unsound)
-    if not facts.sections:
+    tell_left_out(facts.left_out, unreadable, facts.rejected)
+    if not facts.benchmarks:
         raise NothingSelected(
             f"'{results}' holds no record to plot.", hint="`metabench run --all` makes some."
         )
-    save(plot(facts.sections, kind), out)
+    save(plot(facts.benchmarks, kind), out)
     click.echo(f"wrote {out}")
-    return EXIT_CELL_FAILED if strict and (unreadable or facts.unsound) else EXIT_OK
+    return EXIT_CELL_FAILED if strict and (unreadable or facts.rejected) else EXIT_OK

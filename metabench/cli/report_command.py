@@ -11,7 +11,7 @@ from metabench.cli.records import load_records, tell_left_out
 from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected
 
 if TYPE_CHECKING:
-    from metabench.report import Section
+    from metabench.report import BenchmarkResults
     from metabench.report.pictures import Picture
 
 _PATH = click.Path(path_type=Path)
@@ -36,7 +36,7 @@ def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict:
     learning and robustness curves; the spread over the episodes; and a page for each algorithm.
     """
     from metabench.plugins import installed_plugins
-    from metabench.report import gather, pages_of, write_site
+    from metabench.report import gather, render_site, write_site
     from metabench.report.pictures import pictures_of
     from metabench.report.site import check_replaceable
     from metabench.utils.redirect import stdout_to_stderr
@@ -44,8 +44,8 @@ def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict:
     records, unreadable = load_records(results)
     check_replaceable(out)
     facts = gather(records, unreadable, quick=quick)
-    tell_left_out(facts.left_out, unreadable, facts.unsound)
-    if not facts.sections:
+    tell_left_out(facts.left_out, unreadable, facts.rejected)
+    if not facts.benchmarks:
         if unreadable and strict:
             return EXIT_CELL_FAILED
         raise NothingSelected(
@@ -53,12 +53,12 @@ def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict:
         )
     registry = installed_plugins().registry
 
-    def pictures(section: Section) -> list[Picture] | str:
+    def pictures(section: BenchmarkResults) -> list[Picture] | str:
         shown = [record for records in section.records.values() for record in records]
         return pictures_of(section.benchmark, shown, registry, data)
 
     with stdout_to_stderr():  # opening a data set calls code of plugins
-        pages = pages_of(facts, pictures)
+        pages = render_site(facts, pictures)
     write_site(pages, out)
     click.echo(f"wrote {len(pages)} page(s); open {out / 'index.html'}")
-    return EXIT_CELL_FAILED if strict and (unreadable or facts.unsound) else EXIT_OK
+    return EXIT_CELL_FAILED if strict and (unreadable or facts.rejected) else EXIT_OK

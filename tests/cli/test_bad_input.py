@@ -163,5 +163,5 @@ def test_a_file_too_large_for_a_record_is_not_even_read(
     monkeypatch.setattr(store, "LARGEST_FILE", 1_000_000)
     (folder.records / "large.json").write_text(" " * 1_000_001)
     ended = metabench("leaderboard", folder.path, "--format", "json")
-    assert "large.json is no record: it has 1 MiB" in ended.err
+    assert "large.json is too large for a record: 1 MiB" in ended.err
     assert ranks(ended.document) == best

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from metabench.leaderboard.build import FORMATS
 from metabench.records.schema import MetricResult
 from metabench.records.store import ResultsFolder
 from tests.helpers.cells import BLOBS, made_record, suite_file
+from tests.helpers.formats import FORMATS
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_mixed_versions_are_refused(metabench, results: Path) -> None:
     ResultsFolder(results).save(made_record("maml", benchmark={"version": "2"}))
     ended = metabench("leaderboard", results)
     assert (ended.code, ended.out) == (2, "")
-    assert "as blobs-3w1s@1 and as blobs-3w1s@2" in ended.err
+    assert "blobs-3w1s@1 and blobs-3w1s@2" in ended.err
     assert "another folder" in ended.err
 
 

@@ -132,7 +132,7 @@ class TestRun:
         assert "blobs-3w1s@1+quick" in ended.out
         board = metabench("leaderboard")
         assert board.code == 5
-        assert "1 --quick record(s), which never enter a leaderboard" in board.err
+        assert "1 record(s) of --quick runs" in board.err
         assert "blobs-3w1s@1+quick" in metabench("leaderboard", "--quick").out
 
     def test_seeds_are_cells_of_one_row(self, metabench, suite: Path, here: Path) -> None:

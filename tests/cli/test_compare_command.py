@@ -135,7 +135,7 @@ def test_nothing_that_can_be_compared_is_5(call, base: str, tmp_path: Path) -> N
     assert code == 5
     assert "No cell could be compared" in out
     assert "1 is not comparable" in out
-    assert "tested on other episodes" in out
+    assert "different test episodes" in out
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from metabench.api import Results
 from metabench.errors import PluginError
-from metabench.leaderboard.build import Row
+from metabench.leaderboard.rows import LeaderboardRow
 from metabench.plugins import Plugins
 from metabench.records.store import ResultsFolder
 from metabench.running.plan import Selection, plan
@@ -127,7 +127,7 @@ ROWS = {
 
 def run_here(
     plugins: Plugins, algorithms: list[str], benchmark: str, results: Path
-) -> dict[str, Row]:
+) -> dict[str, LeaderboardRow]:
     """Run in this process, and give the rows of the leaderboard."""
     selection = Selection(tuple(algorithms), (benchmark,))
     planned = plan(plugins.registry, selection, [], broken=plugins.registry.broken)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from metabench.leaderboard.build import FORMATS, Leaderboard, build
+from metabench.leaderboard.build import Leaderboard, build
 from metabench.leaderboard.formats import render
 from metabench.plugins import Plugins
 from metabench.records.store import ResultsFolder
 from tests.helpers.cells import made_record
+from tests.helpers.formats import FORMATS
 from tests.helpers.plugin_site import Site
 
 SOURCE = """
@@ -48,7 +49,7 @@ def metabench_formats():
 WRONG = {
     "fails": "format 'fails' of 'zoo-formats' failed: RuntimeError: no luck (site/zoo_formats.py, line ",
     "exits": "format 'exits' of 'zoo-formats' failed: it called sys.exit(7)",
-    "gives-bytes": "format 'gives-bytes' of 'zoo-formats' gave b'maml', which is no text",
+    "gives-bytes": "format 'gives-bytes' of 'zoo-formats' returned b'maml' instead of text",
     "wrong-arguments": "format 'wrong-arguments' of 'zoo-formats' failed: TypeError",
     "no-module": "'no-module' of 'zoo-formats' cannot be imported: ModuleNotFoundError",
 }

@@ -165,5 +165,5 @@ class TestLeaderboard:
             made_record("a"),
             made_record("b", benchmark={"metric_options": {"accuracy": {"x": 1}}}),
         )
-        with pytest.raises(ResultsError, match="other definitions"):
+        with pytest.raises(ResultsError, match="different benchmark definitions"):
             build([one, two])

@@ -1,3 +1,5 @@
+"""The outputs of a comparison, and its warnings about costs."""
+
 import json
 from typing import Any
 
@@ -13,9 +15,11 @@ from metabench.compare import (
     to_table,
 )
 from metabench.records.schema import Record
-from tests.compare.test_gate import only, record
+from tests.compare.test_comparison import only, record
 
 MACHINE = {"cpu": "a", "gpu": None, "threads": 1, "torch": "2.13.0", "device": "cpu"}
+
+
 # Time and memory.
 
 COST = {
@@ -44,12 +48,12 @@ def test_time_and_memory_only_warn() -> None:
     )
 
 
-def test_a_timing_within_the_spread_of_the_timings_is_none() -> None:
+def test_a_timing_within_the_interquartile_ranges_does_not_warn() -> None:
     assert only([timed(adapt_ms_iqr=8.0)], [timed(adapt_ms=17.0)]).warnings == ()
 
 
 @pytest.mark.parametrize("fact", list(MACHINE))
-def test_costs_of_another_machine_are_not_compared_and_that_is_said(fact: str) -> None:
+def test_costs_of_another_machine_are_not_compared_with_the_reason(fact: str) -> None:
     other = MACHINE | {fact: "other"}
     row = only([timed()], [timed(other, adapt_ms=50.0)])
     assert row.warnings == ()
@@ -57,10 +61,10 @@ def test_costs_of_another_machine_are_not_compared_and_that_is_said(fact: str) -
     assert "another machine" in to_markdown(compare([timed()], [timed(other)]))
 
 
-# What is written.
+# Outputs.
 
 
-def test_the_benchmark_json_is_what_the_action_reads() -> None:
+def test_the_benchmark_json_is_valid_for_the_action() -> None:
     flat = np.linspace(0.4, 0.6, 20)
     found = compare(
         [record(scores=flat), record("gone")],
@@ -93,15 +97,15 @@ def test_the_benchmark_json_is_what_the_action_reads() -> None:
     assert "mse 1" in error["extra"]
 
 
-def test_the_summary_says_the_verdict_in_a_sentence_and_shows_the_worst_first() -> None:
+def test_the_summary_states_the_verdict_and_shows_the_worst_first() -> None:
     flat = np.full(30, 0.5)
     found = compare(
         [record("a", flat), record("b", flat)], [record("a", flat - 0.042), record("b", flat)]
     )
-    text = to_markdown(found, notices=["said by hand"])
+    text = to_markdown(found, notices=["a remark"])
     assert "1 of 2 cells is worse: a on blobs-3w1s@1 by 4.2 points (p = 0.0002" in sentence(found)
     assert text.index("| worse") < text.index("<summary>1 the same")
-    assert "* said by hand" in text
+    assert "* a remark" in text
     assert to_document(found)["regressions"] == 1
     assert to_table(found).splitlines()[2].startswith("worse")
 
@@ -109,7 +113,7 @@ def test_the_summary_says_the_verdict_in_a_sentence_and_shows_the_worst_first() 
 HOSTILE = "<script>alert(1)</script> | [x](http://a.example) @someone `rm` ![i](x)\n# heading"
 
 
-def test_names_and_reasons_of_records_make_no_markup() -> None:
+def test_text_of_records_is_escaped_in_markdown() -> None:
     found = compare([record(HOSTILE)], [record(HOSTILE, None, reason=HOSTILE)])
     text = to_markdown(found)
     for mark in ("<script", "[x]", "@someone", "`rm`", "![", "\n# heading"):

@@ -1,3 +1,5 @@
+"""The verdicts on cells."""
+
 import json
 import math
 from dataclasses import replace
@@ -16,7 +18,7 @@ from metabench.compare import (
     to_markdown,
     to_table,
 )
-from metabench.compare.verdicts import Row
+from metabench.compare.verdicts import ComparisonRow
 from metabench.errors import UsageError
 from metabench.records.schema import Record
 from tests.helpers.cells import made_record
@@ -26,7 +28,7 @@ MIRROR = {"worse": "better", "better": "worse", "new": "gone", "gone": "new"}
 
 
 def record(algorithm: str = "maml", scores: Any = (0.5,) * 20, **changes: Any) -> Record:
-    """A record whose accuracy counts in shares."""
+    """A record whose accuracy has the unit ``share``."""
     if scores is None:
         changes["benchmark"] = {"test_episodes": 20} | changes.get("benchmark", {})
     made = made_record(algorithm, None if scores is None else tuple(map(float, scores)), **changes)
@@ -35,8 +37,8 @@ def record(algorithm: str = "maml", scores: Any = (0.5,) * 20, **changes: Any) -
     return made
 
 
-def only(base: list[Record], new: list[Record], **options: Any) -> Row:
-    """The one row of a comparison."""
+def only(base: list[Record], new: list[Record], **options: Any) -> ComparisonRow:
+    """Returns the only row of a comparison."""
     (row,) = compare(base, new, **options).rows
     return row
 
@@ -44,22 +46,22 @@ def only(base: list[Record], new: list[Record], **options: Any) -> Row:
 # Verdicts.
 
 
-def test_records_that_are_identical_are_the_same() -> None:
+def test_identical_records_are_the_same() -> None:
     records = [record(name, seed=seed) for name in ("maml", "protonet") for seed in (0, 1)]
     records += [
-        record("proto", None, reason="out of luck"),
+        record("proto", None, reason="it broke"),
         record("nearest", None, status="skipped"),
     ]
     rows = compare(records, records).rows
     assert [row.verdict for row in rows] == ["same"] * 4
     assert {row.reason for row in rows} == {
         "no difference",
-        "failed (out of luck) on both sides",
+        "failed (it broke) on both sides",
         "skipped on both sides",
     }
 
 
-def test_a_significant_loss_beyond_the_least_effect_is_worse() -> None:
+def test_a_significant_loss_of_the_minimum_effect_is_worse() -> None:
     base, new = accuracies(np.random.default_rng(0), 0.8, drop=0.02)
     row = only([record(scores=base)], [record(scores=new)])
     assert row.verdict == "worse"
@@ -70,10 +72,10 @@ def test_a_significant_loss_beyond_the_least_effect_is_worse() -> None:
     assert "one seed" in row.reason
 
 
-def test_a_significant_loss_within_the_least_effect_is_the_same_and_says_so() -> None:
+def test_a_significant_loss_below_the_minimum_effect_is_the_same() -> None:
     base, new = accuracies(np.random.default_rng(0), 0.8, drop=0.02)
     row = only([record(scores=base)], [record(scores=new)], min_effect=0.1)
-    assert (row.verdict, row.reason) == ("same", "significant, and smaller than the least effect")
+    assert (row.verdict, row.reason) == ("same", "significant, but below the minimum effect")
 
 
 def test_a_large_loss_in_few_episodes_is_not_significant() -> None:
@@ -82,7 +84,7 @@ def test_a_large_loss_in_few_episodes_is_not_significant() -> None:
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(0.9, "better"), (1.1, "worse"), (1.005, "same")])
-def test_a_squared_error_is_better_lower_and_its_least_effect_is_relative(
+def test_a_lower_squared_error_is_better_and_its_effect_is_relative(
     factor: float, verdict: str
 ) -> None:
     errors = np.random.default_rng(0).gamma(2, 3, size=200)
@@ -103,7 +105,7 @@ def test_the_correction_is_over_the_whole_comparison() -> None:
     assert {row.verdict for row in compare(base, lost).rows} == {"same"}
 
 
-def test_worst_comes_first() -> None:
+def test_the_largest_loss_is_first() -> None:
     flat = np.full(30, 0.5)
     base = [record(name, flat) for name in "abcd"]
     new = [
@@ -116,7 +118,7 @@ def test_worst_comes_first() -> None:
     assert found == [("c", "worse"), ("b", "worse"), ("d", "gone"), ("a", "better"), ("e", "new")]
 
 
-def test_what_else_changed_is_said() -> None:
+def test_other_changes_are_noted() -> None:
     base = record(hyperparameters={"inner_lr": 0.5, "steps": 3})
     new = record(hyperparameters={"inner_lr": 0.05, "steps": 3}, version="2")
     assert only([base], [new]).notes == ("version was 1 and is 2; inner_lr was 0.5 and is 0.05",)
@@ -125,8 +127,8 @@ def test_what_else_changed_is_said() -> None:
 @pytest.mark.parametrize(
     "options", [{"min_effect": -0.1}, {"min_effect": math.nan}, {"alpha": 0.0}, {"alpha": 1.5}]
 )
-def test_levels_that_cannot_be_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match=r"least effect is|alpha is"):
+def test_levels_out_of_range_are_errors(options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=r"minimum effect is|alpha is"):
         compare([], [], **options)
 
 
@@ -136,7 +138,7 @@ def test_levels_that_cannot_be_are_refused(options: dict[str, float]) -> None:
 @pytest.mark.parametrize(
     "status", ["failed", "timeout", "out-of-memory", "broken-plugin", "skipped"]
 )
-def test_a_cell_that_was_ok_and_is_not_any_more_is_worse(status: str) -> None:
+def test_a_cell_that_is_no_longer_ok_is_worse(status: str) -> None:
     bad = record(scores=None, status=status, reason="planted\nand more")
     row = only([record()], [bad])
     assert (row.verdict, row.reason) == ("worse", f"was ok and is {status} (planted)")
@@ -144,25 +146,25 @@ def test_a_cell_that_was_ok_and_is_not_any_more_is_worse(status: str) -> None:
     assert "planted" in sentence(compare([record()], [bad]))
 
 
-def test_a_seed_that_breaks_is_worse_whatever_the_others_say() -> None:
+def test_a_seed_that_is_no_longer_ok_is_worse_whatever_the_other_seeds() -> None:
     base = [record(seed=seed) for seed in range(3)]
     rows = compare(base, [*base[:2], record(scores=None, seed=2)]).rows
     assert [(row.verdict, row.seeds) for row in rows] == [("worse", (2,)), ("same", (0, 1))]
 
 
-def test_a_cell_that_was_interrupted_says_nothing() -> None:
+def test_an_interrupted_cell_gives_no_verdict() -> None:
     row = only([record()], [record(scores=None, status="interrupted")])
     assert (row.verdict, row.reason) == ("not-comparable", "was ok and is interrupted")
     again = record(scores=None, status="interrupted", finished="2027")
     assert only([record()], [record(), again]).verdict == "same"
 
 
-def test_two_ways_of_not_being_ok_are_not_comparable() -> None:
+def test_two_different_failures_are_not_comparable() -> None:
     row = only([record(scores=None, status="skipped")], [record(scores=None)])
     assert (row.verdict, row.reason) == ("not-comparable", "was skipped and is failed")
 
 
-# Never silently.
+# Conflicts.
 
 
 def quick(**changes: Any) -> Record:
@@ -172,15 +174,24 @@ def quick(**changes: Any) -> Record:
 @pytest.mark.parametrize(
     ("new", "reason"),
     [
-        (record(episode_digest="f" * 64), f"other episodes: {'e' * 12} and {'f' * 12}"),
-        (record(benchmark={"version": "2"}), "another benchmark: version was 1 and is 2"),
-        (record(benchmark={"budget": 999}), "another benchmark: budget was 480 and is 999"),
-        (record(scores=(0.5,) * 30), "another benchmark: test_episodes was 20 and is 30"),
+        (record(episode_digest="f" * 64), f"different test episodes: {'e' * 12} and {'f' * 12}"),
+        (
+            record(benchmark={"version": "2"}),
+            "different benchmark definitions: version was 1 and is 2",
+        ),
+        (
+            record(benchmark={"budget": 999}),
+            "different benchmark definitions: budget was 480 and is 999",
+        ),
+        (
+            record(scores=(0.5,) * 30),
+            "different benchmark definitions: test_episodes was 20 and is 30",
+        ),
         (quick(), "a full record and a --quick one"),
-        (record(seed=4), "no seed on both sides: 0 and 4"),
+        (record(seed=4), "no common seed: 0 and 4"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_with_the_reason(new: Record, reason: str) -> None:
+def test_conflicting_records_are_not_comparable_with_the_reason(new: Record, reason: str) -> None:
     row = only([record()], [new])
     assert row.verdict == "not-comparable"
     assert reason in row.reason
@@ -188,14 +199,15 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(new: Record, reason:
     assert "1 is not comparable" in sentence(compare([record()], [new]))
 
 
-def test_another_version_of_the_metric_cannot_be_compared() -> None:
+def test_two_versions_of_the_metric_are_not_comparable() -> None:
     other = record()
     other.metrics["accuracy"].version = "2"
-    assert only([record()], [other]).reason == "accuracy was version 1 and is 2"
+    reason = "different accuracy metrics: version was 1 and is 2"
+    assert only([record()], [other]).reason == reason
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e300])
-def test_scores_that_are_no_numbers_are_never_a_verdict(bad: float) -> None:
+def test_invalid_scores_are_not_comparable(bad: float) -> None:
     broken = record()
     broken.metrics["accuracy"].episodes[3] = bad
     for base, new in (
@@ -206,49 +218,49 @@ def test_scores_that_are_no_numbers_are_never_a_verdict(bad: float) -> None:
     ):
         row = only(base, new)
         assert row.verdict == "not-comparable"
-        assert "accuracy of an episode" in row.reason
+        assert "invalid accuracy of an episode" in row.reason
 
 
-def test_quick_is_compared_with_quick_and_that_is_said() -> None:
+def test_quick_records_are_compared_with_quick_ones_and_marked() -> None:
     found = compare([quick(), record()], [quick(), record()])
     assert [row.benchmark for row in found.rows] == ["blobs-3w1s@1", "blobs-3w1s@1+quick"]
     assert "Quick records" in to_markdown(found)
     assert "Quick records" not in to_markdown(compare([record()], [record()]))
 
 
-def test_old_and_new_versions_side_by_side_are_each_compared_with_their_own() -> None:
+def test_each_version_of_a_benchmark_is_compared_with_itself() -> None:
     two = [record(), record(benchmark={"version": "2"})]
     assert [row.verdict for row in compare(two[:1], two).rows] == ["new", "same"]
     assert [row.verdict for row in compare(two, two[1:]).rows] == ["gone", "same"]
 
 
-def test_records_that_later_ones_replace_are_counted() -> None:
+def test_superseded_records_are_counted() -> None:
     old = record(scores=(0.9,) * 20, hyperparameters={"lr": 1.0}, finished="2025", seed=1)
     found = compare([record()], [old, record(), record(scores=(0.1,) * 20, finished="2024")])
     assert [row.verdict for row in found.rows] == ["same"]
-    assert found.left_out == ["2 new record(s) that later ones of the same algorithm replace"]
+    assert found.left_out == ["new: 2 record(s) superseded by later ones of the same algorithm"]
 
 
 # Seeds.
 
 
 def retrained(rng, *, sd: float, seeds: range, drop: float = 0.0) -> list[Record]:
-    """One algorithm meta-trained with some seeds, each of which comes out a little different."""
+    """Records of one algorithm, whose accuracy varies between seeds."""
     return [
         record(scores=accuracies(rng, 0.8 - drop + rng.normal(0, sd), shape=(200,))[0], seed=seed)
         for seed in seeds
     ]
 
 
-def test_a_difference_that_meta_training_again_makes_is_the_same() -> None:
+def test_a_difference_within_the_variation_between_seeds_is_the_same() -> None:
     base = retrained(np.random.default_rng(1), sd=0.03, seeds=range(3))
     new = retrained(np.random.default_rng(4), sd=0.03, seeds=range(3))
     row = only(base, new)
     assert row.p_episodes < 0.05 < row.p_seeds == row.p_value
-    assert (row.verdict, row.reason) == ("same", "no more than meta-training again makes of it")
+    assert (row.verdict, row.reason) == ("same", "within the variation between seeds")
 
 
-def test_a_baseline_of_many_seeds_judges_a_single_one() -> None:
+def test_a_baseline_of_many_seeds_detects_a_loss_of_one_seed() -> None:
     rng = np.random.default_rng(2)
     base = retrained(rng, sd=0.01, seeds=range(10))
     row = only(base, retrained(rng, sd=0.01, seeds=range(1), drop=0.08))
@@ -279,7 +291,7 @@ CELLS = st.lists(
 
 
 @given(CELLS)
-def test_any_records_are_the_same_as_themselves(records: list[Record]) -> None:
+def test_any_records_equal_themselves(records: list[Record]) -> None:
     assert {row.verdict for row in compare(records, records).rows} <= {"same"}
 
 
@@ -287,7 +299,7 @@ def test_any_records_are_the_same_as_themselves(records: list[Record]) -> None:
 def test_swapping_the_sides_mirrors_every_verdict(base: list[Record], new: list[Record]) -> None:
     forth, back = compare(base, new), compare(new, base)
 
-    def facts(row: Row) -> tuple[Any, ...]:
+    def facts(row: ComparisonRow) -> tuple[Any, ...]:
         title = "" if row.verdict == "not-comparable" else row.benchmark
         return (row.algorithm, title, row.seeds, row.verdict, row.p_value, row.ci95)
 
@@ -300,14 +312,14 @@ def test_swapping_the_sides_mirrors_every_verdict(base: list[Record], new: list[
 
 
 @given(CELLS, CELLS)
-def test_every_p_value_lies_between_0_and_1_and_the_corrected_one_is_no_smaller(base, new) -> None:
+def test_p_values_are_between_0_and_1_and_the_correction_raises_them(base, new) -> None:
     for row in compare(base, new).rows:
         if row.p_value is not None:
             assert 0 <= row.p_episodes <= row.p_value <= 1
 
 
 @given(CELLS, CELLS)
-def test_every_cell_is_spoken_of(base: list[Record], new: list[Record]) -> None:
+def test_every_cell_has_a_row_in_every_output(base: list[Record], new: list[Record]) -> None:
     found = compare(base, new)
     assert {row.algorithm for row in found.rows} == {r.algorithm.label for r in [*base, *new]}
     json.dumps([to_document(found), benchmark_entries(found)], allow_nan=False)
