@@ -134,7 +134,9 @@ def test_the_recipe_is_the_native_one(name: str, native: str, ways: int, shots: 
     problem = Problem("classification", (1, 16, 16), ways, shots, 3, ways, "mlp")
     registry = installed_plugins().registry
     for one in (problem, regression()):
-        assert recipe_for(registry, adapter(name), one) == recipe_for(registry, adapter(native), one)
+        assert recipe_for(registry, adapter(name), one) == recipe_for(
+            registry, adapter(native), one
+        )
 
 
 @pytest.mark.parametrize(
@@ -185,9 +187,7 @@ def test_an_attack_on_the_support_set_sees_through_the_steps(name: str, native: 
     for n in (name, native):
         algorithm = build(n, PROBLEMS["mlp"]).eval()
         x = batch.support_x.clone().requires_grad_()
-        predict = algorithm.adapt_batch(
-            Support(x, batch.support_y, batch.ways, keep_graph=True)
-        )
+        predict = algorithm.adapt_batch(Support(x, batch.support_y, batch.ways, keep_graph=True))
         loss = algorithm.problem.loss(predict(batch.query_x), batch.query_y).sum()
         slopes.append(torch.autograd.grad(loss, x)[0])
     assert_same({"x": slopes[0]}, {"x": slopes[1]}, rtol=1e-9)
