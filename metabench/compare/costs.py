@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metabench.records.schema import Record, Value
-
-FINGERPRINT = ("cpu", "gpu", "threads", "torch", "device", "precision")
-"""The facts of the environment that must agree before two timings are compared."""
+from metabench.runtime.provenance import machine_facts
 
 SLOWER = 1.3
 """A timing warns from this ratio on, if the distance is also more than both distances of quartiles."""
@@ -23,12 +21,12 @@ _LEAST_MS = 0.1  # what a clock and a busy machine make of nothing
 
 def other_machine(base: Sequence[Record], new: Sequence[Record]) -> str:
     """Why the costs of some records cannot be compared, in words; empty where they can."""
-    first = base[0].environment
+    first = machine_facts(base[0].environment)
     for record in [*base, *new]:
-        for fact in FINGERPRINT:
-            was, now = first.get(fact), record.environment.get(fact)
-            if was != now:
-                return f"{fact} was {was} and is {now}"
+        facts = machine_facts(record.environment)
+        for fact, was in first.items():
+            if was != facts[fact]:
+                return f"{fact} was {was} and is {facts[fact]}"
     return ""
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from metabench.benchmarks.model import Benchmark
 from metabench.utils.digest import digest_of
+from metabench.utils.values import Value as Value
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -21,8 +22,6 @@ FINAL: frozenset[str] = frozenset({"ok", "skipped"})
 
 MetricStatus = Literal["ok", "n/a", "failed", "out-of-memory"]
 """``n/a``: the metric does not fit the method or the benchmark, and the reason says why."""
-
-Value = bool | int | float | str
 
 
 class _Part(BaseModel):
