@@ -1,45 +1,47 @@
-"""The best of a column in bold, whatever the table is written in."""
+"""Bold text in tables of any format."""
 
 from __future__ import annotations
 
 import re
 
 MARKS = {"markdown": ("**", "**"), "html": ("<strong>", "</strong>"), "latex": (r"\textbf{", "}")}
-"""What stands before and behind a text in bold, in the formats that have bold."""
+"""The opening and the closing mark of bold text, for each format that has bold text."""
 
-_OPEN, _CLOSE = "\ue000", "\ue001"  # of Unicode's private use: they mean nothing in any text
+# Characters of Unicode's private use area, which no text contains.
+_OPEN, _CLOSE = "\ue000", "\ue001"
 
 
 class Emphasis:
-    """Texts that stand out in a table of one format.
+    """Marks cells of a table as bold before a table writer escapes them.
 
-    A writer of tables escapes what it is given, so the marks are put into a text as two characters that it
-    lets pass, and drawn when the table is done.
+    A table writer escapes the markup in its cells. So the cells carry two private characters that it
+    leaves alone, and the finished table gets the real marks.
 
     >>> bold = Emphasis("html")
     >>> bold.drawn(f"<td>{bold.on('98.6 %')}</td>")
     '<td><strong>98.6 %</strong></td>'
 
     Args:
-        form: the format of the table; in one without bold nothing stands out.
+        form: The format of the table. In a format without bold text nothing is marked.
     """
 
     def __init__(self, form: str) -> None:
         self.marks = MARKS.get(form)
 
     def on(self, text: str) -> str:
-        """The text, to stand out."""
+        """Returns the text, marked as bold."""
         if self.marks is None or not text:
             return text
         if self.marks == MARKS["markdown"]:
-            return text.join(self.marks)  # as wide as it will be, so that the columns stay straight
+            # The final width, so that the writer aligns the columns; it escapes no asterisks.
+            return text.join(self.marks)
         return f"{_OPEN}{text}{_CLOSE}"
 
     def drawn(self, table: str) -> str:
-        """The table with its marks."""
+        """Returns the finished table with the real marks."""
         if self.marks is None:
             return table
         before, after = self.marks
         return re.sub(
-            f"{_OPEN}([^{_CLOSE}]*){_CLOSE}", lambda found: before + found[1] + after, table
+            f"{_OPEN}([^{_CLOSE}]*){_CLOSE}", lambda match: before + match[1] + after, table
         )
