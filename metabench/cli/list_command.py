@@ -1,10 +1,11 @@
-"""``metabench list``: what is installed."""
+"""``metabench list``: list what is installed."""
 
 from __future__ import annotations
 
 import click
 
 from metabench.cli.output import print_json, print_table
+from metabench.cli.records import json_option
 
 KINDS = (
     "algorithms",
@@ -20,19 +21,15 @@ KINDS = (
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), default="algorithms")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+@json_option
 def command(kind: str, as_json: bool) -> None:
     """List algorithms, benchmarks, suites, datasets, backbones, metrics, executors or formats."""
-    rows = (
-        _benchmarks() if kind == "benchmarks" else _suites() if kind == "suites" else _specs(kind)
-    )
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows)
+    makers = {"benchmarks": _benchmarks, "suites": _suites}
+    rows = makers[kind]() if kind in makers else _specs(kind)
+    (print_json if as_json else print_table)(rows)
 
 
-def _specs(kind: str) -> list[dict[str, str]]:
+def _specs(kind: str) -> list[dict[str, str | int]]:
     from metabench.plugins import installed_plugins
     from metabench.registry import KINDS as REGISTRY_KINDS
 
@@ -49,7 +46,7 @@ def _specs(kind: str) -> list[dict[str, str]]:
     ]
 
 
-def _suites() -> list[dict[str, str]]:
+def _suites() -> list[dict[str, str | int]]:
     from metabench.benchmarks.model import load_suites
     from metabench.plugins import installed_plugins
 
