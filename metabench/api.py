@@ -114,7 +114,7 @@ def run(
     resources: Resources = _DEFAULTS,
     watchers: Iterable[Watcher] = (),
 ) -> Results:
-    """Run the selected cells that are not stored yet. Returns the records of all selected cells.
+    """Run the selected cells that are not stored. Returns the records of all selected cells.
 
     ::
 
@@ -125,8 +125,7 @@ def run(
         algorithms: Names, globs or classes, or a single one; by default all installed algorithms.
             If there is a class among them, the cells run in this process, one after the other.
         benchmarks: Names or globs; by default all benchmarks of the suite.
-        suite: A suite, or the path of its ``.toml`` file; by default ``core``, unless benchmarks
-            are given.
+        suite: A suite, or the path of its file; by default ``core``, unless benchmarks are given.
         seeds: The seeds.
         settings: Hyper-parameters by algorithm.
         quick: Whether to use a small budget and few episodes: a smoke test.
@@ -195,6 +194,7 @@ def _register(registry: Registry, algorithm: type[Algorithm]) -> str:
             f"{algorithm!r} is not an algorithm: {error.message}.",
             hint="Give names, or classes that derive from metabench.Algorithm and have a `name`.",
         ) from error
+    # The module stands for the distribution: the key of a cell includes it.
     return registry.add("algorithm", spec.provided_by(algorithm.__module__), replacing=True)
 
 
@@ -216,5 +216,6 @@ def _cell_row(record: Record) -> dict[str, Any]:
     for name, metric in record.metrics.items():
         if metric.mean is not None:
             row |= {name: metric.mean, f"{name}_ci95": metric.ci95}
+        # Scalars only; lists and tables of a metric are in the record.
         row |= {f"{name}.{k}": v for k, v in metric.values.items() if isinstance(v, (int, float))}
     return row

@@ -97,6 +97,7 @@ class Plugins:
         for name, folder, error in damaged:
             reason = f"the metadata in '{folder}' cannot be read: {describe_error(error)}"
             self.infos.append(PluginInfo(name, name, "", "broken", reason))
+        # An empty list is not the same as none: it loads metabench alone.
         chosen, excluded = None if only is None else set(only), set(without)
         _check_names(self.infos, (chosen or set()) | excluded, excluded)
         for info, entry in itertools.zip_longest(self.infos, entries):  # damaged ones have no entry
@@ -168,7 +169,7 @@ class Plugins:
         info.reason = "; ".join(note for note in notes if note)
 
     def _register(self, plugin: object, info: PluginInfo) -> None:
-        for other, loaded in self._loaded:
+        for other, loaded in self._loaded:  # pluggy's own message names neither distribution
             if loaded is plugin:
                 raise PluginError(
                     f"its module is already loaded as plugin '{other.name}' of "
@@ -293,7 +294,7 @@ def _suite(entry: Any) -> Spec:
 def _report(info: PluginInfo, reason: str) -> None:
     """Mark a plugin as broken that failed after it was loaded, with one warning per reason."""
     reason = " ".join(reason.split())
-    if reason not in info.reason:
+    if reason not in info.reason:  # a broken executor fails once for every cell
         info.reason = f"{info.reason}; {reason}" if info.reason else reason
         text = f"warning: plugin '{info.name}' of '{info.distribution}': {reason}"
         print(text, file=sys.stderr)  # noqa: T201

@@ -49,8 +49,10 @@ class Benchmark(BaseModel):
         quick: Whether this is the reduced form that ``--quick`` runs.
     """
 
+    # forbid: a misspelt key would otherwise leave its default in force without a word.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # The patterns keep names usable as folders; records of all benchmarks are stored by title.
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)
     version: str = Field(default="1", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)
     dataset: str
@@ -100,7 +102,7 @@ class Benchmark(BaseModel):
     @property
     def scored(self) -> Benchmark:
         """The part that its score depends on: without any metric but the one that ranks."""
-        main = self.metrics[0]
+        main = self.metrics[0]  # the other metrics look at the same trained algorithm
         options = {main: self.metric_options[main]} if main in self.metric_options else {}
         return self.model_copy(update={"metrics": (main,), "metric_options": options})
 
@@ -156,6 +158,7 @@ def read_suite(path: Path) -> Suite:
 def load_suites(registry: Registry) -> dict[str, Suite]:
     """Returns all suites by name; an invalid one is omitted, and its plugin is marked as broken."""
     suites: dict[str, Suite] = {}
+    # Built-ins first: of two suites that contradict each other, the plugin's is omitted.
     for spec in registry.specs("suite", as_added=True):
         try:
             suite = _read_named(spec.load()).model_copy(update={"name": spec.name})

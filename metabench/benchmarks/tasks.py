@@ -46,6 +46,7 @@ def open_dataset(
         PluginError: If its constructor raises an unexpected error.
     """
     make = registry.get("dataset", name).load()
+    # Checked here: the TypeError of a call would not say which options there are.
     known = [p for p in inspect.signature(make).parameters if p != "root"]
     for option in options:
         if option not in known:
@@ -151,7 +152,7 @@ class BenchmarkTasks:
 
     def pool(self, split: Split) -> ClassPool:
         """Returns the labelled examples of one split, read on first use; see :attr:`pools`."""
-        if split not in self._pools:
+        if split not in self._pools:  # test on another data set reads that one's test split only
             self._check_datasets_match()
             self._pools[split] = self._read(split)
         return self._pools[split]
@@ -216,7 +217,7 @@ class BenchmarkTasks:
 
     def held_out(self, split: Split) -> Sampler:
         """Returns the frozen episodes of meta-validation or meta-test."""
-        return self._sampler(self.benchmark.protocol, split, 0)
+        return self._sampler(self.benchmark.protocol, split, 0)  # 0, not the seed of the cell
 
     def drawn_origins(self, split: Split, classes: Tensor) -> set[str]:
         """Returns the origins of some classes of a split.
@@ -273,6 +274,7 @@ class BenchmarkTasks:
         x, rows = labelled_examples(
             self.pools["train"].images, random_bits(key, index, 1).squeeze(1)
         )
+        # The audit counts classes; the rows of a class are its variants, such as rotations.
         self.audit.saw(rows // self.pools["train"].variants)
         return x, rows
 
@@ -282,6 +284,7 @@ class BenchmarkTasks:
             self.audit.saw(batch.classes)
 
     def _sampler(self, protocol: NWayKShot, split: Split, *parts: str | int) -> Sampler:
+        # The title has the version: a new version of a benchmark draws other episodes.
         key = make_key(self.benchmark.title, split, *parts)
         dataset = self._dataset_of(split)
         where = f"the {split} split of '{dataset.name}'"

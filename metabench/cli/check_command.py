@@ -50,7 +50,7 @@ def command(names: tuple[str, ...], everything: bool, only: tuple[str, ...], as_
         reports.append(report)
         if not as_json:
             click.echo(f"{report}\n")
-    if everything:
+    if everything:  # a broken plugin is not a failed check of an algorithm
         for name, reason in registry.broken.items():
             click.echo(f"warning: '{name}' is not checked: {reason}", err=True)
     passed = sum(report.ok for report in reports)
@@ -76,4 +76,4 @@ def _check(plugins: Plugins, name: str, only: tuple[str, ...]) -> Report:
         except PluginError as error:
             claim = "It can be imported, and is an Algorithm."
             return Report(name, (CheckResult("constructs", claim, "failed", error.message),))
-    return replace(report, algorithm=name)
+    return replace(report, algorithm=name)  # as it is listed, which may be `distribution:name`

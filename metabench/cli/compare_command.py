@@ -90,6 +90,7 @@ def command(
     left_out = result.left_out
     named = [f"{file.path} {file.reason}" for file in unreadable]
     result = replace(result, left_out=[*left_out, *named])
+    # Before anything is printed: CI needs the files most when the exit code is not 0.
     if markdown is not None:
         _write(markdown, to_markdown(result, notices=notices))
     if benchmark_json is not None:
@@ -107,6 +108,7 @@ def command(
 
 
 def _load_base(path: Path, *, required: bool) -> tuple[list[Record], list[Unreadable]]:
+    # The first pull request of a project has no baseline yet.
     records, unreadable = load_records(path) if path.exists() else ([], [])
     if unreadable and not records:
         raise ResultsError(
@@ -133,7 +135,7 @@ def _load_new(path: Path) -> tuple[list[Record], list[Unreadable]]:
 
 
 def _exit_code(result: Comparison, *, baseline: bool, damaged: bool) -> int:
-    if result.regressions:
+    if result.regressions:  # first: it is the answer that CI waits for
         return EXIT_REGRESSION
     if damaged:
         return EXIT_CELL_FAILED

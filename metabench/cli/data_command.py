@@ -35,6 +35,7 @@ def list_(data: Path | None, as_json: bool) -> None:
         try:
             with stdout_to_stderr():
                 dataset = spec.load()(root=data)
+                # Only data sets with files have a status.
                 status = dataset.status() if hasattr(dataset, "status") else "embedded"
         except Exception as error:  # a plugin's; the other data sets are listed all the same
             status = f"broken: {describe_error(error)}"
@@ -59,6 +60,7 @@ def download(name: str, data: Path | None) -> None:
         DownloadColumn(),
         TransferSpeedColumn(),
     )
+    # On stderr: stdout lists the downloaded files.
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bars: dict[str, Any] = {}
 

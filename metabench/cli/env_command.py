@@ -22,6 +22,7 @@ def command(device: str, as_json: bool) -> None:
     facts = dict(
         environment(device=torch.device(check_device(device)), threads=torch.get_num_threads())
     )
+    # Folders are not in records: they say nothing about a score.
     facts |= {"data": str(data_root()), "cache": str(cache_root())}
     if as_json:
         print_json(facts)

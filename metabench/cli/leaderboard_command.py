@@ -89,7 +89,7 @@ def command(
     from metabench.plugins import installed_plugins
 
     registry = installed_plugins().registry
-    registry.get("format", form)
+    registry.get("format", form)  # an unknown format is an error before thousands of records load
     records, unreadable = load_records(results)
     if verify:
         return _verify(results, records, unreadable)
@@ -101,11 +101,12 @@ def command(
     print_left_out([*of_others, *board.left_out], unreadable, board.unsound)
     code = EXIT_CELL_FAILED if strict and (unreadable or board.unsound) else EXIT_OK
     if write and board.rows:
+        # The page of a results folder belongs beside its records, where --verify looks for it.
         folder = results if write == Path(_RESULTS) else write
         for path in write_pages(pages_of(board, results.as_posix()), folder):
             click.echo(f"wrote {path}", err=True)
         return code
-    if board.rows or form == "json":
+    if board.rows or form == "json":  # an empty array is a valid document
         click.echo(formats.render(registry, form, board, list(parse_list(columns or ""))))
     if code == EXIT_OK and not board.rows:
         which = f" of the suite '{suite}'" if suite else ""

@@ -24,6 +24,7 @@ KINDS = (
 @json_option
 def command(kind: str, as_json: bool) -> None:
     """List algorithms, benchmarks, suites, datasets, backbones, metrics, executors or formats."""
+    # Suites are files in the registry, and benchmarks are in suites.
     makers = {"benchmarks": _benchmarks, "suites": _suites}
     rows = makers[kind]() if kind in makers else _specs(kind)
     (print_json if as_json else print_table)(rows)
@@ -38,7 +39,7 @@ def _specs(kind: str) -> list[dict[str, str | int]]:
         {
             "name": spec.name,
             "version": spec.version,
-            "library": spec.library or spec.distribution,
+            "library": spec.library or spec.distribution,  # without one, its own code does the work
             "distribution": spec.distribution,
             "summary": spec.summary,
         }

@@ -55,6 +55,7 @@ def check_name(name: str) -> str:
             f"'{name}' is a built-in algorithm of metabench.",
             hint=f"Choose another name, such as 'my-{name}'.",
         )
+    # The template imports names such as Support; a class of that name would shadow them.
     if re.search(rf"import .*\b{_class_name(name)}\b", _template("module.py.in")):
         raise UsageError(
             f"'{name}' would name its class '{_class_name(name)}', which the module imports.",
@@ -87,6 +88,7 @@ def project_files(name: str) -> dict[str, str]:
 
 
 def _fill(text: str, values: dict[str, str]) -> str:
+    # Not str.format: the templates are Python and TOML, which are full of braces.
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     return text
@@ -122,6 +124,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         for path, text in files.items():
             file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
+            # The same bytes on Windows: the example project is compared with them in a test.
             file.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UsageError(

@@ -45,6 +45,7 @@ def given_settings(cls: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: If the text of an option cannot be parsed.
     """
+    # An option that was given its default value counts as given: it overrides the file.
     context = click.get_current_context()
     hints = typing.get_type_hints(cls, include_extras=True)
     given = {}

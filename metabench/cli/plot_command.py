@@ -41,7 +41,7 @@ def command(
     from metabench.report import gather
     from metabench.report.paper import check_file, plot, save
 
-    check_file(out)
+    check_file(out)  # before records are read: an unknown suffix is a quick answer
     records, unreadable = load_records(results)
     facts = gather(of_benchmarks(records, benchmarks, results), unreadable, quick=quick)
     print_left_out(facts.left_out, unreadable, facts.unsound)

@@ -55,6 +55,7 @@ class Bars:
     def event(self, cell: Cell, event: dict[str, Any]) -> None:
         """See :class:`metabench.running.runner.Watcher`."""
         phase = event["phase"]
+        # A bar for each phase: rich estimates the time left from the speed of one bar.
         if self._phase.get(cell.title) != phase:
             self._remove(cell.title)
             self._phase[cell.title] = phase

@@ -45,7 +45,7 @@ def load_records(folder: Path, *, hint: str = RUN_ALL) -> tuple[list[Record], li
     """
     from metabench.records.store import ResultsFolder
 
-    if not folder.exists():
+    if not folder.exists():  # a misspelt path must not look like a folder without records
         raise ResultsError(f"there is no results folder '{folder}'.", hint=hint)
     return ResultsFolder(folder).load()
 
@@ -118,6 +118,7 @@ def of_suite(records: list[Record], suite: str) -> tuple[list[Record], list[str]
         for benchmark in select_benchmarks(installed_plugins().registry, Selection(suite=suite))
     }
     named = [r for r in records if r.benchmark.name in versions]
+    # Versions of a benchmark have other episodes, and cannot be ranked together.
     kept = [r for r in named if r.benchmark.version == versions[r.benchmark.name]]
     others = len(named) - len(kept)
     text = f"{counted(others, 'record')} of other versions of the suite's benchmarks"

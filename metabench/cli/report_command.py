@@ -50,7 +50,7 @@ def command(results: Path, *, out: Path, data: Path | None, quick: bool, strict:
     from metabench.utils.redirect import stdout_to_stderr
 
     records, unreadable = load_records(results)
-    check_replaceable(out)
+    check_replaceable(out)  # before the pages are made, which takes minutes for many records
     facts = gather(records, unreadable, quick=quick)
     print_left_out(facts.left_out, unreadable, facts.unsound)
     if not facts.sections:

@@ -40,6 +40,7 @@ def command(
     Stored cells are not run again. Each cell (algorithm x benchmark x seed) runs in a process of
     its own and leaves one record. A cell that was killed resumes from its checkpoint.
     """
+    # Here and below: `metabench --help` imports this module, and must not import rich or torch.
     from rich.console import Console
 
     from metabench.cli.output import print_json, print_table
@@ -73,7 +74,8 @@ def _settings(
             "--all and --algorithm exclude each other.", hint="--all means all algorithms."
         )
     if everything:
-        given["algorithm"] = ()
+        given["algorithm"] = ()  # no pattern means all, also if the file names some
+    # By hyper-parameter: one on the command line does not drop the others of the file.
     given["set"] = merge_hyperparameters(file.get("set", {}), given.get("set", {}))
     settings = validate(RunSettings, {**file, **given})
     if not (everything or settings.algorithm or settings.benchmark or settings.suite):
@@ -119,6 +121,7 @@ def _plan(
             stored,
             data=settings.data,
             fresh=fresh,
+            # A named algorithm of a broken plugin is an error; without names it is a row.
             broken={} if named else plugins.registry.broken,
         )
 
@@ -138,6 +141,7 @@ def _run(
     todo = sum(p.state != "stored" for p in planned)
     stored = len(planned) - todo
     _say(console, f"{counted(len(planned), 'cell')}: {stored} stored, {todo} to run")
+    # A cell in this process may print; stdout is for the leaderboard alone.
     with stdout_to_stderr(), make_watcher(console) as watcher:
         executor = guarded(plugins.registry, settings.executor)
         records = run_planned(planned, plugins, folder, settings, executor, [watcher])
@@ -159,6 +163,7 @@ def _show(records: list[Record], folder: ResultsFolder, console: Console, *, as_
 
 
 def _say(console: Console, text: str) -> None:
+    # Paths and names of plugins may contain brackets, which rich would read as markup.
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -37,6 +37,7 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return None
         try:
+            # weights_only: unpickling a foreign file could run any code.
             state = torch.load(self.path, map_location=device, weights_only=True)
         except Exception:  # torch raises errors of many types for truncated and foreign files
             return None

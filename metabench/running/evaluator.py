@@ -65,7 +65,7 @@ class Evaluator:
         """
         tasks = self._resolved.tasks
         episodes = tasks.benchmark.test_episodes
-        sampler = tasks.held_out("test")
+        sampler = tasks.held_out("test")  # the same for all seeds and algorithms
         self._algorithm.eval()
         trial = Trial(
             self._algorithm,
@@ -74,6 +74,7 @@ class Evaluator:
             on_episode=self._report_score,
             elsewhere=self._other_datasets,
         )
+        # By origin, not by class: rotations of one character are several classes.
         origins = tasks.drawn_origins("test", trial.predictions().classes)
         tasks.audit.check(sorted(origins), split="test")
         record.episode_digest = sampler.digest(episodes)
@@ -97,7 +98,7 @@ def _ranking_result(metric: EpisodeMetric, trial: Trial) -> MetricResult:
     """Returns the result of the metric that ranks. If it fails, the cell fails."""
     found = metric.measure(trial)
     trial.restore()
-    try:
+    try:  # before the other metrics run: a record with a NaN could not be read again
         json.dumps(found.values, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CellFailed(
@@ -115,7 +116,7 @@ def _other_result(resolved: ResolvedMetric, trial: Trial) -> MetricResult:
         metric = resolved.make()
     except Exception as error:  # its class may be a plugin's code
         reason = error.message if isinstance(error, MetabenchError) else describe_error(error)
-        return MetricResult(
+        return MetricResult(  # direction and unit are unknown, and a failed metric ranks nothing
             version=resolved.spec.version,
             direction="higher",
             unit="",
@@ -139,5 +140,6 @@ def _result(metric: Metric, outcome: Outcome) -> MetricResult:
     if found.episodes:
         result.episodes = [float(score) for score in found.episodes]
         mean, half_width = t_interval(result.episodes)
+        # A single episode has no interval, and JSON has no NaN.
         result.mean, result.ci95 = mean, None if math.isnan(half_width) else half_width
     return result

@@ -80,7 +80,7 @@ def plan(
     algorithms = select_algorithms(registry, selection)
     benchmarks = select_benchmarks(registry, selection)
     metrics = select_metrics(registry, selection)
-    seeds = tuple(dict.fromkeys(selection.seeds))
+    seeds = tuple(dict.fromkeys(selection.seeds))  # each once, in the order given
     if not (algorithms and benchmarks and seeds):
         raise NothingSelected(
             "no cell was selected.", hint="`metabench list algorithms` shows what is installed."
@@ -132,6 +132,7 @@ def _open(
     """Open all data sets of a benchmark, also those that only its metrics use."""
     for dataset in filter(None, (benchmark.dataset, benchmark.test_dataset)):
         on_open(dataset)
+    # On the CPU, whatever the device: the plan reads digests and sizes.
     tasks = open_tasks(registry, benchmark, data, torch.device("cpu"))
     tasks.check()
     others: dict[str, None] = {}
@@ -176,5 +177,6 @@ def _measuring_also(resolved: ResolvedCell, record: Record, registry: Registry) 
 
 
 def _broken(cell: Cell, reason: str) -> Planned:
+    # Nobody knows the version of its algorithm, which a real key would include.
     identity = {"broken": cell.algorithm, "benchmark": cell.benchmark.title, "seed": cell.seed}
     return Planned(cell, digest_of(identity), "new", "its plugin is broken", broken=reason)

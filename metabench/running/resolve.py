@@ -121,6 +121,8 @@ def resolve(cell: Cell, tasks: BenchmarkTasks, registry: Registry) -> ResolvedCe
     """
     spec = registry.get("algorithm", cell.algorithm)
     cls = algorithm_class(spec)
+    # With the whole budget of the benchmark, also if the user lowers that of the cell: only the
+    # recipe knows the lower one.
     problem = tasks.problem(registry)
     values = _hyperparameters(cls, problem, cell)
     overrides = {name: values[name] for name in cell.overrides}  # converted: 0.10 becomes 0.1
@@ -170,6 +172,7 @@ def _hyperparameters(cls: type[Algorithm], problem: Problem, cell: Cell) -> dict
         UsageError: If an override is not a hyper-parameter, or has an invalid value.
         PluginError: If a default is not a bool, int, float or str.
     """
+    # No algorithm has the budget as an argument: it limits the stream.
     chosen = {name: value for name, value in cell.overrides.items() if name != BUDGET}
     whole = problem.budget
     if BUDGET in cell.overrides:
@@ -179,6 +182,7 @@ def _hyperparameters(cls: type[Algorithm], problem: Problem, cell: Cell) -> dict
     recipe = _parse_budget(cls.name, values.pop(BUDGET, 0))
     if cell.benchmark.quick:
         recipe = -(-recipe // QUICK_SHRINK)  # rounded up: 0 would mean the whole budget
+    # A recipe may ask for less than the benchmark, never for more; a user's choice has precedence.
     lowered = recipe and BUDGET not in cell.overrides
     values[BUDGET] = min(recipe, problem.budget) if lowered else problem.budget
     for name, value in values.items():

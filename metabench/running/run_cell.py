@@ -97,6 +97,7 @@ def _run(
     record.data_digest = tasks.data_digest
     tasks.check()
 
+    # Here and not earlier: what loading plugins and data sets draws must not change a parameter.
     seed_everything(make_key("cell", cell.benchmark.title, cell.seed))
     algorithm = resolved.make_algorithm()
     other_datasets = CrossDomain(tasks, registry, conditions.data)
@@ -116,7 +117,7 @@ def _run(
     )
     try:
         trainer.run()
-    finally:
+    finally:  # a training that diverges keeps its learning curve in the record
         record.training = trainer.training
 
     evaluator.test(record)
@@ -135,7 +136,7 @@ def _error_as_status(record: Record) -> Iterator[None]:
         _fail(record, "failed", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
         _fail(record, "out-of-memory", f"{type(error).__name__}: {error}")
-    except SystemExit as error:
+    except SystemExit as error:  # of a plugin; it must not end the run of other cells
         _fail(record, "failed", f"it called sys.exit({error.code!r})")
     except Exception as error:
         _fail(record, "failed", f"{type(error).__name__}: {error}")
@@ -151,10 +152,12 @@ def _reproducible(conditions: Conditions) -> Iterator[None]:
     """Apply threads, precision and deterministic algorithms; restore the process afterwards."""
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark, torch.get_num_threads()
+    # `benchmark` chooses kernels by their speed, so that two runs could use different ones.
     cudnn.deterministic, cudnn.benchmark = True, False
     torch.set_num_threads(conditions.threads)
     try:
         with (
+            # Processes that share whole outer steps scale better than threads within operations.
             lent_processes(conditions.threads),
             computing_in(conditions.precision, torch.device(conditions.device)),
         ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from metabench.config import Resources, narrow
@@ -61,48 +61,57 @@ def run_planned(
         KeyboardInterrupt: If the run was interrupted. Finished cells are stored.
     """
     planned = list(planned)
-    watchers = list(watchers)
     todo = [p for p in planned if p.state != "stored"]
     records = {place_of(p.cell): p.record for p in planned if p.record is not None}
+    progress = _Progress(plugins, folder, list(watchers), records)
     resources = replace(resources, device=check_device(resources.device))
     check_precision(resources.precision, resources.device)
-
-    def on_event(cell: Cell, event: dict[str, Any]) -> None:
-        if event["phase"] == "load":
-            names = {"algorithm": cell.algorithm, "benchmark": cell.benchmark.name}
-            plugins.notify("metabench_cell_started", cell={**names, "seed": cell.seed})
-        for watcher in watchers:
-            watcher.event(cell, event)
-
-    def store(record: Record) -> None:
-        folder.save(record)
-        if record.status in FINAL and record.status != "ok":
-            folder.checkpoint(record.key).unlink(missing_ok=True)
-        records[place_of(record)] = record
-        for watcher in watchers:
-            watcher.finished(record)
-        plugins.notify("metabench_cell_finished", record=record.model_dump(mode="json"))
-
-    terms = narrow(Terms, resources, registry=plugins.registry, on_event=on_event)
+    terms = narrow(Terms, resources, registry=plugins.registry, on_event=progress.on_event)
     executor = make_executor(terms)
     if todo:
-        folder.check_writable()
-    for watcher in watchers:
+        folder.check_writable()  # now, not after the first cell has run for hours
+    for watcher in progress.watchers:
         watcher.started(todo)
-    jobs = [(p, Job(p.cell, p.key, _conditions(resources, folder, p))) for p in todo]
+    # The longest first: a long cell that starts last would run when the other workers are idle.
+    ordered = sorted(todo, key=lambda p: -p.work)
+    jobs = [(p, Job(p.cell, p.key, _conditions(resources, folder, p))) for p in ordered]
     for p, job in jobs:
         if p.broken:
-            store(job.ended("broken-plugin", p.broken))
-    # The longest first: a long cell that starts last would keep one worker busy after the others.
-    jobs.sort(key=lambda pair: -pair[0].work)
+            progress.store(job.ended("broken-plugin", p.broken))
     for record in executor.run([job for p, job in jobs if not p.broken]):
-        store(record)
+        progress.store(record)
     places = [place_of(p.cell) for p in planned]
     return [records[place] for place in places if place in records]
 
 
+@dataclass
+class _Progress:
+    """Stores the records of a run and notifies watchers and plugins."""
+
+    plugins: Plugins
+    folder: ResultsFolder
+    watchers: list[Watcher]
+    records: dict[tuple[str, str, int], Record]
+
+    def on_event(self, cell: Cell, event: dict[str, Any]) -> None:
+        if event["phase"] == "load":
+            names = {"algorithm": cell.algorithm, "benchmark": cell.benchmark.name}
+            self.plugins.notify("metabench_cell_started", cell={**names, "seed": cell.seed})
+        for watcher in self.watchers:
+            watcher.event(cell, event)
+
+    def store(self, record: Record) -> None:
+        self.folder.save(record)
+        if record.status in FINAL and record.status != "ok":  # a skipped cell never runs again
+            self.folder.checkpoint(record.key).unlink(missing_ok=True)
+        self.records[place_of(record)] = record
+        for watcher in self.watchers:
+            watcher.finished(record)
+        self.plugins.notify("metabench_cell_finished", record=record.model_dump(mode="json"))
+
+
 def _conditions(resources: Resources, folder: ResultsFolder, planned: Planned) -> Conditions:
     checkpoint = folder.checkpoint(planned.key)
-    if planned.fresh:
+    if planned.fresh:  # otherwise the cell would resume, or use a finished training
         checkpoint.unlink(missing_ok=True)
     return narrow(Conditions, resources, checkpoint=checkpoint)

@@ -33,8 +33,9 @@ class StoredRecords:
     def __init__(self, records: Iterable[Record]) -> None:
         self._by_key: dict[str, Record] = {}
         self._by_label: dict[tuple[object, ...], Record] = {}
-        for record in sorted(records, key=lambda r: r.finished):
+        for record in sorted(records, key=lambda r: r.finished):  # of equals, the latest counts
             known = self._by_key.get(record.key)
+            # A later failure, say on another machine, does not replace a result.
             if known is None or known.status not in FINAL:
                 self._by_key[record.key] = record
             label = _label(record.algorithm, record.benchmark, record.seed)
@@ -47,6 +48,7 @@ class StoredRecords:
         if record is not None:
             if record.status not in FINAL:
                 return Finding("new", f"the last attempt ended as {record.status}")
+            # The key includes the version of a benchmark but not its definition.
             if record.benchmark.scored != cell.benchmark.scored:
                 return Finding("stale", _redefined(record.benchmark, cell.benchmark))
             if record.status == "ok" and (why := _not_measured(record, resolved)):

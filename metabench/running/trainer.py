@@ -140,6 +140,7 @@ class Trainer:
         self.algorithm.train()
         self.algorithm.meta_train(self.stream)
         self._stop_clock()
+        # Steps of unequal size may pass the last validation point before the budget is spent.
         if not self.training.curve or self.training.curve[-1].examples < self.stream.spent:
             self._measure()
         self.algorithm.load_state_dict(self._best)

@@ -24,7 +24,7 @@ if sys.platform != "win32":  # on Windows every method is a no-op: nothing pause
     import fcntl
 
 PATIENCE_SECONDS = 20.0
-"""How long a writer waits for the readers; a step takes milliseconds, a batch of attacks seconds."""
+"""How long a writer waits for readers; a step takes milliseconds, a batch of attacks seconds."""
 
 _POLL_SECONDS = 0.002
 

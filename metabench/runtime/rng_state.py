@@ -21,7 +21,7 @@ def seed_everything(key: int) -> None:
 
 
 def random_state() -> dict[str, Any]:
-    """Returns the state of all generators, in types that ``torch.load(weights_only=True)`` reads."""
+    """Returns the state of all generators, in types that ``torch.load`` reads without pickle."""
     name, keys, position, has_gauss, gauss = cast(_NumpyState, np.random.get_state())
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),

@@ -14,8 +14,8 @@ _OPEN, _CLOSE = "\ue000", "\ue001"
 class Emphasis:
     """Marks cells of a table as bold before a table writer escapes them.
 
-    A table writer escapes the markup in its cells. So the cells carry two private characters that it
-    leaves alone, and the finished table gets the real marks.
+    A table writer escapes the markup in its cells. So the cells carry two private characters that
+    it leaves alone, and the finished table gets the real marks.
 
     >>> bold = Emphasis("html")
     >>> bold.drawn(f"<td>{bold.on('98.6 %')}</td>")
