@@ -151,7 +151,8 @@ def run(
         "algorithm": tuple(names),
         "benchmark": _names(benchmarks),
         "suite": suite,
-        "seeds": tuple(seeds),
+        # NumPy's integers too: `seeds=np.arange(3)`.
+        "seeds": tuple(int(s) if hasattr(s, "__index__") else s for s in seeds),
         "metrics": _names(metrics),
         "quick": quick,
     }
