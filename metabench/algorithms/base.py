@@ -17,12 +17,10 @@ from torch import Tensor, nn
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, TaskStream
 from metabench.errors import UsageError
+from metabench.utils.values import Value as Value
 
 Predictor = Callable[[Tensor], Tensor]
 """Query inputs ``[Q, *input]`` to logits ``[Q, ways]``, or to values ``[Q, outputs]``."""
-
-Value = bool | int | float | str
-"""The types of hyper-parameters."""
 
 _T = TypeVar("_T", bound=nn.Module)
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from metabench.records.costs import median_cost
 from metabench.records.schema import Record
-
-FINGERPRINT = ("cpu", "gpu", "threads", "torch", "device", "precision")
-"""The facts of the environment that must agree before two timings are compared."""
+from metabench.runtime.provenance import machine_facts
 
 SLOWER = 1.3
 """A timing warns from this ratio on, if it also exceeds the sum of both interquartile ranges."""
@@ -22,12 +20,12 @@ _LEAST_MS = 0.1  # the scheduler alone changes a timing by this much
 
 def other_machine(base: Sequence[Record], new: Sequence[Record]) -> str:
     """Returns why the costs of some records are not comparable; empty if they are."""
-    first = base[0].environment
+    first = machine_facts(base[0].environment)
     for record in [*base, *new]:
-        for fact in FINGERPRINT:
-            was, now = first.get(fact), record.environment.get(fact)
-            if was != now:
-                return f"{fact} was {was} and is {now}"
+        facts = machine_facts(record.environment)
+        for fact, was in first.items():
+            if was != facts[fact]:
+                return f"{fact} was {was} and is {facts[fact]}"
     return ""
 
 

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import flop_registry
 from metabench.metrics.base import Measurement, Metric
 from metabench.metrics.trial import Trial
 from metabench.runtime.energy import joules_each
-from metabench.runtime.exclusive import alone
+from metabench.runtime.exclusive import timing_lock
 from metabench.runtime.memory import peak_process_mb
 from metabench.runtime.timing import Timing, measure
 
@@ -42,14 +42,14 @@ class Cost(Metric):
             with torch.no_grad():
                 predictor(task.query_x)
 
-        with alone():  # the others are asked to wait once for both
+        with timing_lock.exclusive():  # the others are asked to wait once for both
             adapting = measure(lambda: algorithm.adapt(task.support), device=trial.device)
             predicting = measure(predict, device=trial.device)
         values: dict[str, Any] = {
             **_timing("adapt", adapting),
             **_timing("predict", predicting),
             "predict_ms_per_query": predicting.median_ms / len(task.query_x),
-            "timed_alone": adapting.alone and predicting.alone,
+            "timed_alone": adapting.exclusive and predicting.exclusive,
             "parameters": sum(p.numel() for p in algorithm.parameters()),
             "gradient_order": algorithm.gradient_order,
             "peak_process_mb": peak_process_mb(),

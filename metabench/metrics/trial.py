@@ -14,7 +14,7 @@ from metabench.algorithms.base import Algorithm, Predictor
 from metabench.episodes import Sampler, Support, Task, TaskBatch
 from metabench.errors import CellFailed, DivergedError
 from metabench.runtime.counter_rng import make_key
-from metabench.runtime.exclusive import give_way
+from metabench.runtime.exclusive import timing_lock
 from metabench.runtime.rng_state import seed_everything
 
 BATCH = 20
@@ -118,7 +118,7 @@ class Trial:
             DivergedError: a prediction is not finite.
             CellFailed: a prediction has the wrong shape.
         """
-        give_way()
+        timing_lock.yield_to_writers()
         if self.algorithm.offers("adapt_batch"):
             seed_everything(make_key("adapt", start))
             outputs = self._ask(self.algorithm.adapt_batch(batch.support), batch.query_x)
@@ -166,7 +166,7 @@ class Trial:
         Args:
             start: the index of the first episode that is looked at.
         """
-        give_way()
+        timing_lock.yield_to_writers()
         seed_everything(make_key("adapt", start))
         try:
             yield

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from metabench.algorithms.base import Value, parameters_of, resolve_hyperparameters
+from metabench.config import DEFAULT_RECIPE
 from metabench.plugins import OWN_DISTRIBUTION
 from metabench.recipes.load import names_of, recipes_of
-from metabench.recipes.model import DEFAULT, Facts
+from metabench.recipes.model import Facts
 from metabench.recipes.resolve import Resolved, values_for
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def recipe_for(
     cls: type[Algorithm],
     problem: Problem,
     *,
-    recipe: str = DEFAULT,
+    recipe: str = DEFAULT_RECIPE,
     name: str = "",
     distribution: str = OWN_DISTRIBUTION,
 ) -> Resolved:
@@ -63,7 +64,7 @@ def recipe_for(
         hyperparameters=list(parameters_of(cls)),
         name=recipe,
     )
-    by_code = cls.recipe(problem) if recipe == DEFAULT else {}
+    by_code = cls.recipe(problem) if recipe == DEFAULT_RECIPE else {}
     return Resolved(found.name, {**by_code, **found.values}, found.sources)
 
 
@@ -73,7 +74,7 @@ def hyperparameters_for(
     problem: Problem,
     chosen: Mapping[str, Value | str],
     *,
-    recipe: str = DEFAULT,
+    recipe: str = DEFAULT_RECIPE,
 ) -> dict[str, Value]:
     """Return the hyper-parameters of an algorithm: chosen, else its recipe's, else the defaults.
 

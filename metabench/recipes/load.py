@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from metabench.config import DEFAULT_RECIPE
 from metabench.errors import PluginError, UnknownName
 from metabench.plugins import OWN_DISTRIBUTION
-from metabench.recipes.model import DEFAULT, Recipe, RecipeFile, fault
+from metabench.recipes.model import Recipe, RecipeFile, fault
 from metabench.recipes.read import read_recipes
 from metabench.registry import Registry, Spec
 
@@ -77,7 +78,7 @@ def check_recipe_name(registry: Registry, name: str) -> None:
         ConfigError: If a file that ships with metabench is not valid.
     """
     known = {recipe.name for _, recipe in _all(registry)}
-    if name not in known | {DEFAULT}:
+    if name not in known | {DEFAULT_RECIPE}:
         raise UnknownName("recipe", name, known)
 
 

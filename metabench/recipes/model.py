@@ -13,9 +13,6 @@ from metabench.errors import ConfigError, MetabenchError, PluginError
 from metabench.plugins import OWN_DISTRIBUTION
 from metabench.recipes.comparison import Comparison
 
-DEFAULT = "default"
-"""The recipe that is used where no other is asked for."""
-
 Kind = Literal["classification", "regression"]
 Modality = Literal["image", "vector"]
 Value = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str

@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from metabench.config import DEFAULT_RECIPE
 from metabench.errors import NotApplicable
-from metabench.recipes.model import DEFAULT, Facts, Recipe, RecipeFile, Value, fault
+from metabench.recipes.model import Facts, Recipe, RecipeFile, Value, fault
 
 BUDGET = "budget"
 """A value that every recipe may set: the examples that meta-training draws at most."""
@@ -34,7 +35,7 @@ def values_for(
     *,
     algorithm: str,
     hyperparameters: Collection[str],
-    name: str = DEFAULT,
+    name: str = DEFAULT_RECIPE,
 ) -> Resolved:
     """Return the hyper-parameters that a recipe sets for a benchmark.
 
@@ -57,7 +58,7 @@ def values_for(
     """
     values: dict[str, Value] = {}
     sources: dict[str, None] = {}
-    names = {DEFAULT: None}  # a dict keeps the order of the file for the hint
+    names = {DEFAULT_RECIPE: None}  # a dict keeps the order of the file for the hint
     for file in files:
         for place, recipe in file.entries():
             names[recipe.name] = None
@@ -70,7 +71,7 @@ def values_for(
         raise NotApplicable(
             f"{algorithm} has no recipe '{name}'.", hint=f"It has {', '.join(names)}."
         )
-    if name != DEFAULT and not sources:
+    if name != DEFAULT_RECIPE and not sources:
         raise NotApplicable(
             f"the recipe '{name}' of {algorithm} does not apply to this benchmark ({facts}).",
             hint="`metabench list recipes` shows the condition of each entry.",

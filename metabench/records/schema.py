@@ -9,7 +9,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from metabench.benchmarks.model import Benchmark
+from metabench.config import DEFAULT_RECIPE
 from metabench.utils.digest import digest_of
+from metabench.utils.values import Value as Value
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -24,8 +26,6 @@ MetricStatus = Literal["ok", "n/a", "failed", "out-of-memory"]
 
 SHARE = "share"
 """The unit of a score between 0 and 1."""
-
-Value = bool | int | float | str
 
 
 class _Model(BaseModel):
@@ -44,6 +44,8 @@ class AlgorithmId(_Model):
         distribution: The distribution that provides it.
         distribution_version: The version of that distribution.
         library: The library that does its computations, if that is another distribution.
+        recipe: The recipe of the hyper-parameters that the user did not set; empty in records
+            that are older than recipes.
         hyperparameters: All hyper-parameters.
         overrides: Those that differ from the recipe because the user set them.
     """
@@ -53,16 +55,18 @@ class AlgorithmId(_Model):
     distribution: str = ""
     distribution_version: str = ""
     library: str = ""
+    recipe: str = ""
     hyperparameters: dict[str, Value] = {}
     overrides: dict[str, Value] = {}
 
     @property
     def label(self) -> str:
-        """The name with the overrides: ``maml[inner_lr=0.1]``."""
-        if not self.overrides:
-            return self.name
+        """The name with another recipe and the overrides: ``maml[recipe=paper,inner_lr=0.1]``."""
         # Sorted: the order of options on the command line must not create another row.
-        return f"{self.name}[{','.join(f'{k}={v}' for k, v in sorted(self.overrides.items()))}]"
+        settings = [f"{name}={value}" for name, value in sorted(self.overrides.items())]
+        if self.recipe not in ("", DEFAULT_RECIPE):
+            settings.insert(0, f"recipe={self.recipe}")
+        return f"{self.name}[{','.join(settings)}]" if settings else self.name
 
 
 class CurvePoint(_Model):

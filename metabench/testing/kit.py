@@ -13,7 +13,7 @@ from metabench.algorithms.problem import Problem
 from metabench.errors import NotApplicable, UnknownName, UsageError
 from metabench.plugins import installed_plugins
 from metabench.registry import describe_error, match_names
-from metabench.running.cell import algorithm_class
+from metabench.running.resolve import algorithm_class
 from metabench.testing.check import Check, CheckFailed
 from metabench.testing.checks import CHECKS, ESSENTIAL
 from metabench.testing.report import CheckResult, Outcome, Report

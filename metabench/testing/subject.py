@@ -17,7 +17,7 @@ from metabench.errors import NotApplicable
 from metabench.plugins import installed_plugins
 from metabench.recipes.hyperparameters import hyperparameters_for
 from metabench.runtime.counter_rng import make_key
-from metabench.runtime.rng_state import random_state_kept, seed_everything
+from metabench.runtime.rng_state import preserved_random_state, seed_everything
 from metabench.testing.world import EPISODES, ShortStream, World
 
 STEPS = 2
@@ -63,7 +63,7 @@ class Subject:
         before = torch.get_default_dtype()
         torch.set_default_dtype(self.dtype)
         try:
-            with random_state_kept(), torch.enable_grad():
+            with preserved_random_state(), torch.enable_grad():
                 yield
         finally:
             torch.set_default_dtype(before)

@@ -14,9 +14,9 @@ import torch
 
 import metabench
 from adapter_tests.adapter_kit import adapter
+from metabench.config import Resources
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.plugins import installed_plugins
-from metabench.running.runner import Resources
 
 SUITE = """
 name = "tiny"

@@ -1,4 +1,4 @@
-"""The metrics beside the one that ranks: each succeeds or fails alone."""
+"""Meta-test: a metric that fails does not affect the others; the one that ranks fails the cell."""
 
 import json
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ import torch
 from metabench import Algorithm
 from metabench.errors import NotApplicable
 from metabench.executors.processes import ProcessExecutor
-from metabench.metrics.base import Measurement, Metric
+from metabench.metrics.base import EpisodeMetric, Measurement, Metric
 from metabench.metrics.trial import Trial
 from metabench.records.schema import Record
 from metabench.registry import Spec
@@ -38,7 +38,7 @@ FAMILIES = ("accuracy", "cost", *CHEAP)
 
 @dataclass(frozen=True)
 class Planted(Metric):
-    """Does what its option says."""
+    """Behaves as its option says."""
 
     name, direction, unit = "planted", "lower", "points"
 
@@ -82,7 +82,7 @@ def measured_as(world: Any, how: str) -> Record:
         ("n/a", "n/a", "it has no wheels."),
     ],
 )
-def test_what_goes_wrong_is_a_status_of_that_metric_alone(
+def test_an_error_of_a_metric_is_a_status_of_that_metric(
     world, how: str, status: str, says: str
 ) -> None:
     record = measured_as(world, how)
@@ -96,13 +96,13 @@ def test_what_goes_wrong_is_a_status_of_that_metric_alone(
     assert Record.model_validate_json(record.model_dump_json()) == record
 
 
-def test_a_metric_that_goes_well_has_its_mean_and_its_options(world) -> None:
+def test_a_metric_that_succeeds_has_its_mean_and_its_options(world) -> None:
     found = measured_as(world, "fine").metrics["planted"]
     assert (found.status, found.reason, found.mean, found.episodes) == ("ok", "", 2.0, [1.0, 3.0])
     assert found.values == {"how": "fine"}
 
 
-def test_a_metric_that_cannot_be_made_is_a_status_too(world) -> None:
+def test_a_metric_that_cannot_be_imported_is_a_status_of_that_metric(world) -> None:
     world.registry.add("metric", Spec("gone", "no_such_module:Metric"))
     record = run_here(world, cell("nearest-mean", blobs(metrics=("accuracy", "gone", "cost"))))
     assert record.status == "ok"
@@ -117,7 +117,7 @@ def test_the_metric_that_ranks_fails_the_cell(world) -> None:
     assert not record.metrics
 
 
-def test_a_worker_is_told_what_to_measure(planted) -> None:
+def test_a_worker_measures_the_selected_metrics(planted) -> None:
     what = cell("nearest-mean", blobs(metrics=("accuracy", "cost")))
     what = replace(what, metrics=("mse", "transduction"))
     (record,) = ProcessExecutor(Terms(planted.registry, jobs=1)).run(
@@ -131,7 +131,7 @@ def test_a_worker_is_told_what_to_measure(planted) -> None:
     }
 
 
-def test_a_record_from_before_there_were_statuses_can_be_read(world) -> None:
+def test_a_record_without_metric_statuses_can_be_read(world) -> None:
     content = json.loads(measured_as(world, "fine").model_dump_json())
     for metric in content["metrics"].values():
         del metric["status"], metric["reason"]
@@ -148,42 +148,42 @@ def test_more_metrics_change_neither_the_scores_nor_the_key(world) -> None:
     assert {name: m.status for name, m in many.metrics.items()} == dict.fromkeys(FAMILIES, "ok")
 
 
-class _Odd(Algorithm):
-    """A mean of pixels that can be attacked, and a way to spoil it once the ranking is over."""
+class _Breakable(Algorithm):
+    """The nearest mean in pixel space, with hooks that break it after the ranking metric."""
 
     def adapt(self, support: Any) -> Any:
         means = support.class_means(support.x.flatten(1))
-        return lambda query: self.spoil(-torch.cdist(self.see(query).flatten(1), means), query)
+        return lambda query: self.breaking(-torch.cdist(self.see(query).flatten(1), means), query)
 
     def see(self, query: torch.Tensor) -> torch.Tensor:
         return query
 
-    def spoil(self, logits: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    def breaking(self, logits: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
         return logits
 
 
-class Detached(_Odd):
+class Detached(_Breakable):
     name = "detached"
 
     def see(self, query: torch.Tensor) -> torch.Tensor:
         return query.detach()
 
 
-class BadWhenAttacked(_Odd):
-    """Not a number where it is asked for a gradient."""
+class BadWhenAttacked(_Breakable):
+    """Predicts NaN for queries that require a gradient."""
 
     name = "bad-when-attacked"
 
-    def spoil(self, logits: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    def breaking(self, logits: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
         return logits * float("nan") if query.requires_grad else logits
 
 
-class OtherShapeAlone(_Odd):
-    """Another shape where it is asked for a lone query."""
+class OtherShapeAlone(_Breakable):
+    """Predicts another shape for a single query."""
 
     name = "other-shape-alone"
 
-    def spoil(self, logits: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    def breaking(self, logits: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
         return logits[:, :1] if len(query) == 1 else logits
 
 
@@ -195,8 +195,8 @@ def statuses(world: Any, algorithm: type[Algorithm], **changes: Any) -> dict[str
     return record.metrics
 
 
-class TestOddAlgorithms:
-    def test_a_detached_input_is_said_and_attacked_without_gradients(self, world) -> None:
+class TestBreakableAlgorithms:
+    def test_a_detached_input_is_attacked_without_gradients(self, world) -> None:
         metrics = statuses(world, Detached)
         values = metrics["adversarial"].values
         assert metrics["adversarial"].status == "ok"
@@ -204,19 +204,19 @@ class TestOddAlgorithms:
         assert set(values["attacks"]) == {"square-linf-0.1"}
         assert {m.status for m in metrics.values()} == {"ok"}
 
-    def test_a_prediction_that_is_not_finite_fails_the_attack_alone(self, world) -> None:
+    def test_a_prediction_that_is_not_finite_fails_only_the_attack(self, world) -> None:
         metrics = statuses(world, BadWhenAttacked)
         assert metrics["adversarial"].status == "failed"
         assert "not finite" in metrics["adversarial"].reason
         assert {m.status for name, m in metrics.items() if name != "adversarial"} == {"ok"}
 
-    def test_a_wrong_shape_fails_the_metric_that_sees_it_alone(self, world) -> None:
+    def test_a_wrong_shape_fails_only_the_metric_that_sees_it(self, world) -> None:
         metrics = statuses(world, OtherShapeAlone)
         assert metrics["transduction"].status == "failed"
         assert "predicted [1, 1, 1]" in metrics["transduction"].reason
         assert {m.status for name, m in metrics.items() if name != "transduction"} == {"ok"}
 
-    def test_a_radius_of_zero_fails_the_attack_alone(self, world) -> None:
+    def test_a_radius_of_zero_fails_only_the_attack(self, world) -> None:
         options = CHEAP | {"adversarial": {"radii": (0.0,)}}
         record = run_here(
             world, cell("nearest-mean", blobs(metrics=FAMILIES, metric_options=options))
@@ -225,7 +225,7 @@ class TestOddAlgorithms:
         assert "radius 0.0 cannot be" in record.metrics["adversarial"].reason
         assert record.metrics["noise"].status == "ok"
 
-    def test_what_is_for_pictures_is_not_applicable_in_regression(self, world) -> None:
+    def test_metrics_of_images_do_not_apply_to_regression(self, world) -> None:
         metrics = ("mse", "accuracy", *FAMILIES[1:])
         record = run_here(world, cell("finetune", waves(metrics=metrics, metric_options=CHEAP)))
         assert record.status == "ok", record.reason
@@ -235,3 +235,42 @@ class TestOddAlgorithms:
         )
         assert "regression" in record.metrics["adversarial"].reason
         assert "pictures" in record.metrics["shift"].reason
+
+
+class Fixed(EpisodeMetric):
+    """Returns scores that a test chooses."""
+
+    name, direction, unit = "fixed", "higher", "points"
+    chosen: Any = 0.5
+
+    def scores(self, predictions) -> list[float]:
+        return [self.chosen] * len(predictions.outputs)
+
+
+class Unserialisable(Metric):
+    """Returns values that JSON cannot hold."""
+
+    name, direction, unit = "unserialisable", "higher", "points"
+
+    def measure(self, trial: Trial) -> Measurement:
+        return Measurement(values={"tensor": torch.ones(2)})
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_not_finite_fails_the_cell(planted, monkeypatch, score: float) -> None:
+    planted.registry.add("metric", Spec("fixed", Fixed))
+    monkeypatch.setattr(Fixed, "chosen", score)
+    for algorithm in ("learner", "nearest-mean"):  # in meta-validation, at test
+        record = run_here(planted, cell(algorithm, blobs(metrics=("fixed",))))
+        assert record.status == "failed"
+        assert "finite" in record.reason or f"is {score}" in record.reason
+        Record.model_validate_json(record.model_dump_json())
+
+
+def test_values_that_json_cannot_hold_are_not_in_the_record(planted) -> None:
+    planted.registry.add("metric", Spec("unserialisable", Unserialisable))
+    record = run_here(planted, cell("nearest-mean", blobs(metrics=("accuracy", "unserialisable"))))
+    text = record.model_dump_json()
+    assert Record.model_validate_json(text) == record
+    assert "unserialisable" in text
+    assert "Tensor" in text
