@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -22,11 +22,16 @@ class Support:
         y: int64 labels ``[S]`` in ``0..ways-1``, or float32 targets ``[S, outputs]`` in regression; with
             the same leading task dimension as ``x``.
         ways: how many classes the episode has; 0 in regression.
+        keep_graph: whether the caller differentiates the adapted predictor with respect to the
+            support inputs, so adaptation must keep its graph (and take its inner gradients with
+            ``create_graph=True``). Metrics set it to attack the support set. To copy a support set
+            use :func:`dataclasses.replace`, which keeps this field.
     """
 
     x: Tensor
     y: Tensor
     ways: int
+    keep_graph: bool = field(default=False, kw_only=True)
 
     @cached_property
     def one_hot(self) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -190,7 +191,7 @@ class Trial:
             many = self.algorithm.adapt_batch(support)
             return lambda query: self.checked(many(query), query)
         x, y = support.x.squeeze(0), support.y.squeeze(0)
-        one = self.algorithm.adapt(Support(x, y, support.ways))
+        one = self.algorithm.adapt(dataclasses.replace(support, x=x, y=y))
         return lambda query: self.checked(one(query.squeeze(0)).unsqueeze(0), query)
 
     def predict_alone(self, support: Support, query: Tensor) -> Tensor:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given
@@ -90,3 +92,13 @@ def test_a_batch_on_a_device_is_the_same_batch() -> None:
     assert torch.equal(moved.support_x, batch.support_x)
     assert torch.equal(moved.classes, batch.classes)
     assert moved.ways == batch.ways
+
+
+def test_the_graph_of_the_adaptation_is_not_kept_unless_asked() -> None:
+    assert not some_batch().support.keep_graph
+    assert not any(task.support.keep_graph for task in some_batch())
+
+
+def test_a_replaced_support_set_still_asks_to_keep_the_graph() -> None:
+    support = dataclasses.replace(some_batch().support, keep_graph=True)
+    assert dataclasses.replace(support, x=support.x + 1).keep_graph

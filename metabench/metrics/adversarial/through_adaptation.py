@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metabench.episodes import Support, TaskBatch
+from metabench.episodes import TaskBatch
 from metabench.errors import NotApplicable
 from metabench.metrics.adversarial.attacks import Ball, losses
 from metabench.metrics.base import part
@@ -110,7 +110,8 @@ def _gradients(trial: Trial, batch: TaskBatch, *, query: bool) -> tuple[Tensor, 
     support_x = batch.support_x.detach().requires_grad_()
     query_x = batch.query_x.detach().requires_grad_(query)
     try:
-        predict = trial.adapted(Support(support_x, batch.support_y, batch.ways))
+        support = dataclasses.replace(batch.support, x=support_x, keep_graph=True)
+        predict = trial.adapted(support)
         loss = losses("cross-entropy", predict(query_x), batch.query_y).sum()
         return torch.autograd.grad(loss, [support_x, query_x] if query else [support_x])
     except torch.OutOfMemoryError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
 from metabench.algorithms.base import Algorithm
-from metabench.episodes import Support
 from metabench.errors import NotApplicable
 from metabench.testing.check import Check, CheckFailed
 from metabench.testing.subject import Subject
@@ -47,7 +48,7 @@ def label_order(subject: Subject) -> None:
     numbers = torch.arange(subject.problem.ways).roll(1)
     apart = 0.0
     for task in subject.tasks[:2]:
-        renumbered = Support(task.support.x, numbers[task.support.y], task.support.ways)
+        renumbered = dataclasses.replace(task.support, y=numbers[task.support.y])
         expected = subject.predict(task.support, task.query_x)
         found = subject.predict(renumbered, task.query_x)[:, numbers]
         if not subject.same(found, expected):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from itertools import pairwise
 import torch
 
 from metabench.algorithms.base import Algorithm
-from metabench.episodes import Support, Task
+from metabench.episodes import Task
 from metabench.errors import NotApplicable
 from metabench.testing.check import Check, CheckFailed
 from metabench.testing.pretend import OtherDevice, StrayTensor
@@ -68,7 +69,8 @@ def device(subject: Subject) -> None:
 def _on_device(subject: Subject, device: torch.device) -> None:
     task = subject.task
     algorithm = subject.trained().to(device)
-    support = Support(task.support.x.to(device), task.support.y.to(device), task.support.ways)
+    x, y = task.support.x.to(device), task.support.y.to(device)
+    support = dataclasses.replace(task.support, x=x, y=y)
     found = algorithm.adapt(support)(task.query_x.to(device))
     if found.device.type != device.type:
         raise CheckFailed(
@@ -120,7 +122,7 @@ def _quick_collections() -> Iterator[None]:
 
 def _one_episode(algorithm: Algorithm, task: Task) -> None:
     """Adapt and predict on tensors made here, so that one who keeps them is seen."""
-    support = Support(task.support.x.clone(), task.support.y.clone(), task.support.ways)
+    support = dataclasses.replace(task.support, x=task.support.x.clone(), y=task.support.y.clone())
     with torch.no_grad():
         query = task.query_x.clone()
     predictor = algorithm.adapt(support)

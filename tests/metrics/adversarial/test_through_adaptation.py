@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from metabench.algorithms.base import Algorithm, Predictor
+from metabench.episodes import Support
 from metabench.metrics.adversarial.attacks import Ball
 from metabench.metrics.adversarial.metric import Adversarial
 from metabench.metrics.adversarial.through_adaptation import pgd_through
@@ -86,3 +88,22 @@ def test_one_task_at_a_time_is_attacked_as_many_are() -> None:
         for make in (Means, OneByOne)
     ]
     assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize("make", [Means, OneByOne])
+@pytest.mark.parametrize("poisoned", [0.0, 0.5])
+def test_adaptation_is_asked_to_keep_its_graph_only_where_the_support_is_differentiated(
+    make: type[Algorithm], poisoned: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[bool, bool]] = []
+    name = "adapt_batch" if make.offers("adapt_batch") else "adapt"
+    adapt = getattr(make, name)
+
+    def spy(self: Algorithm, support: Support) -> Predictor:
+        asked.append((support.keep_graph, support.x.requires_grad))
+        return adapt(self, support)
+
+    monkeypatch.setattr(make, name, spy)
+    options = {"poisoned": poisoned, "wheres": ("query",) if poisoned else ("query", "support")}
+    Adversarial(**{**vars(METRIC), **options}).measure(picture_trial(make, shots=2))
+    assert set(asked) == {(False, False), (True, True)}
