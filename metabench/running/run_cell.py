@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -16,13 +15,14 @@ import torch
 from metabench.algorithms.base import Algorithm
 from metabench.benchmarks.cross_domain import Elsewhere
 from metabench.benchmarks.tasks import BenchmarkTasks, open_tasks
-from metabench.errors import CellFailed, DivergedError, MetabenchError, NotApplicable, PluginError
+from metabench.errors import CellFailed, MetabenchError, NotApplicable, PluginError
 from metabench.learning.outer_gradient.shared import lent_processes
-from metabench.metrics.base import EpisodeMetric, Metric, Outcome, measured
+from metabench.metrics.base import EpisodeMetric
+from metabench.metrics.measure import measure, unavailable
 from metabench.metrics.options import make_metric
 from metabench.metrics.trial import Predictions, Trial
 from metabench.records.schema import AlgorithmId, MetricResult, Record, Status, now
-from metabench.registry import Registry, Spec, describe_error
+from metabench.registry import Registry, Spec
 from metabench.running.cell import BUDGET, Cell, identify
 from metabench.running.trainer import Trainer
 from metabench.runtime.counter_rng import make_key
@@ -31,7 +31,6 @@ from metabench.runtime.memory import keep_freed_memory
 from metabench.runtime.precision import Precision, computing_in
 from metabench.runtime.provenance import environment
 from metabench.runtime.rng_state import random_state_kept, seed_everything
-from metabench.stats import t_interval
 
 Report = Callable[[dict[str, Any]], None]
 """Takes the events of a cell: ``phase``, ``done``, ``total``, ``score``."""
@@ -155,7 +154,7 @@ def _run(
         sorted(tasks.drawn_origins("test", trial.predictions().classes)), split="test"
     )
     record.episode_digest = sampler.digest(benchmark.test_episodes)
-    record.metrics[benchmark.metrics[0]] = _main_result(main, trial)
+    record.metrics[benchmark.metrics[0]] = measure(main, trial, required=True)
     for done, name in enumerate(others := cell.measured[1:]):
         report({"phase": "measure", "done": done, "total": len(others)})
         record.metrics[name] = _other_result(specs[name], options.get(name, {}), trial)
@@ -172,49 +171,13 @@ def _validate(algorithm: Algorithm, tasks: BenchmarkTasks, metric: EpisodeMetric
     return math.fsum(scores) / len(scores)
 
 
-def _main_result(metric: EpisodeMetric, trial: Trial) -> MetricResult:
-    """What the metric that ranks found; it fails the cell where it fails."""
-    found = metric.measure(trial)
-    trial.restore()
-    try:
-        json.dumps(found.values, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise CellFailed(
-            f"metric '{metric.name}' gave values that a record cannot hold: {error}."
-        ) from error
-    for i, score in enumerate(found.episodes):
-        if not math.isfinite(score):
-            raise DivergedError(f"the {metric.name} of episode {i} is {score}.")
-    return _result(metric, Outcome(measurement=found))
-
-
 def _other_result(spec: Spec, options: Mapping[str, Any], trial: Trial) -> MetricResult:
-    """What another metric found, or why it found nothing; no other metric is harmed."""
+    """The result of a metric that does not rank; an error of its class becomes its status."""
     try:
         metric = make_metric(spec, options)
     except Exception as error:  # its class can be a plugin's
-        reason = error.message if isinstance(error, MetabenchError) else describe_error(error)
-        return MetricResult(
-            version=spec.version, direction="higher", unit="", status="failed", reason=reason
-        )
-    return _result(metric, measured(metric, trial))
-
-
-def _result(metric: Metric, outcome: Outcome) -> MetricResult:
-    found = outcome.measurement
-    result = MetricResult(
-        version=str(metric.version),
-        direction=metric.direction,
-        unit=metric.unit,
-        status=outcome.status,
-        reason=outcome.reason,
-        values=found.values,
-    )
-    if found.episodes:
-        result.episodes = [float(score) for score in found.episodes]
-        mean, half_width = t_interval(result.episodes)
-        result.mean, result.ci95 = mean, None if math.isnan(half_width) else half_width
-    return result
+        return unavailable(spec, error)
+    return measure(metric, trial)
 
 
 @contextlib.contextmanager
