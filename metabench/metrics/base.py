@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-import torch
-
 from metabench.errors import MetabenchError, NotApplicable
 from metabench.metrics.trial import Predictions, Trial
-from metabench.records.schema import MetricStatus
 
 
 @dataclass(frozen=True)
@@ -28,21 +23,6 @@ class Measurement:
 
     episodes: list[float] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a metric.
-
-    Args:
-        status: ``ok``, or why there is no measurement.
-        reason: why, in words.
-        measurement: what was found; empty unless it is ok.
-    """
-
-    status: MetricStatus = "ok"
-    reason: str = ""
-    measurement: Measurement = field(default_factory=Measurement)
 
 
 class Metric(ABC):
@@ -93,27 +73,6 @@ class EpisodeMetric(Metric):
         return Measurement(self.scores(trial.predictions()))
 
 
-def measured(metric: Metric, trial: Trial) -> Outcome:
-    """Measure, and turn whatever goes wrong into a status of this metric alone.
-
-    A measurement with a number that is not finite, or with a value that JSON cannot hold, has failed too.
-    Only what is no :class:`Exception` (a KeyboardInterrupt) leaves this function.
-    """
-    try:
-        with trial.isolated(), torch.enable_grad():
-            found = metric.measure(trial)
-        _check(found)
-    except NotApplicable as error:
-        return Outcome("n/a", error.message)
-    except MetabenchError as error:
-        return Outcome("failed", str(error))
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return Outcome("out-of-memory", f"{type(error).__name__}: {error}")
-    except Exception as error:
-        return Outcome("failed", f"{type(error).__name__}: {error}")
-    return Outcome(measurement=found)
-
-
 def part(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """One part of a metric's values; ``{"n/a": reason}`` or ``{"failed": reason}`` where it cannot be.
 
@@ -125,9 +84,3 @@ def part(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"n/a": error.message}
     except MetabenchError as error:
         return {"failed": error.message}
-
-
-def _check(found: Measurement) -> None:
-    if not all(map(math.isfinite, found.episodes)):
-        raise ValueError("the score of an episode is not finite")
-    json.dumps(found.values, allow_nan=False)
