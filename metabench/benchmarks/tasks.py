@@ -233,7 +233,7 @@ class BenchmarkTasks:
             budget=self.benchmark.budget,
         )
 
-    # What the training stream draws from (metabench.episodes.stream.Draws).
+    # What the training stream draws from (metabench.episodes.stream.TaskSource).
 
     @property
     def train_classes(self) -> int:
@@ -257,21 +257,21 @@ class BenchmarkTasks:
         x, rows = labelled_examples(
             self.pools["train"].images, random_bits(key, index, 1).squeeze(1)
         )
-        self.audit.saw(rows // self.pools["train"].variants)
+        self.audit.add(rows // self.pools["train"].variants)
         return x, rows
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         """Note the training classes of a batch."""
         if self.pools:
-            self.audit.saw(batch.classes)
+            self.audit.add(batch.classes)
 
     def _sampler(self, protocol: NWayKShot, split: Split, *parts: str | int) -> Sampler:
         key = make_key(self.benchmark.title, split, *parts)
         dataset = self._of(split)
-        where = f"the {split} split of '{dataset.name}'"
+        source = f"the {split} split of '{dataset.name}'"
         if isinstance(dataset, TaskFamily):
-            return FamilySampler(dataset, protocol, key, self.device, where=where)
-        return ClassSampler(self.pool(split), protocol, key, self.device, where=where)
+            return FamilySampler(dataset, protocol, key, self.device, source=source)
+        return ClassSampler(self.pool(split), protocol, key, self.device, source=source)
 
 
 def _kind(dataset: ClassDataset | TaskFamily) -> str:

@@ -110,7 +110,7 @@ def _within_group(trial: Trial, clean: Tensor) -> dict[str, Any]:
         raise NotApplicable("the test classes are not grouped.")
     try:
         within = GroupSampler(
-            pool, sampler.protocol, sampler.key, sampler.device, where="the test classes"
+            pool, sampler.protocol, sampler.key, sampler.device, source="the test classes"
         )
     except ProtocolError as error:
         raise NotApplicable(error.message) from error

@@ -52,10 +52,10 @@ class _Draws:
         self._go_on()
         return self.tasks.labelled(stream, start, count)
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         self._go_on()
         self.episodes += len(batch)
-        self.tasks.saw(batch)
+        self.tasks.on_drawn(batch)
 
     def _go_on(self) -> None:
         if self.resumed is not None:

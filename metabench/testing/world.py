@@ -88,7 +88,7 @@ class World:
         """Training tasks for so many outer steps."""
         return ShortStream(self, self.protocol, steps)
 
-    # What a TaskStream draws from (metabench.episodes.stream.Draws).
+    # What a TaskStream draws from (metabench.episodes.stream.TaskSource).
 
     @property
     def train_classes(self) -> int:
@@ -107,7 +107,7 @@ class World:
         x, rows = labelled_examples(_pool("train", self.problem.input_shape).images, bits)
         return x.to(self.dtype), rows
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         """Nothing is noted."""
 
     def _sampler(self, split: str, protocol: NWayKShot, *key: str | int) -> Sampler:
