@@ -105,8 +105,8 @@ class TestLeakage:
 
     def test_the_characters_of_omniglot_are_the_same_in_every_split(self) -> None:
         """One split's meta-test is another's meta-training: the audit must see that."""
-        from metabench.datasets.omniglot_layout import official_halves
-        from metabench.datasets.omniglot_splits import SPLITTERS
+        from metabench.datasets.omniglot.layout import official_halves
+        from metabench.datasets.omniglot.splits import SPLITTERS
 
         parts = {name: split(official_halves()) for name, split in SPLITTERS.items()}
         assert set(parts["vinyals"]["train"]) & set(parts["background-evaluation"]["test"])
