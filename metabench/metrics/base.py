@@ -1,4 +1,4 @@
-"""What every metric gives, and what becomes of one that cannot."""
+"""Base classes of metrics."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from metabench.metrics.trial import Predictions, Trial
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a metric found.
+    """The numbers that a metric returns.
 
     Args:
-        episodes: one score for each episode, from the first on; empty where the metric is not one of
-            episodes. A costly metric looks at fewer episodes than the benchmark has.
-        values: further numbers, by name.
+        episodes: Score of each episode, from the first on; fewer than the benchmark has if the
+            metric is costly, and empty if it has no score per episode.
+        values: Further values by name, which JSON can represent.
     """
 
     episodes: list[float] = field(default_factory=list)
@@ -26,17 +26,15 @@ class Measurement:
 
 
 class Metric(ABC):
-    """Something measured on a trained algorithm.
+    """A quantity measured on a trained algorithm.
 
-    A metric with options is a frozen dataclass: each field is an option with its default. ``measure`` raises
-    :class:`~metabench.errors.NotApplicable` where it does not fit; a part of it that does not fit is
-    ``{"n/a": reason}`` among the values (see :func:`part`).
+    A metric with options is a frozen dataclass: each field is an option with its default.
 
     Attributes:
-        name: what it is called.
-        version: raised whenever its numbers would change.
-        direction: whether higher or lower is better.
-        unit: the unit of a score, for tables.
+        name: Name in benchmarks and records.
+        version: Raised whenever the numbers would change.
+        direction: Whether higher or lower is better.
+        unit: Unit of a score, for tables.
     """
 
     name: ClassVar[str]
@@ -46,37 +44,43 @@ class Metric(ABC):
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The names of data sets that it will ask the trial for, beside the benchmark's: none by default.
-
-        They are looked for before anything is trained.
-        """
+        """Names of further data sets that the metric needs, checked before training starts."""
         return ()
 
     @abstractmethod
     def measure(self, trial: Trial) -> Measurement:
-        """Measure a trained algorithm on frozen episodes.
+        """Measures a trained algorithm on frozen episodes.
+
+        A value that does not apply is ``{"n/a": reason}``; see :func:`values_or_reason`.
 
         Raises:
-            NotApplicable: the metric does not fit the algorithm or the benchmark.
+            NotApplicable: If the metric does not apply to the algorithm or the benchmark.
         """
 
 
 class EpisodeMetric(Metric):
-    """A metric of predictions alone: one score for each episode. The first metric of a benchmark is one."""
+    """A metric with one score per episode from the predictions alone, as ranking needs it."""
 
     @abstractmethod
     def scores(self, predictions: Predictions) -> list[float]:
-        """One score for each episode."""
+        """Returns the score of each episode."""
 
     def measure(self, trial: Trial) -> Measurement:
-        """See :class:`Metric`."""
+        """Scores the predictions of a trial; see :class:`Metric`."""
         return Measurement(self.scores(trial.predictions()))
 
 
-def part(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """One part of a metric's values; ``{"n/a": reason}`` or ``{"failed": reason}`` where it cannot be.
+def values_or_reason(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Returns some values of a metric, or why there are none.
 
-    The other parts of the metric survive, and so do those of a method that diverges under one of them only.
+    The other values of the metric are kept if these do not apply, or if the algorithm diverges
+    while they are measured.
+
+    Args:
+        measure: Returns the values.
+
+    Returns:
+        The values, ``{"n/a": reason}`` or ``{"failed": reason}``.
     """
     try:
         return measure()

@@ -1,4 +1,4 @@
-"""What adapting costs is counted right."""
+"""FLOPs, times and parameters of adapting and predicting."""
 
 import pytest
 from torch import Tensor
@@ -22,13 +22,13 @@ def test_flops_of_a_known_matrix_product() -> None:
     assert values["predict_flops"] >= 2 * 30 * 144 * 10
 
 
-def test_flops_of_a_backward_pass_are_counted_too() -> None:
+def test_flops_of_a_backward_pass_are_counted() -> None:
     values = Cost().measure(picture_trial(Descending)).values
-    # 21 times: the logits of 5 pictures by 5 classes, and the gradient of the head.
+    # 21 times: the logits of 5 images by 5 classes, and the gradient of the head.
     assert values["adapt_flops"] == pytest.approx(21 * 2 * (2 * 5 * 144 * 5), rel=0.1)
 
 
-def test_what_cannot_be_counted_is_not_a_number() -> None:
+def test_operations_that_cannot_be_counted_are_not_applicable() -> None:
     values = Cost().measure(picture_trial(OneByOne)).values
     assert "none of its operations" in values["predict_flops"]["n/a"]
     assert values["adapt_ms"] > 0

@@ -1,4 +1,4 @@
-"""What goes wrong in one metric is a status of that metric alone."""
+"""An error of a metric becomes its status and affects no other metric."""
 
 import math
 from typing import Any, ClassVar, Literal
@@ -8,7 +8,7 @@ import torch
 
 from metabench.algorithms.problem import Problem
 from metabench.errors import CellFailed, DivergedError, NotApplicable, PluginError
-from metabench.metrics.base import Measurement, Metric, part
+from metabench.metrics.base import Measurement, Metric, values_or_reason
 from metabench.metrics.measure import measure, unavailable
 from metabench.metrics.options import make_metric
 from metabench.metrics.trial import Trial
@@ -46,7 +46,7 @@ class Planned(Metric):
         (Measurement(values={"a": torch.zeros(1)}), "failed", "JSON"),
     ],
 )
-def test_a_status_and_a_reason(outcome: Any, status: str, reason: str) -> None:
+def test_an_error_becomes_a_status_with_a_reason(outcome: Any, status: str, reason: str) -> None:
     result = measure(Planned(outcome), picture_trial(Means))
     assert result.status == status
     assert reason in result.reason
@@ -110,19 +110,19 @@ def test_a_metric_whose_class_cannot_be_loaded_has_a_result_with_the_reason() ->
     assert "no_such_module" in result.reason
 
 
-def test_a_part_that_does_not_fit_leaves_the_others() -> None:
-    def no() -> dict[str, Any]:
+def test_values_that_do_not_apply_become_their_reason() -> None:
+    def not_applicable() -> dict[str, Any]:
         raise NotApplicable("1 shot.")
 
-    def bad() -> dict[str, Any]:
+    def diverging() -> dict[str, Any]:
         raise DivergedError("not finite.")
 
-    assert part(lambda: {"a": 1}) == {"a": 1}
-    assert part(no) == {"n/a": "1 shot."}
-    assert part(bad) == {"failed": "not finite."}
+    assert values_or_reason(lambda: {"a": 1}) == {"a": 1}
+    assert values_or_reason(not_applicable) == {"n/a": "1 shot."}
+    assert values_or_reason(diverging) == {"failed": "not finite."}
 
 
-def test_every_metric_that_ships_says_what_it_is() -> None:
+def test_every_builtin_metric_declares_its_attributes() -> None:
     registry = installed_plugins().registry
     families = {
         "accuracy",

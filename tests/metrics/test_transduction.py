@@ -1,6 +1,6 @@
-"""Whether queries help each other is measured, not declared."""
+"""Whether queries influence each other's predictions."""
 
-from metabench.metrics.base import measured
+from metabench.metrics.measure import measure
 from metabench.metrics.transduction import Transduction
 from tests.helpers.small_world import (
     Centred,
@@ -16,14 +16,14 @@ from tests.helpers.small_world import (
 METRIC = Transduction(episodes=12)
 
 
-def test_an_inductive_method_gives_exactly_nothing() -> None:
+def test_the_difference_of_an_inductive_method_is_exactly_zero() -> None:
     for make in (Means, OneByOne):
         found = METRIC.measure(picture_trial(make, shots=5))
         assert found.values["transductive"] is False
         assert set(found.episodes) == {0.0}
 
 
-def test_a_method_that_uses_the_other_queries_is_found() -> None:
+def test_a_method_that_uses_the_other_queries_is_transductive() -> None:
     found = METRIC.measure(picture_trial(Centred, shots=5))
     assert found.values["transductive"] is True
     assert found.values["together"] > found.values["alone"] + 0.3
@@ -31,7 +31,7 @@ def test_a_method_that_uses_the_other_queries_is_found() -> None:
     assert sum(found.episodes) / 12 > 0.3
 
 
-def test_a_method_that_needs_company_is_transductive_without_a_score() -> None:
+def test_a_method_that_fails_on_a_single_query_is_transductive_without_a_score() -> None:
     found = METRIC.measure(picture_trial(NeedsCompany))
     assert found.values["transductive"] is True
     assert "more than 1 value" in found.values["alone"]["n/a"]
@@ -39,10 +39,10 @@ def test_a_method_that_needs_company_is_transductive_without_a_score() -> None:
 
 
 def test_a_random_method_is_not_applicable() -> None:
-    outcome = measured(METRIC, picture_trial(Noisy))
-    assert outcome.status == "n/a"
-    assert "asked twice" in outcome.reason
+    result = measure(METRIC, picture_trial(Noisy))
+    assert result.status == "n/a"
+    assert "asked twice" in result.reason
 
 
-def test_regression() -> None:
+def test_regression_is_measured_by_values() -> None:
     assert METRIC.measure(sine_trial(TargetMean)).values["transductive"] is False
