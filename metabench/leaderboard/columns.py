@@ -61,7 +61,7 @@ _RELIABILITY: tuple[tuple[str, str, Form], ...] = (
     ("radius_excess", "excess", "number"),
     ("accuracy_everywhere", "any picture", "share"),
 )
-"""The flags behind the doubts: :meth:`metabench.metrics.adversarial.reliability.Evidence.verdict`."""
+"""The flags behind the doubts: :meth:`metabench.metrics.adversarial.reliability.Reliability.verdict`."""
 
 COLUMNS: tuple[Column, ...] = (
     Column("adaptation_area", "area", "adaptation", ("area",), narrow=True, better="higher"),

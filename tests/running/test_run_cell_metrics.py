@@ -222,7 +222,7 @@ class TestOddAlgorithms:
             world, cell("nearest-mean", blobs(metrics=FAMILIES, metric_options=options))
         )
         assert record.metrics["adversarial"].status == "failed"
-        assert "radius 0.0 cannot be" in record.metrics["adversarial"].reason
+        assert "cannot have the radius 0.0" in record.metrics["adversarial"].reason
         assert record.metrics["noise"].status == "ok"
 
     def test_what_is_for_pictures_is_not_applicable_in_regression(self, world) -> None:
@@ -234,4 +234,4 @@ class TestOddAlgorithms:
             ("accuracy", "adversarial", "shift"), "n/a"
         )
         assert "regression" in record.metrics["adversarial"].reason
-        assert "pictures" in record.metrics["shift"].reason
+        assert "images" in record.metrics["shift"].reason
