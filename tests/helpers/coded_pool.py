@@ -1,4 +1,4 @@
-"""A pool whose pixels encode class, example and variant, so that a test can decode what was drawn."""
+"""A pool whose pixels encode class, example and variant, so that a draw can be decoded."""
 
 import torch
 from torch import Tensor

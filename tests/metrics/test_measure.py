@@ -14,7 +14,7 @@ from metabench.metrics.options import make_metric
 from metabench.metrics.trial import Trial
 from metabench.plugins import installed_plugins
 from metabench.registry import Spec
-from tests.helpers.small_world import Means, picture_trial
+from tests.helpers.small_trials import Means, image_trial
 
 
 class Planned(Metric):
@@ -47,7 +47,7 @@ class Planned(Metric):
     ],
 )
 def test_an_error_becomes_a_status_with_a_reason(outcome: Any, status: str, reason: str) -> None:
-    result = measure(Planned(outcome), picture_trial(Means))
+    result = measure(Planned(outcome), image_trial(Means))
     assert result.status == status
     assert reason in result.reason
     if status == "ok":
@@ -68,14 +68,14 @@ def test_an_error_becomes_a_status_with_a_reason(outcome: Any, status: str, reas
 )
 def test_an_error_of_a_required_metric_is_raised(outcome: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        measure(Planned(outcome), picture_trial(Means), required=True)
+        measure(Planned(outcome), image_trial(Means), required=True)
 
 
 def test_a_result_has_the_mean_and_half_the_interval_of_its_scores() -> None:
-    result = measure(Planned(Measurement([1.0, 3.0])), picture_trial(Means))
+    result = measure(Planned(Measurement([1.0, 3.0])), image_trial(Means))
     assert result.mean == 2.0
     assert result.ci95 == pytest.approx(12.706, abs=1e-3)
-    lone = measure(Planned(Measurement([1.0])), picture_trial(Means))
+    lone = measure(Planned(Measurement([1.0])), image_trial(Means))
     assert (lone.mean, lone.ci95) == (1.0, None)
 
 
@@ -90,7 +90,7 @@ def test_a_metric_that_fails_leaves_the_parameters_and_buffers_as_they_were() ->
             super().__init__(problem)
             self.weight = torch.nn.Parameter(torch.zeros(2))
 
-    trial = picture_trial(Weighted)
+    trial = image_trial(Weighted)
     assert measure(Spoiling(None), trial).status == "failed"
     assert trial.algorithm.weight.tolist() == [0, 0]
     assert trial.leaked_state == {"weight"}
@@ -98,7 +98,7 @@ def test_a_metric_that_fails_leaves_the_parameters_and_buffers_as_they_were() ->
 
 def test_an_interrupt_is_not_swallowed() -> None:
     with pytest.raises(KeyboardInterrupt):
-        measure(Planned(KeyboardInterrupt()), picture_trial(Means))
+        measure(Planned(KeyboardInterrupt()), image_trial(Means))
 
 
 def test_a_metric_whose_class_cannot_be_loaded_has_a_result_with_the_reason() -> None:

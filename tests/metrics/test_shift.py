@@ -8,11 +8,11 @@ from metabench.episodes import ClassSampler
 from metabench.metrics.measure import measure
 from metabench.metrics.shift import Shift
 from metabench.metrics.trial import Trial
-from tests.helpers.small_world import Blind, Means, TargetMean, picture_trial, sine_trial
+from tests.helpers.small_trials import Constant, Means, TargetMean, image_trial, sinusoid_trial
 
 
 def test_pixel_means_lose_score_if_the_query_alone_is_rotated_and_none_if_both_are() -> None:
-    found = Shift(episodes=12).measure(picture_trial(Means, shots=5)).values
+    found = Shift(episodes=12).measure(image_trial(Means, shots=5)).values
     assert found["query"]["rotation-90"]["drop"] > 0.5
     assert found["both"]["rotation-90"]["drop"] == pytest.approx(0, abs=1e-9)
     assert found["query"]["inverted"]["drop"] > 0.5
@@ -21,9 +21,7 @@ def test_pixel_means_lose_score_if_the_query_alone_is_rotated_and_none_if_both_a
 
 def test_no_turn_and_no_scale_change_nothing() -> None:
     found = (
-        Shift(episodes=6, angles=(0, 360), scales=(1,))
-        .measure(picture_trial(Means, shots=5))
-        .values
+        Shift(episodes=6, angles=(0, 360), scales=(1,)).measure(image_trial(Means, shots=5)).values
     )
     for name in ("rotation-0", "rotation-360", "scale-1"):
         assert found["query"][name]["drop"] == 0.0
@@ -50,7 +48,7 @@ def test_a_rotated_or_scaled_image_has_no_new_values() -> None:
 
 
 def test_a_constant_prediction_has_no_drop() -> None:
-    assert set(Shift(episodes=4).measure(picture_trial(Blind)).episodes) == {0.0}
+    assert set(Shift(episodes=4).measure(image_trial(Constant)).episodes) == {0.0}
 
 
 def test_episodes_of_one_group_are_harder_if_its_classes_are_similar() -> None:
@@ -64,7 +62,7 @@ def test_episodes_of_one_group_are_harder_if_its_classes_are_similar() -> None:
     )
     names = tuple(f"class {i}" for i in range(18))
     pool = ClassPool(images, names, groups=tuple(f"group {i // 6}" for i in range(18)))
-    plain = picture_trial(Means, queries=6)
+    plain = image_trial(Means, queries=6)
     trial = Trial(
         plain.algorithm, ClassSampler(pool, plain.sampler.protocol, plain.sampler.key), 40
     )
@@ -79,10 +77,9 @@ def test_episodes_of_one_group_are_harder_if_its_classes_are_similar() -> None:
 
 def test_within_group_is_not_applicable_without_large_enough_groups() -> None:
     assert (
-        "not grouped"
-        in Shift(episodes=4).measure(picture_trial(Means)).values["within_group"]["n/a"]
+        "not grouped" in Shift(episodes=4).measure(image_trial(Means)).values["within_group"]["n/a"]
     )
-    trial = picture_trial(Means, episodes=4)
+    trial = image_trial(Means, episodes=4)
     pool = trial.sampler.pool  # type: ignore[attr-defined]
     pairs = ClassPool(
         pool.images, pool.class_names, groups=tuple(f"pair {i // 2}" for i in range(12))
@@ -96,11 +93,11 @@ def test_within_group_is_not_applicable_without_large_enough_groups() -> None:
 
 
 def test_regression_is_not_applicable() -> None:
-    result = measure(Shift(), sine_trial(TargetMean))
+    result = measure(Shift(), sinusoid_trial(TargetMean))
     assert result.status == "n/a"
     assert "images" in result.reason
 
 
 def test_elsewhere_is_not_applicable_in_a_trial_of_one_data_set() -> None:
-    found = Shift(episodes=4, elsewhere=("glyphs",)).measure(picture_trial(Means)).values
+    found = Shift(episodes=4, elsewhere=("glyphs",)).measure(image_trial(Means)).values
     assert "one data set only" in found["elsewhere"]["n/a"]

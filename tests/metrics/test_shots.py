@@ -4,11 +4,11 @@ import torch
 
 from metabench.episodes import TaskBatch
 from metabench.metrics.shots import with_fewer_shots
-from tests.helpers.small_world import Means, picture_trial
+from tests.helpers.small_trials import Means, image_trial
 
 
 def test_fewer_shots_are_the_first_of_each_class_in_any_order() -> None:
-    batch = picture_trial(Means, ways=5, shots=4, queries=2).sampler.range(0, 3)
+    batch = image_trial(Means, ways=5, shots=4, queries=2).sampler.range(0, 3)
     order = torch.randperm(20)
     mixed = TaskBatch(
         batch.support_x[:, order],

@@ -11,7 +11,7 @@ from torch import Tensor
 from metabench.algorithms.base import Algorithm, Predictor
 from metabench.episodes import Support
 from metabench.errors import DivergedError
-from tests.helpers.small_world import picture_trial
+from tests.helpers.small_trials import image_trial
 
 
 class InOnePass(Algorithm):
@@ -47,7 +47,7 @@ def is_dim(support_x: Tensor) -> bool:
 
 
 def test_the_message_has_the_episode_and_the_inner_step() -> None:
-    trial = picture_trial(Exploding)
+    trial = image_trial(Exploding)
     dim = [is_dim(task.support.x) for batch in trial.batches() for task in batch]
     assert 0 < dim.index(True) < len(dim) - 1
     with pytest.raises(DivergedError) as caught:
@@ -62,7 +62,7 @@ def test_divergence_before_the_first_inner_step_is_reported(
 ) -> None:
     monkeypatch.setattr(Exploding, "EXPLODES", 0)
     with pytest.raises(DivergedError, match=r"in episode \d+, before the first inner step\."):
-        picture_trial(Exploding).predictions()
+        image_trial(Exploding).predictions()
 
 
 def test_divergence_that_adapt_path_does_not_show_has_no_inner_step(
@@ -71,9 +71,9 @@ def test_divergence_that_adapt_path_does_not_show_has_no_inner_step(
     monkeypatch.setattr(Exploding, "adapt", InOnePass.adapt)
     monkeypatch.setattr(Exploding, "EXPLODES", 10_000)
     with pytest.raises(DivergedError, match=r"not finite in episode 0\."):
-        picture_trial(Exploding).predictions()
+        image_trial(Exploding).predictions()
 
 
 def test_without_adapt_path_the_message_has_the_episode_alone() -> None:
     with pytest.raises(DivergedError, match=r"not finite in episode 0\."):
-        picture_trial(InOnePass).predictions()
+        image_trial(InOnePass).predictions()

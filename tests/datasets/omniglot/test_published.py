@@ -74,7 +74,7 @@ def test_a_vinyals_class_is_one_rotation(real: Callable[[str], Omniglot]) -> Non
 def test_an_image_is_rotated_and_resized_as_by_pillow(
     data: Path, real: Callable[[str], Omniglot], split: str
 ) -> None:
-    """ProtoNet's script rotates the large image, then resizes it with a filter that Pillow ignores."""
+    """ProtoNet's script rotates the large image, then resizes it with an ignored filter."""
     pool = real(split).pool("test")
     with zipfile.ZipFile(data / "omniglot" / "images_evaluation.zip") as archive:
         names = {name.rpartition("/")[0]: [] for name in archive.namelist()}

@@ -15,7 +15,7 @@ from metabench.metrics.accuracy.calibration import (
 from metabench.metrics.accuracy.metric import Accuracy
 from metabench.metrics.mse import MeanSquaredError
 from metabench.metrics.scoring import worst_decile
-from tests.helpers.small_world import Means, TargetMean, picture_trial, sine_trial
+from tests.helpers.small_trials import Means, TargetMean, image_trial, sinusoid_trial
 
 
 def logits(confidence: float, ways: int = 2) -> list[float]:
@@ -67,7 +67,7 @@ class PrefersLabelZero(Means):
 
 
 def test_a_preference_for_one_label_shows_in_by_way() -> None:
-    trial = picture_trial(PrefersLabelZero, episodes=40)
+    trial = image_trial(PrefersLabelZero, episodes=40)
     found = Accuracy().measure(trial)
     by_way = found.values["by_way"]
     assert sum(by_way) / 5 == pytest.approx(sum(found.episodes) / 40)  # as many queries of each
@@ -79,11 +79,11 @@ def test_a_preference_for_one_label_shows_in_by_way() -> None:
 
 
 def test_the_metric_returns_them_with_the_score() -> None:
-    found = Accuracy().measure(picture_trial(Means, shots=5))
+    found = Accuracy().measure(image_trial(Means, shots=5))
     mean = sum(found.episodes) / len(found.episodes)
     assert found.values["worst_decile"] <= mean
     assert found.values["macro_f1"] == pytest.approx(mean, abs=0.05)
     assert found.values["nll"] > 0
     assert 0 <= found.values["ece"] <= 1
-    errors = MeanSquaredError().measure(sine_trial(TargetMean))
+    errors = MeanSquaredError().measure(sinusoid_trial(TargetMean))
     assert errors.values["worst_decile"] >= sum(errors.episodes) / len(errors.episodes)

@@ -13,7 +13,7 @@ from metabench.metrics.adaptation.curves import area, nearly_best, steps_to
 from metabench.metrics.adaptation.metric import Adaptation
 from metabench.metrics.measure import measure
 from metabench.stats import t_interval
-from tests.helpers.small_world import Means, Sharpening, TargetMean, picture_trial, sine_trial
+from tests.helpers.small_trials import Means, Sharpening, TargetMean, image_trial, sinusoid_trial
 
 METRIC = Adaptation(episodes=6)
 LOG = {k: math.log1p(k) for k in (0, 1, 2, 3, 5, 10, 20, 50)}
@@ -44,7 +44,7 @@ def test_steps_to_a_threshold_are_the_first_that_reach_it() -> None:
 
 
 def test_the_curve_of_a_method_with_known_steps() -> None:
-    trial = picture_trial(Sharpening, shots=5, queries=6, episodes=6)
+    trial = image_trial(Sharpening, shots=5, queries=6, episodes=6)
     found = METRIC.measure(trial)
     predictions = trial.predictions()
     right = (predictions.outputs.argmax(-1) == predictions.targets).double()
@@ -66,7 +66,7 @@ def test_the_curve_of_a_method_with_known_steps() -> None:
 
 
 def test_a_method_without_adapt_path_has_one_point_and_no_area() -> None:
-    trial = picture_trial(Means, shots=5, episodes=6)
+    trial = image_trial(Means, shots=5, episodes=6)
     found = METRIC.measure(trial)
     assert found.episodes == []
     assert "has no adapt_path" in found.values["area"]["n/a"]
@@ -86,12 +86,12 @@ def test_a_method_that_diverges_has_the_curve_up_to_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Sharpening, "diverges_after", 10)
-    found = METRIC.measure(picture_trial(Sharpening, episodes=6))
+    found = METRIC.measure(image_trial(Sharpening, episodes=6))
     assert found.values["curve"]["steps"] == [0, 1, 2, 3, 5, 10]
     assert found.values["area"] == {"n/a": "it diverges after 20 inner steps."}
     assert found.episodes == []
     monkeypatch.setattr(Sharpening, "diverges_after", -1)
-    result = measure(METRIC, picture_trial(Sharpening, episodes=6))
+    result = measure(METRIC, image_trial(Sharpening, episodes=6))
     assert result.status == "failed"
     assert "before it adapts" in result.reason
 
@@ -111,12 +111,12 @@ class Exploding(TargetMean):
 def test_a_method_whose_finite_error_explodes_has_diverged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = measure(Adaptation(episodes=6, steps=(0, 1, 2, 5, 10)), sine_trial(Exploding))
+    found = measure(Adaptation(episodes=6, steps=(0, 1, 2, 5, 10)), sinusoid_trial(Exploding))
     assert (found.status, found.episodes) == ("ok", [])
     assert found.values["curve"]["steps"] == [0]
     assert found.values["area"] == {"n/a": "it diverges after 1 inner steps."}
     monkeypatch.setattr(Exploding, "factor", 1.05)  # worse with every step, but not diverged
-    slow = METRIC.measure(sine_trial(Exploding)).values
+    slow = METRIC.measure(sinusoid_trial(Exploding)).values
     assert slow["curve"]["steps"] == list(LOG)
     assert slow["area"] < slow["curve"]["score"][0]
 
@@ -126,27 +126,27 @@ def test_a_path_that_ends_early_is_not_applicable(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         Sharpening, "adapt_path", lambda self, support, steps: adapt_path(self, support, 3)
     )
-    result = measure(METRIC, picture_trial(Sharpening))
+    result = measure(METRIC, image_trial(Sharpening))
     assert result.status == "n/a"
     assert "ended after 4 of 51" in result.reason
 
 
 def test_more_shots_are_better_on_the_same_queries() -> None:
-    found = METRIC.measure(picture_trial(Means, episodes=6)).values["shots"]
+    found = METRIC.measure(image_trial(Means, episodes=6)).values["shots"]
     assert found["shots"] == [1, 2, 5, 10]
     assert found["queries"] == 6
     assert found["score"][0] < found["score"][-1]
 
 
 def test_classes_with_few_examples_have_fewer_queries_or_shots() -> None:
-    found = METRIC.measure(picture_trial(Means, queries=12, examples=20)).values["shots"]
+    found = METRIC.measure(image_trial(Means, queries=12, examples=20)).values["shots"]
     assert (found["shots"], found["queries"]) == ([1, 2, 5, 10], 10)
-    found = METRIC.measure(picture_trial(Means, queries=6, examples=12)).values["shots"]
+    found = METRIC.measure(image_trial(Means, queries=6, examples=12)).values["shots"]
     assert (found["shots"], found["queries"]) == ([1, 2, 5], 6)
 
 
 def test_a_regression_curve_is_minus_the_squared_error() -> None:
-    found = METRIC.measure(sine_trial(TargetMean)).values
+    found = METRIC.measure(sinusoid_trial(TargetMean)).values
     assert found["curve"]["score"][0] < found["curve"]["score"][1] < 0
     assert found["steps_to_95"] == 1
     assert found["threshold"] == -1.0

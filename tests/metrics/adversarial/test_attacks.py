@@ -16,7 +16,7 @@ from metabench.metrics.adversarial.gradient_attacks import (
 )
 from metabench.metrics.adversarial.square_attack import square_attack
 from metabench.metrics.perturbation import normal_numbers, uniform_numbers
-from tests.helpers.small_world import Means, Rounded, picture_trial
+from tests.helpers.small_trials import Means, Rounded, image_trial
 
 
 def linear(ways: int = 2) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,7 +60,7 @@ def test_fgsm_finds_the_worst_case_of_a_linear_predictor() -> None:
 
 
 def test_attacks_stay_in_their_ball_and_in_the_box() -> None:
-    trial = picture_trial(Means)
+    trial = image_trial(Means)
     batch = trial.sampler.range(0, 4)
     x = batch.query_x
     predict = trial.adapted(batch.support)
@@ -77,7 +77,7 @@ def test_attacks_stay_in_their_ball_and_in_the_box() -> None:
 
 
 def test_a_larger_ball_leaves_less_accuracy() -> None:
-    trial = picture_trial(Means, shots=5)
+    trial = image_trial(Means, shots=5)
     batch = trial.sampler.range(0, 6)
     predict = trial.adapted(batch.support)
 
@@ -95,7 +95,7 @@ def test_a_larger_ball_leaves_less_accuracy() -> None:
 
 
 def test_an_attack_is_the_same_for_an_episode_alone_and_in_a_batch() -> None:
-    trial = picture_trial(Means)
+    trial = image_trial(Means)
 
     def attack(indices: Tensor) -> Tensor:
         batch = trial.sampler.tasks(indices)
@@ -139,7 +139,7 @@ def test_a_misclassified_query_is_not_attacked_again() -> None:
 
 
 def test_separate_and_joint_attacks_misclassify_the_same_queries() -> None:
-    trial, ball = picture_trial(Means, shots=5), Ball("linf", 0.05)
+    trial, ball = image_trial(Means, shots=5), Ball("linf", 0.05)
     batch = trial.sampler.range(0, 6)
     predict = trial.adapted(batch.support)
 
@@ -198,7 +198,7 @@ def test_an_invalid_radius_is_rejected(radius: float) -> None:
 
 
 def test_the_square_attack_needs_no_gradient_and_stays_in_its_ball() -> None:
-    trial = picture_trial(Rounded, shots=5)
+    trial = image_trial(Rounded, shots=5)
     indices = torch.arange(4)
     batch = trial.sampler.tasks(indices)
     predict = trial.adapted(batch.support)

@@ -8,7 +8,7 @@ from metabench.episodes import Support
 from metabench.metrics.adversarial.ball import Ball
 from metabench.metrics.adversarial.metric import Adversarial
 from metabench.metrics.adversarial.through_adaptation import pgd_through_adaptation
-from tests.helpers.small_world import Descending, Means, OneByOne, picture_trial
+from tests.helpers.small_trials import GradientDescent, Means, OneByOne, image_trial
 
 METRIC = Adversarial(
     episodes=6,
@@ -23,7 +23,7 @@ METRIC = Adversarial(
 
 
 def test_the_support_of_an_undefended_method_is_attacked_through_its_adaptation() -> None:
-    values = METRIC.measure(picture_trial(Means, shots=5)).values
+    values = METRIC.measure(image_trial(Means, shots=5)).values
     support, both = values["through_adaptation_support"], values["through_adaptation_both"]
     query = values["attacks"]
     assert set(support) == set(both) == {"pgd-linf-0.05", "pgd-linf-0.3"}
@@ -36,11 +36,11 @@ def test_the_support_of_an_undefended_method_is_attacked_through_its_adaptation(
 
 def test_the_support_is_not_attacked_by_default() -> None:
     metric = Adversarial(**{**vars(METRIC), "wheres": ("query",)})
-    assert not [name for name in metric.measure(picture_trial(Means)).values if "through" in name]
+    assert not [name for name in metric.measure(image_trial(Means)).values if "through" in name]
 
 
 def test_an_adaptation_without_a_gradient_is_not_applicable() -> None:
-    values = METRIC.measure(picture_trial(Descending, shots=5)).values
+    values = METRIC.measure(image_trial(GradientDescent, shots=5)).values
     for where in ("support", "both"):
         for found in values[f"through_adaptation_{where}"].values():
             assert "no gradient runs through the adaptation" in found["n/a"]
@@ -49,7 +49,7 @@ def test_an_adaptation_without_a_gradient_is_not_applicable() -> None:
 
 @pytest.mark.parametrize("query", [False, True])
 def test_only_images_in_the_mask_change_and_they_stay_in_the_ball(query: bool) -> None:
-    trial, indices, ball = picture_trial(Means), torch.arange(3), Ball("linf", 0.1)
+    trial, indices, ball = image_trial(Means), torch.arange(3), Ball("linf", 0.1)
     batch = trial.sampler.tasks(indices)
     mask = torch.zeros(3, 5, dtype=torch.bool)
     mask[:, 2] = True
@@ -65,7 +65,7 @@ def test_only_images_in_the_mask_change_and_they_stay_in_the_ball(query: bool) -
 
 def test_the_worst_support_of_nearest_means_is_known_in_closed_form() -> None:
     """The loss rises as the query's own mean moves away and the other mean approaches."""
-    trial = picture_trial(Means, ways=2, shots=1, queries=1, episodes=1)
+    trial = image_trial(Means, ways=2, shots=1, queries=1, episodes=1)
     indices = torch.arange(1)
     batch = trial.sampler.tasks(indices)
     batch.support_x.clamp_(0.3, 0.7)
@@ -84,7 +84,7 @@ def test_the_worst_support_of_nearest_means_is_known_in_closed_form() -> None:
 
 def test_the_attack_is_the_same_with_and_without_adapt_batch() -> None:
     scores = [
-        METRIC.measure(picture_trial(make, shots=2)).values["through_adaptation_both"]
+        METRIC.measure(image_trial(make, shots=2)).values["through_adaptation_both"]
         for make in (Means, OneByOne)
     ]
     assert scores[0] == scores[1]
@@ -105,5 +105,5 @@ def test_adaptation_is_asked_to_keep_its_graph_only_where_the_support_is_differe
 
     monkeypatch.setattr(make, name, spy)
     options = {"poisoned": poisoned, "wheres": ("query",) if poisoned else ("query", "support")}
-    Adversarial(**{**vars(METRIC), **options}).measure(picture_trial(make, shots=2))
+    Adversarial(**{**vars(METRIC), **options}).measure(image_trial(make, shots=2))
     assert set(asked) == {(False, False), (True, True)}

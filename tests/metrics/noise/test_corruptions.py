@@ -8,7 +8,7 @@ import torch
 from metabench.errors import UsageError
 from metabench.metrics.noise.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from metabench.metrics.perturbation import transform_images
-from tests.helpers.small_world import Means, picture_trial
+from tests.helpers.small_trials import Means, image_trial
 
 
 def images(*, channels: int = 1, side: int = 28) -> torch.Tensor:
@@ -72,7 +72,7 @@ def test_a_constant_image_is_unchanged_by_blur_contrast_pixelation_and_elastic()
 
 
 def test_only_the_named_set_changes() -> None:
-    batch = picture_trial(Means).sampler.range(0, 3)
+    batch = image_trial(Means).sampler.range(0, 3)
     transform, indices = corrupt("gaussian", 3), torch.arange(3)
     for perturbed, query, support in (
         ("query", True, False),

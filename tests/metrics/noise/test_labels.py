@@ -5,11 +5,11 @@ import torch
 
 from metabench.episodes import TaskBatch
 from metabench.metrics.noise.labels import flip_labels
-from tests.helpers.small_world import Means, picture_trial
+from tests.helpers.small_trials import Means, image_trial
 
 
 def episodes(ways: int, shots: int, tasks: int = 50) -> TaskBatch:
-    trial = picture_trial(Means, ways=ways, shots=shots, queries=2, episodes=tasks)
+    trial = image_trial(Means, ways=ways, shots=shots, queries=2, episodes=tasks)
     return trial.sampler.range(0, tasks)
 
 

@@ -10,22 +10,22 @@ from metabench.metrics.noise.corruptions import CORRUPTIONS, corrupt
 from metabench.metrics.noise.metric import Noise
 from metabench.metrics.perturbation import transform_images
 from metabench.metrics.scoring import score_each_perturbation, score_perturbed
-from tests.helpers.small_world import (
-    Blind,
-    Descending,
+from tests.helpers.small_trials import (
+    Constant,
+    GradientDescent,
     Means,
-    NotANumber,
     OneByOne,
+    PredictsNaN,
     TargetMean,
-    picture_trial,
-    sine_trial,
+    image_trial,
+    sinusoid_trial,
 )
 
 QUICK = Noise(episodes=12, severities=(1, 5), support_severities=(3,))
 
 
 def test_the_drop_grows_with_the_share_of_wrong_labels() -> None:
-    found = QUICK.measure(picture_trial(Means, shots=5)).values["label_noise"]
+    found = QUICK.measure(image_trial(Means, shots=5)).values["label_noise"]
     assert [found[share]["flipped"] for share in ("0.2", "0.4", "0.6")] == [0.2, 0.4, 0.6]
     drops = [found[share]["drop"] for share in ("0.2", "0.4", "0.6")]
     assert drops == sorted(drops)
@@ -33,7 +33,7 @@ def test_the_drop_grows_with_the_share_of_wrong_labels() -> None:
 
 
 def test_one_shot_has_corruptions_and_no_label_noise() -> None:
-    found = QUICK.measure(picture_trial(Means))
+    found = QUICK.measure(image_trial(Means))
     assert "at 1" in found.values["label_noise"]["n/a"]
     assert set(CORRUPTIONS) < set(found.values["corruptions"]["query"])
     assert len(found.episodes) == 12
@@ -41,9 +41,7 @@ def test_one_shot_has_corruptions_and_no_label_noise() -> None:
 
 def test_label_shots_measures_label_noise_with_more_shots() -> None:
     metric = Noise(episodes=12, severities=(), support_severities=(), label_shots=5)
-    one, five = (
-        metric.measure(picture_trial(Means, shots=k)).values["label_noise"] for k in (1, 5)
-    )
+    one, five = (metric.measure(image_trial(Means, shots=k)).values["label_noise"] for k in (1, 5))
     assert one == five
     assert (one["shots"], one["queries"]) == (5, 6)
     assert one["0.4"]["drop"] == pytest.approx(one["clean"] - one["0.4"]["score"])
@@ -51,7 +49,7 @@ def test_label_shots_measures_label_noise_with_more_shots() -> None:
 
 
 def test_drops_are_paired_and_the_episode_scores_are_their_mean() -> None:
-    found = QUICK.measure(picture_trial(Means, shots=5))
+    found = QUICK.measure(image_trial(Means, shots=5))
     by_kind = found.values["corruptions"]["query"]
     for name in CORRUPTIONS:
         for level in by_kind[name]:
@@ -68,41 +66,41 @@ def test_adapting_once_for_all_query_perturbations_gives_the_same_scores() -> No
         functools.partial(transform_images, transform=corrupt(name, 4), perturbed="query")
         for name in ("gaussian", "blur")
     ]
-    for make in (Means, OneByOne, Descending):
-        once = score_each_perturbation(picture_trial(make), 12, perturbations, "query")
-        again = [score_perturbed(picture_trial(make), 12, p) for p in perturbations]
+    for make in (Means, OneByOne, GradientDescent):
+        once = score_each_perturbation(image_trial(make), 12, perturbations, "query")
+        again = [score_perturbed(image_trial(make), 12, p) for p in perturbations]
         assert all(map(torch.equal, once, again))
 
 
 def test_a_constant_prediction_has_no_drop() -> None:
-    found = QUICK.measure(picture_trial(Blind, shots=5))
+    found = QUICK.measure(image_trial(Constant, shots=5))
     assert set(found.episodes) == {0.0}
 
 
 def test_repeated_measurements_are_equal() -> None:
-    assert QUICK.measure(picture_trial(Means)) == QUICK.measure(picture_trial(Means))
+    assert QUICK.measure(image_trial(Means)) == QUICK.measure(image_trial(Means))
 
 
 def test_colour_images_are_corrupted() -> None:
     found = Noise(episodes=4, severities=(5,), support_severities=()).measure(
-        picture_trial(Means, channels=3)
+        image_trial(Means, channels=3)
     )
     assert set(found.values["corruptions"]) == {"query"}
 
 
 def test_regression_has_target_and_input_noise() -> None:
-    found = Noise(levels=(0.1, 1.0)).measure(sine_trial(TargetMean, episodes=40))
+    found = Noise(levels=(0.1, 1.0)).measure(sinusoid_trial(TargetMean, episodes=40))
     target = found.values["target_noise"]
     assert target["1"]["drop"] > target["0.1"]["drop"]
-    # It predicts the mean of five targets, so as much noise as spread adds a fifth of their variance.
-    batch = sine_trial(TargetMean, episodes=40).sampler.range(0, 40)
+    # It predicts the mean of five targets: noise of level 1 adds a fifth of their variance.
+    batch = sinusoid_trial(TargetMean, episodes=40).sampler.range(0, 40)
     assert target["1"]["drop"] == pytest.approx(float(batch.support_y.var()) / 5, rel=0.5)
     assert found.values["query_input_noise"]["1"]["drop"] == 0.0
     assert len(found.episodes) == 40
 
 
 def test_inputs_that_are_not_images_keep_the_label_noise() -> None:
-    result = measure(QUICK, picture_trial(Means, channels=2, shots=5))
+    result = measure(QUICK, image_trial(Means, channels=2, shots=5))
     assert result.status == "ok"
     for found in result.values["corruptions"].values():
         assert "the inputs are [2, 12, 12]" in found["n/a"]
@@ -111,7 +109,7 @@ def test_inputs_that_are_not_images_keep_the_label_noise() -> None:
 
 
 def test_predictions_that_are_not_finite_fail_the_metric() -> None:
-    result = measure(QUICK, picture_trial(NotANumber))
+    result = measure(QUICK, image_trial(PredictsNaN))
     assert result.status == "failed"
     assert "not finite" in result.reason
     assert not torch.is_tensor(result.values)
