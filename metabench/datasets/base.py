@@ -57,7 +57,7 @@ class ClassPool:
         class_names: Name of each class, unique in the pool.
         groups: Group of each class, such as its alphabet or superclass.
         origins: What each class was made from, for the leakage audit: classes with the same origin
-            show the same thing, for example rotated. By default the class names.
+            have the same content, for example rotated. By default the class names.
         variants: Rows per class. An episode draws one of them for each of its classes (MAML
             rotates a class at random by a multiple of 90 degrees: four variants).
 
@@ -73,6 +73,7 @@ class ClassPool:
 
     def __post_init__(self) -> None:
         if not self.groups:
+            # The dataclass is frozen; its own constructor may still fill in defaults.
             object.__setattr__(self, "groups", ("",) * len(self.class_names))
         if not self.origins:
             object.__setattr__(self, "origins", self.class_names)
@@ -113,6 +114,7 @@ class ClassPool:
     def digest(self) -> str:
         """sha256 of the images and the class names, the same on every machine."""
         h = hashlib.sha256()
+        # Groups and origins are left out: they change no episode of the plain protocol.
         h.update(repr((tuple(self.images.shape), self.class_names, self.variants)).encode())
         h.update(self.images.cpu().contiguous().numpy().tobytes())
         return h.hexdigest()

@@ -31,6 +31,7 @@ def load(path: Path) -> NDArray[Any] | None:
         raw = path.read_bytes()
     except OSError:
         return None
+    # A checksum of the content: a file cut off by a full disk must not be loaded.
     header_bytes = len(_MAGIC) + _DIGEST_BYTES
     header, body = raw[:header_bytes], memoryview(raw)[header_bytes:]
     if header != _MAGIC + hashlib.sha256(body).digest():

@@ -61,6 +61,7 @@ class RemoteFile:
     def _checksum(self, path: Path) -> str:
         algorithm = self.checksum.partition(":")[0]
         with path.open("rb") as file:
+            # MD5 detects damage here, not forgery; FIPS builds of Python refuse it otherwise.
             digest = hashlib.file_digest(
                 file, lambda: hashlib.new(algorithm, usedforsecurity=False)
             )
@@ -187,6 +188,7 @@ def _fetch(file: RemoteFile, path: Path, progress: Progress | None) -> None:
     # URLError and timeouts are OSErrors; HTTPException is a connection that ends in mid-response.
     except (OSError, http.client.HTTPException) as error:
         raise DataError(f"{file.url} cannot be fetched: {error}.") from error
+    # http.client ends a read without an error if the server closes the connection early.
     if total is not None and done != total:
         raise DataError(f"{file.url} broke off after {done:,} of {total:,} bytes.")
 

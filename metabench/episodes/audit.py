@@ -21,6 +21,7 @@ class LeakageAudit:
 
     def __init__(self, train_origins: Sequence[str], device: torch.device | str = "cpu") -> None:
         self._origins = tuple(train_origins)
+        # On the device of the episodes: recording a batch must not wait for a GPU.
         self._seen = torch.zeros(len(self._origins), dtype=torch.bool, device=device)
 
     def add(self, classes: Tensor) -> None:

@@ -25,6 +25,7 @@ def translated(x: Tensor, pixels: int) -> Tensor:
         return x
     height, width = x.shape[-2:]
     images = F.pad(x.flatten(0, -4), [pixels] * 4)
+    # One call for both axes: recorded training runs depend on the order of random numbers.
     offsets = torch.randint(0, 2 * pixels + 1, (2, len(images), 1), device=x.device)
     rows = offsets[0] + torch.arange(height, device=x.device)
     columns = offsets[1] + torch.arange(width, device=x.device)

@@ -96,6 +96,7 @@ class ClassSampler(PrefetchingSampler[Draw]):
         super().__init__(protocol, key, device)
         protocol.check_pool(pool.classes, pool.examples, source=source)
         self.pool = pool
+        # One row per example, whatever its shape: an episode is a gather of rows.
         self._images = Gatherer(pool.images.to(self.device).flatten(0, 1).flatten(1))
         self._input_shape = pool.images.shape[2:]
         labels = torch.arange(protocol.ways, device=self.device)
@@ -122,7 +123,7 @@ class ClassSampler(PrefetchingSampler[Draw]):
         # Examples are shuffled by the upper halves of their bits, queries by the lower halves of
         # the same bits: the two orders are independent and cost one draw.
         drawn = rows[..., None] * size + shuffled(example.reshape(-1, n, size), size)
-        # Queries come in random order, so that their position tells a transductive method nothing.
+        # Queries come in random order, so that a transductive method learns nothing from it.
         order = shuffled(example[:, : n * q] << 32, n * q)
         support = drawn[..., :k].reshape(-1, n * k)
         query = drawn[..., k : k + q].reshape(-1, n * q)
@@ -132,6 +133,7 @@ class ClassSampler(PrefetchingSampler[Draw]):
         """Returns the drawn indices as bytes; see :class:`Sampler`."""
         draw = self.draw(indices)
         drawn = np.concatenate([draw.support, draw.query, draw.query_labels], axis=1)
+        # Little-endian on every machine, so that digests agree.
         return drawn.astype("<i8").tobytes()
 
     def source_digest(self) -> str:

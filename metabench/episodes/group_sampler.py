@@ -74,6 +74,7 @@ class GroupSampler(ClassSampler):
         """Draws the classes and examples of episodes; see :class:`ClassSampler`."""
         mixed = super().draw(indices, candidates=candidates)
         index, n = self._index, self.protocol.ways
+        # A key of its own: the bits of the mixed episode are used up by its examples.
         bits = random_bits(
             make_key("one group", self.key), indices.cpu().numpy(), 1 + n + candidates * n
         )

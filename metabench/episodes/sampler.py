@@ -63,6 +63,7 @@ class Sampler(ABC):
         Args:
             episodes: Number of episodes, from the first on.
         """
+        # The protocol's repr is part of every stored digest.
         h = hashlib.sha256(repr((self.source_digest(), self.protocol)).encode())
         for start in range(0, episodes, DIGEST_CHUNK):
             stop = min(start + DIGEST_CHUNK, episodes)

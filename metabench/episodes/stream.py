@@ -104,12 +104,12 @@ class TaskStream:
     def resumable(self) -> bool:
         """Whether training can resume from a checkpoint: the algorithm has called :meth:`keep`.
 
-        False if two loops draw in turn: when one moves on, nothing tells whether the algorithm has
-        used the other's last batch.
+        False if two loops draw in turn: when one moves on, it is unknown whether the algorithm
+        has used the other's last batch.
         """
         return bool(self._kept) and not self._interleaved
 
-    def keep(self, thing: S) -> S:
+    def keep(self, stateful: S) -> S:
         """Adds an optimizer, a schedule or the like to every checkpoint.
 
         An interrupted run resumes from its checkpoint if everything that changes in training is in
@@ -117,12 +117,13 @@ class TaskStream:
         time. An algorithm that never calls it restarts from the beginning.
 
         Returns:
-            ``thing``, with its saved state loaded if the run resumes.
+            ``stateful``, with its saved state loaded if the run resumes.
         """
+        # States have no names: the n-th call gets the n-th saved state.
         if len(self._kept) < len(self._resumed):
-            thing.load_state_dict(self._resumed[len(self._kept)])
-        self._kept.append(thing)
-        return thing
+            stateful.load_state_dict(self._resumed[len(self._kept)])
+        self._kept.append(stateful)
+        return stateful
 
     def log(self, loss: Tensor | float) -> None:
         """Logs the outer loss of this step for the learning curve.
@@ -157,6 +158,7 @@ class TaskStream:
             share: Share of the whole budget at which to stop, to leave the rest to a later loop.
         """
         protocol = self._shape(ways, shots, queries)
+        # A budget below one batch still trains, on smaller batches.
         tasks = min(tasks, max(1, int(self._allowance(share)) // protocol.examples))
         loop = self._open_loop()
         sampler = self._source.sampler(protocol, loop)
@@ -230,7 +232,7 @@ class TaskStream:
             "spent": self.spent,
             "steps": self.steps,
             "positions": list(self._positions),
-            "kept": [thing.state_dict() for thing in self._kept],
+            "kept": [stateful.state_dict() for stateful in self._kept],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

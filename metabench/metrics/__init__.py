@@ -8,5 +8,5 @@
 * ``transduction``: whether queries influence each other's predictions
 * ``cost``: time, memory, FLOPs, energy
 
-``base`` defines a metric, ``trial`` what it looks at, and ``measure`` measures one.
+``base`` defines a metric, ``trial`` what it is measured on, and ``measure`` measures one.
 """

@@ -82,6 +82,7 @@ def values_or_reason(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     Returns:
         The values, ``{"n/a": reason}`` or ``{"failed": reason}``.
     """
+    # Errors of metabench only: a bug of the metric must not hide in one of its values.
     try:
         return measure()
     except NotApplicable as error:

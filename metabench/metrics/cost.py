@@ -81,6 +81,7 @@ class FlopCounter(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
+        # The packet stands for all overloads of an operation, as in PyTorch's own counter.
         if (count := flop_registry.get(func._overloadpacket)) is not None:
             self.total += int(count(*args, **kwargs, out_val=out))
         return out

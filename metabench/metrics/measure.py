@@ -49,6 +49,7 @@ def measure(metric: Metric, trial: Trial, *, required: bool = False) -> MetricRe
     result = _result(metric)
     result.values = measurement.values
     if measurement.episodes:
+        # A metric may return scalars of NumPy or PyTorch, which a record cannot hold.
         result.episodes = [float(score) for score in measurement.episodes]
         mean, half_width = t_interval(result.episodes)
         result.mean, result.ci95 = mean, None if math.isnan(half_width) else half_width
@@ -78,6 +79,7 @@ def _failure(metric: Metric, error: Exception) -> MetricResult:
         result.reason = str(error)
     else:
         result.reason = f"{type(error).__name__}: {error}"
+        # MemoryError is the host's, OutOfMemoryError a device's.
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
             result.status = "out-of-memory"
     return result

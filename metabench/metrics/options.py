@@ -63,6 +63,7 @@ def check_options(spec: Spec, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _options(cls: type[Metric]) -> dict[str, inspect.Parameter]:
+    # `from __future__ import annotations` makes types strings, which eval_str turns back.
     try:
         signature = inspect.signature(cls, eval_str=True)
     except NameError:  # a type that is imported under TYPE_CHECKING only

@@ -61,6 +61,7 @@ def uniform_numbers(indices: Tensor, count: int, *key: str | int) -> Tensor:
     Returns:
         ``[T, count]``.
     """
+    # "change" is part of the key: another word would change the numbers of all records.
     return uniform(random_bits(make_key("change", *key), indices, count))
 
 

@@ -32,6 +32,7 @@ def score_episodes(outputs: Tensor, targets: Tensor) -> Tensor:
     >>> score_episodes(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]), torch.tensor([[1, 0]]))
     tensor([0.5000], dtype=torch.float64)
     """
+    # In float64: a mean of zeros and ones is then exact but for one rounding.
     if targets.is_floating_point():
         return -(outputs - targets).double().square().mean((1, 2)).cpu()
     return (outputs.argmax(-1) == targets).double().mean(1).cpu()
@@ -122,6 +123,7 @@ def summarize_drop(clean: Tensor, perturbed: Tensor) -> dict[str, float | None]:
     >>> summarize_drop(torch.tensor([1.0, 0.5]), torch.tensor([0.5, 0.0]))
     {'score': 0.25, 'drop': 0.5, 'drop_ci95': 0.0}
     """
+    # The interval of paired differences: episodes differ more than perturbations do.
     drop = score_interval(clean - perturbed)
     return {"score": float(perturbed.mean()), "drop": drop["score"], "drop_ci95": drop["ci95"]}
 
@@ -144,4 +146,5 @@ def worst_decile(scores: Sequence[float], *, higher_is_better: bool = True) -> f
     """
     ordered = sorted(scores, reverse=not higher_is_better)
     worst = ordered[: max(1, math.ceil(len(ordered) / 10))]
+    # fsum: exact, so that the order of the scores cannot change the last bit.
     return math.fsum(worst) / len(worst)

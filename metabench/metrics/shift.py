@@ -95,6 +95,7 @@ class Shift(Metric):
             values["within_group"] = values_or_reason(lambda: _within_group(trial, clean))
         if self.elsewhere:
             values["elsewhere"] = values_or_reason(lambda: _elsewhere(trial, clean, self.elsewhere))
+        # The old support set with a new query set is the shift that a user meets first.
         headline = mean_drops.get("query", next(iter(mean_drops.values())))
         return Measurement(headline.tolist(), values)
 
@@ -148,6 +149,7 @@ def _rotate_and_scale(
     cos, sin = math.cos(math.radians(angle)) / scale, math.sin(math.radians(angle)) / scale
     height, width = x.shape[-2:]
     # Maps pixels of the result to pixels of the source, in coordinates from -1 to 1.
+    # The factors height / width undo that each axis is normalised by its own length.
     matrix = torch.tensor(
         [[cos, -sin * height / width, 0], [sin * width / height, cos, 0]],
         dtype=x.dtype,

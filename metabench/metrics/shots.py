@@ -44,6 +44,7 @@ def with_shots(sampler: Sampler, shots: tuple[int, ...]) -> tuple[Sampler, tuple
             f"a class has {sampler.pool.examples} examples, too few for {min(shots)} shots."
         )
     queries = min(protocol.queries, sampler.pool.examples - max(possible))
+    # The same key draws the same classes, and the examples of each in the same order.
     most = protocol.with_(shots=max(possible), queries=queries)
     return ClassSampler(sampler.pool, most, sampler.key, sampler.device), possible
 
@@ -72,6 +73,7 @@ def rank_in_class(labels: Tensor, ways: int, order: Tensor) -> Tensor:
         ways: Number of classes.
         order: ``[T, S]``; examples are ranked by ascending values.
     """
+    # Stable, so that equal values keep their order on every device.
     by_order = torch.argsort(order, dim=1, stable=True)
     sorted_labels = labels.gather(1, by_order)
     counts = F.one_hot(sorted_labels, ways).cumsum(1)

@@ -56,6 +56,7 @@ class Transduction(Metric):
                 predict = trial.adapted(batch.support)
                 with torch.no_grad():
                     together = _predict_together(predict, batch)
+                    # Batch norm in training mode, for example, raises an error on one value.
                     try:
                         single = [predict(x).float() for x in batch.query_x.split(1, dim=1)]
                     except torch.OutOfMemoryError:

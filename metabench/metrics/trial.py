@@ -74,6 +74,7 @@ class Trial:
         self.leaked_state: set[str] = set()
         self._on_episode = on_episode
         self._predictions: Predictions | None = None
+        # A copy of all values: what adaptation changes is restored, not only reported.
         self._saved = {name: tensor.detach().clone() for name, tensor in _state(algorithm).items()}
 
     @property
@@ -120,18 +121,21 @@ class Trial:
             DivergedError: If a prediction is not finite.
             CellFailed: If a prediction has the wrong shape.
         """
+        # A cell that measures time may ask all others to wait, which they do between batches.
         give_way()
         if self.algorithm.offers("adapt_batch"):
             seed_everything(make_key("adapt", start))
             outputs = _predict(self.algorithm.adapt_batch(batch.support), batch.query_x)
             self.restore()
         else:
+            # One seed per task: its predictions are the same in any batch.
             outputs = torch.stack(
                 [self._predict_task(task, start + i) for i, task in enumerate(batch)]
             )
         try:
             return self.checked(outputs, batch.query_x, start=start)
         except DivergedError as error:
+            # Only after a failure, because the search takes up to 100 inner steps.
             first = _first_not_finite(outputs)
             raise self._with_inner_step(error, list(batch)[first], start + first) from error
 
@@ -191,6 +195,7 @@ class Trial:
         if self.algorithm.offers("adapt_batch"):
             predict_batch = self.algorithm.adapt_batch(support)
             return lambda query: self.checked(predict_batch(query), query)
+        # Adapted to one task, but called like a batched predictor.
         x, y = support.x.squeeze(0), support.y.squeeze(0)
         predict = self.algorithm.adapt(dataclasses.replace(support, x=x, y=y))
         return lambda query: self.checked(predict(query.squeeze(0)).unsqueeze(0), query)
@@ -229,6 +234,7 @@ class Trial:
             return error
         with self.isolated(index):
             path = self.algorithm.adapt_path(task.support, MAX_PATH_STEPS)
+            # A generator: the search ends at the first step that is not finite.
             finite = (bool(_predict(predict, task.query_x).isfinite().all()) for predict in path)
             step = next((k for k, is_finite in enumerate(finite) if not is_finite), None)
         if step is None:
@@ -239,6 +245,7 @@ class Trial:
 
 def _predict(predictor: Predictor, query: Tensor) -> Tensor:
     with torch.no_grad():
+        # One type for all metrics, whatever precision an algorithm computes in.
         return predictor(query).to(torch.float32)
 
 

@@ -102,6 +102,7 @@ class Kit:
     def _try(self, check: Check, index: int) -> Found:
         types = [torch.float64, torch.float32] if check.precision == "double" else [torch.float32]
         for dtype in types:
+            # Shared by all checks, so that an algorithm is trained once per problem and type.
             subject = self._subjects.setdefault(
                 (index, dtype),
                 Subject(self.cls, self.problems[index], self.hyperparameters, dtype),
@@ -115,6 +116,7 @@ class Kit:
                 return "failed", str(error)
             # SystemExit: a plugin may call sys.exit, which must not end the run.
             except (Exception, SystemExit) as error:
+                # A method may not run in float64; the error counts only if float32 fails too.
                 if dtype is types[-1]:
                     return "failed", describe_error(error)
                 continue
@@ -185,6 +187,7 @@ def _summary(kinds: Sequence[str], found: Sequence[Found]) -> Found:
         for kind, (candidate, reason) in zip(kinds, found, strict=True)
         if candidate == status
     }
+    # The same reason on every problem is given once, without the kind of problem.
     if len(set(reasons.values())) == 1 and len(reasons) == len(found):
         return status, next(iter(reasons.values()))
     return status, " ".join(f"{kind}: {reason}" for kind, reason in reasons.items() if reason)

@@ -35,6 +35,7 @@ def pytest_collection_modifyitems(
     names = config.getoption(OPTION)
     if not names:
         return
+    # Here and not at the top, because they import torch.
     from metabench.errors import MetabenchError
     from metabench.plugins import installed_plugins
 

@@ -28,6 +28,7 @@ def small_problems() -> tuple[Problem, Problem]:
 def _with_few_channels(spec: Spec) -> BackboneFactory:
     def make(input_shape: tuple[int, ...], **options: Any) -> Backbone:
         factory = spec.load()
+        # Convolutions take most of the time of the checks, and few channels show the same.
         if "channels" in inspect.signature(factory).parameters:
             options.setdefault("channels", CHANNELS)
         backbone: Backbone = factory(input_shape, **options)

@@ -26,10 +26,12 @@ TRAIN_CLASSES, TEST_CLASSES, EXAMPLES = 24, 8, 24
 EPISODES = 4
 
 
+# Cached for all subjects: nothing writes into a pool.
 @lru_cache(maxsize=4)
 def _pool(split: str, shape: tuple[int, ...]) -> ClassPool:
     """Returns classes of noisy copies of one random image each."""
     classes = TRAIN_CLASSES if split == "train" else TEST_CLASSES
+    # The number of classes as the seed: training and test patterns differ.
     generator = torch.Generator().manual_seed(classes)
     patterns = torch.rand(classes, 1, *shape, generator=generator, dtype=torch.float64)
     noise = torch.rand(classes, EXAMPLES, *shape, generator=generator, dtype=torch.float64)
@@ -59,7 +61,7 @@ class SmallTasks:
         """Returns a stream of training tasks for a number of outer steps."""
         return ShortStream(self, self.protocol, steps)
 
-    # The methods of metabench.episodes.stream.TaskSource.
+    # The methods of metabench.episodes.stream.TaskSource, which a stream calls.
 
     @property
     def train_classes(self) -> int:

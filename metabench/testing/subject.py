@@ -59,6 +59,7 @@ class Subject:
     def environment(self) -> Iterator[None]:
         """Sets the default dtype, enables gradients, and restores the random state afterwards."""
         before = torch.get_default_dtype()
+        # Tensors that an algorithm creates without a dtype must fit its float64 parameters.
         torch.set_default_dtype(self.dtype)
         try:
             with random_state_kept(), torch.enable_grad():
@@ -135,6 +136,7 @@ class Subject:
     def random(self) -> bool:
         """Whether predictions depend on the random state in adaptation or prediction."""
         task = self.task
+        # Two seeds on two copies: equal predictions do not use the random state.
         first, second = (self.predict(task.support, task.query_x, seed=seed) for seed in (1, 2))
         return not self.same(first, second)
 
@@ -163,6 +165,7 @@ class Subject:
 
     def difference(self, a: Tensor, b: Tensor) -> float:
         """Returns the largest difference of predictions as a share of the largest value."""
+        # Relative, because the scale of logits depends on the method; clamped for all zeros.
         scale = torch.maximum(a.abs().max(), b.abs().max()).clamp(min=1e-12)
         return float((a - b).abs().max() / scale)
 

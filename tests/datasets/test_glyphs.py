@@ -57,12 +57,12 @@ def cache(fresh_cache, renderings):
 
 
 def pools(split: str) -> dict[str, ClassPool]:
-    return {part: Glyphs(split=split).pool(part) for part in SPLITS}
+    return {subset: Glyphs(split=split).pool(subset) for subset in SPLITS}
 
 
-@pytest.mark.parametrize(("split", "part"), POOL_DIGESTS)
-def test_the_pools_have_the_committed_digests(cache, split, part):
-    assert Glyphs(split=split).pool(part).digest == POOL_DIGESTS[split, part]
+@pytest.mark.parametrize(("split", "subset"), POOL_DIGESTS)
+def test_the_pools_have_the_committed_digests(cache, split, subset):
+    assert Glyphs(split=split).pool(subset).digest == POOL_DIGESTS[split, subset]
 
 
 def test_random_integers_are_fixed():
@@ -87,11 +87,11 @@ def test_rendering_twice_gives_the_same_bits(rendered):
 
 @pytest.mark.parametrize("split", ["mixed", "alphabets"])
 def test_splits_contain_every_class_once(cache, split):
-    parts = pools(split)
-    names = [name for pool in parts.values() for name in pool.class_names]
+    subsets = pools(split)
+    names = [name for pool in subsets.values() for name in pool.class_names]
     assert len(names) >= 1200
     assert len(set(names)) == len(names)
-    assert min(pool.classes for pool in parts.values()) >= 100
+    assert min(pool.classes for pool in subsets.values()) >= 100
 
 
 @pytest.mark.parametrize("split", ["mixed", "alphabets"])

@@ -45,7 +45,7 @@ class TestAnEpisode:
     def test_contains_no_example_twice(self, shape: dict[str, int], index: int) -> None:
         batch = class_sampler(**shape).tasks(torch.tensor([index]))
         shown = torch.cat([batch.support_x[0], batch.query_x[0]])
-        assert len(set(zip(*(part.tolist() for part in decode(shown)), strict=True))) == len(shown)
+        assert len(set(zip(*(code.tolist() for code in decode(shown)), strict=True))) == len(shown)
 
     @given(shapes, st.integers(0, 2**40))
     def test_gives_a_class_the_same_label_in_support_and_query(
@@ -81,8 +81,8 @@ class TestAnEpisode:
 
     def test_can_be_changed_in_place_without_changing_any_other(self) -> None:
         changed, fresh = class_sampler(), class_sampler()
-        for part in tensors(changed.range(0, 3)):
-            part.zero_()
+        for tensor in tensors(changed.range(0, 3)):
+            tensor.zero_()
         assert same(changed.range(0, 6), fresh.range(0, 6))
 
 

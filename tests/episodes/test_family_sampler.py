@@ -58,5 +58,5 @@ class TestSinusoids:
         batch = family_sampler(shots=5, queries=10).range(3, 7)
         assert batch.support_x.shape == batch.support_y.shape == (4, 5, 1)
         assert batch.query_x.shape == batch.query_y.shape == (4, 10, 1)
-        assert {part.dtype for part in tensors(batch)[:4]} == {torch.float32}
+        assert {tensor.dtype for tensor in tensors(batch)[:4]} == {torch.float32}
         assert (batch.ways, batch.classes.shape, batch.examples) == (0, (4, 0), 60)

@@ -64,7 +64,9 @@ def _perturb(points: Ints, careless: Ints, image: tuple[Ints, Ints, Ints]) -> In
     stroke = tuple(c[..., None, None, None] for c in image)
     index = np.arange(MAX_STROKES)[:, None, None]
     point, axis = np.arange(POINTS)[:, None], np.arange(2)
+    # From -(POINTS - 1) at the start of a stroke to POINTS - 1 at its end: a rotation.
     far = point * 2 - (POINTS - 1)
+    # 0 at both ends and largest in the middle: a bend.
     hump = point * (POINTS - 1 - point)
     moves = (
         approx_normal(STROKE_SHIFT, "stroke shift", *stroke, index, axis)

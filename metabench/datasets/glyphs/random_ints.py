@@ -42,6 +42,7 @@ def bits(purpose: str, *counters: Ints) -> NDArray[np.uint64]:
 
 def below(n: int | Ints, purpose: str, *counters: Ints) -> Ints:
     """Returns uniform integers in ``[0, n)``."""
+    # Multiply-shift on the upper 32 bits: no division, and a bias below n / 2**32.
     high = (bits(purpose, *counters) >> np.uint64(32)).astype(np.int64)
     return (high * n) >> 32
 
@@ -55,6 +56,7 @@ def approx_normal(sd: int | Ints, purpose: str, *counters: Ints) -> Ints:
     """Returns approximately normal integers of mean 0: sums of four uniforms, within 3.5 SD."""
     word = bits(purpose, *counters)
     total = np.zeros(word.shape, dtype=np.int64)
+    # One 64-bit word holds the four uniform numbers.
     for shift in (0, 16, 32, 48):
         total += ((word >> np.uint64(shift)) & _FIELD).astype(np.int64)
     drawn: Ints = ((total - 2 * 0xFFFF) * sd + _NORMAL_SD // 2) // _NORMAL_SD

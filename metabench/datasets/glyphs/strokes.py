@@ -83,6 +83,7 @@ def _fit(points: Ints, strokes: Ints) -> Ints:
     low = np.where(used, points, points.max()).min(axis=(1, 2))
     high = np.where(used, points, points.min()).max(axis=(1, 2))
     mean = (points * used).sum(axis=(1, 2)) // (strokes * POINTS)[:, None]
+    # Halfway between the centre of the bounding box and the centre of mass.
     centre = (low + high + 2 * mean) // 4
     side = (high - low).max(axis=-1)
     target = np.clip(side, SMALLEST, LARGEST)
@@ -107,6 +108,7 @@ def _points(alphabet: Ints, number: Ints) -> Ints:
         which = (alphabet, number, np.array(stroke))
         here = below(9, "here", *which)
         start, end = _anchor(alphabet, here), _anchor(alphabet, _goal(here, *which))
+        # A stroke may start on the previous one instead of at its own anchor.
         if stroke:
             joined = below(100, "joined", *which) < between(40, 90, "joins", alphabet)
             joint = points[everyone, stroke - 1, below(POINTS, "joint", *which)]
@@ -154,6 +156,7 @@ def _anchor(alphabet: Ints, place: Ints) -> Ints:
 def _shape(alphabet: Ints, number: Ints, stroke: Ints) -> Ints:
     """Draws the shape of a stroke by its alphabet's frequencies, ``[characters]``."""
     kinds = np.arange(len(SHAPES))
+    # Squared, so that an alphabet has a few frequent shapes and many rare ones.
     weights = below(32, "liking", alphabet[:, None], kinds) ** 2
     cumulative = weights.cumsum(axis=1)
     drawn = below(cumulative[:, -1], "shape", alphabet, number, stroke)

@@ -164,6 +164,7 @@ class Omniglot(ClassDataset):
             DataError: If a file cannot be downloaded or written; the hint says where to put it by
                 hand.
         """
+        # By content: data that were unpacked or zipped by hand are not downloaded again.
         if self.verify().ok:
             return [source.path for source in self._sources()]
         return download(self.name, FILES, self.folder, progress=progress)
@@ -181,6 +182,7 @@ class Omniglot(ClassDataset):
     def _stack(self) -> NDArray[np.uint8]:
         """All images ``[characters, 20, 28, 28]``, from the cache or decoded from the files."""
         sources = self._sources()
+        # By the identity of the files, so that changed files are decoded again.
         key = hashlib.sha256("".join(source.identity() for source in sources).encode()).hexdigest()
         path = cache_root() / "arrays" / f"omniglot-{self.version}-{key[:32]}.bin"
         stack = cache.load(path)
@@ -213,5 +215,6 @@ class Omniglot(ClassDataset):
 
 def _rotations(images: Tensor) -> Tensor:
     """Rotates ``[characters, ...]`` by 0, 90, 180 and 270 degrees: ``[characters * 4, ...]``."""
+    # rot90 turns counterclockwise, as Pillow's `rotate` does in ProtoNet's script.
     rotated = [torch.rot90(images, turns, (-2, -1)) for turns in range(_QUARTER_TURNS)]
     return torch.stack(rotated, dim=1).flatten(0, 1)

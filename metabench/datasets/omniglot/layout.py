@@ -72,7 +72,9 @@ def vinyals_characters(name: str) -> tuple[str, ...]:
 
 def official_halves() -> tuple[Half, Half]:
     """Returns Omniglot as published: 964 background and 659 evaluation characters."""
-    every = sorted(name for part in ("train", "val", "test") for name in vinyals_characters(part))
+    # The three lists together are all characters, so no fourth list is needed.
+    lists = ("train", "val", "test")
+    every = sorted(name for list_ in lists for name in vinyals_characters(list_))
     background = tuple(name for name in every if alphabet(name) not in _EVALUATION_ALPHABETS)
     evaluation = tuple(name for name in every if alphabet(name) in _EVALUATION_ALPHABETS)
     return Half("images_background", background), Half("images_evaluation", evaluation)

@@ -64,6 +64,7 @@ class Source:
         h = hashlib.sha256(repr(self.half).encode())
         try:
             if self.is_zip:
+                # A few megabytes; a folder has thousands of files, which are not read.
                 h.update(self.path.read_bytes())
             else:
                 for name in self.check():

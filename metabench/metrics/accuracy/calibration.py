@@ -63,6 +63,7 @@ def macro_f1(labels: Tensor, targets: Tensor, ways: int) -> float:
     >>> macro_f1(torch.tensor([[0, 0, 1, 0]]), torch.tensor([[0, 0, 1, 1]]), 2)
     0.733...
     """
+    # 2 TP + FP + FN is the number of predictions plus the number of targets of the class.
     predicted, true = F.one_hot(labels, ways), F.one_hot(targets, ways)
     both = (predicted * true).sum(1).double()
     either = (predicted + true).sum(1).double()

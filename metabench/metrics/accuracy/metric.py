@@ -46,6 +46,7 @@ class Accuracy(EpisodeMetric):
         predictions = trial.predictions()
         ways = trial.algorithm.problem.ways
         of_class = F.one_hot(predictions.targets, ways)
+        # Row k counts the queries of label k: its class is column k of `classes`.
         hits = (of_class * _correct(predictions).unsqueeze(-1)).sum(1)
         scores = self.scores(predictions)
         values = {

@@ -24,7 +24,7 @@ from metabench.metrics.shots import with_fewer_shots, with_shots
 from metabench.metrics.trial import Trial
 from metabench.runtime import timing
 
-# An area so far off would tell nothing but the size of the last step.
+# Beyond this, an area would depend on nothing but the size of the last step.
 DIVERGED = 1e3
 """Factor by which the mean squared error of a diverged method exceeds the larger of its error
 before adaptation and the error of predicting 0."""
@@ -71,6 +71,7 @@ class Adaptation(Metric):
             NotApplicable: If ``adapt_path`` ends early.
         """
         task = next(iter(trial.sampler.range(0, 1)))
+        # The time of `adapt` as a user calls it, not that of the path step by step.
         with trial.isolated():
             ms = timing.measure(
                 lambda: trial.algorithm.adapt(task.support),
@@ -135,6 +136,7 @@ class Adaptation(Metric):
             error_of_zero = float(targets.double().square().mean())
             errors = -scores.mean(0)
             converged &= errors <= DIVERGED * max(float(errors[0]), error_of_zero)
+        # Everything after the first divergence is dropped, even if it is finite again.
         return converged.long().cumprod(0).bool()
 
     def _step_curves(self, trial: Trial) -> tuple[Tensor, Tensor]:
@@ -168,6 +170,7 @@ class Adaptation(Metric):
                 try:
                     outputs = trial.checked(outputs, episode.query_x)
                     scores.append(float(score_episodes(outputs, episode.query_y)))
+                # NaN marks the step; a diverged method keeps the points before it.
                 except DivergedError:
                     scores.append(float("nan"))
                 times.append(seconds * 1e3)
@@ -176,6 +179,7 @@ class Adaptation(Metric):
     def _shot_curve(self, trial: Trial) -> dict[str, Any]:
         sampler, shots = with_shots(trial.sampler, self.shots)
         scores = []
+        # One sampler for all: the queries stay the same and the support sets are nested.
         most = Trial(trial.algorithm, sampler, min(self.episodes, trial.episodes))
         for count in shots:
             keep = functools.partial(_keep_shots, shots=count)
@@ -189,6 +193,7 @@ def _keep_shots(batch: TaskBatch, indices: Tensor, *, shots: int) -> TaskBatch:
 
 
 def _now(device: torch.device) -> float:
+    # CUDA kernels run asynchronously: without this the launches would be timed.
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -47,6 +47,7 @@ class Ball:
             change = change.clamp(-self.radius, self.radius)
         else:
             change = change * (self.radius / _l2_norms(change).clamp_min(1e-12)).clamp_max(1)
+        # Clamping moves values towards the clean image, so the result stays in the ball.
         return (clean + change).clamp(0, 1)
 
     def distance(self, x: Tensor, clean: Tensor) -> Tensor:
@@ -68,6 +69,7 @@ class Ball:
             numbers: Standard normal numbers of the same shape.
         """
         if self.norm == "linf":
+            # The normal cumulative distribution makes the numbers uniform again.
             uniform = torch.special.ndtr(numbers).mul(2).sub(1)
             return self.project(clean + self.radius * uniform.to(clean.dtype), clean)
         return self.project(clean + self.radius * self.steepest(numbers.to(clean.dtype)), clean)

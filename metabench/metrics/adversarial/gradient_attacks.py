@@ -69,6 +69,7 @@ def input_gradient(
             (gradient,) = torch.autograd.grad(total, x, allow_unused=True)
     if gradient is None:
         raise NotApplicable("the predictor detaches its input: no gradient reaches it.")
+    # One query without a finite gradient must not stop the attack on the others.
     return torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0), logits.detach()
 
 
@@ -164,6 +165,7 @@ def strongest_of(
     best = x if start is None else start
     margin = _margins(predict, best, labels)
     for i in range(attempts):
+        # A tie (margin 0) may still be classified correctly.
         correct = margin <= 0
         if not bool(correct.any()):
             break

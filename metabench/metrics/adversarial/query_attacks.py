@@ -91,6 +91,7 @@ class QueryAttacks:
                 self.reliability.check_ball(ball, attacked, x)
                 accuracy[name] = score_episodes(predict(attacked), labels)
                 self.accuracies.setdefault(name, []).append(accuracy[name])
+        # Compared on the same episodes only.
         if checked and f"pgd-{largest.name}" in accuracy:
             self.reliability.white_box.append(accuracy[f"pgd-{largest.name}"])
             self.reliability.black_box.append(accuracy[f"square-{largest.name}"])
@@ -99,6 +100,7 @@ class QueryAttacks:
         self, predict: Predictor, indices: Tensor, batch: TaskBatch
     ) -> Iterator[tuple[str, Ball, Tensor]]:
         """Yields the name, the ball and the attacked queries of each gradient attack."""
+        # By norm, because an L-inf ball and an L2 ball do not contain each other.
         known: dict[Norm, Tensor] = {}
         for ball in self.balls:
             yield f"fgsm-{ball.name}", ball, fgsm(predict, batch.query_x, batch.query_y, ball)

@@ -93,6 +93,7 @@ class Reliability:
         Raises:
             NotApplicable: If no gradient reaches the input.
         """
+        # For both losses: a saturated softmax has no gradient, but its margin has one.
         zero = torch.ones_like(labels, dtype=torch.bool)
         for loss in LOSSES:
             gradient, _ = input_gradient(predict, x, labels, loss)

@@ -63,6 +63,8 @@ def pgd_through_adaptation(
         allowed = mask.view(*mask.shape, *[1] * (batch.support_x.ndim - 2))
     attacked = batch
     for _ in range(steps):
+        # Isolated in each step: every adaptation draws the same random numbers, so that the
+        # gradients are those of one function.
         with trial.isolated(int(indices[0])), torch.enable_grad():
             gradients = _gradients(trial, attacked, query=query)
         if gradients is None or not bool(gradients[0].any()):

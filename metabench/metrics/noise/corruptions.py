@@ -1,6 +1,6 @@
 """Corruptions of images, computed for a whole batch on its device.
 
-torchvision has some of them, but not as functions of given random numbers, and is no dependency;
+torchvision has some of them, but not as functions of given random numbers, and is not a dependency;
 scipy.ndimage runs on the CPU, one image at a time. A different implementation would also change the
 scores of existing records in their last bits.
 """
@@ -84,6 +84,7 @@ def _shot(x: Tensor, photons: float, numbers: Tensor) -> Tensor:
 
 def _impulse(x: Tensor, share: float, numbers: Tensor) -> Tensor:
     numbers = numbers.view_as(x)
+    # Half of the corrupted values become 1, the other half 0.
     salted = torch.where(numbers < share, 1.0, x)
     return torch.where(numbers < share / 2, 0.0, salted)
 
@@ -116,6 +117,7 @@ def _brightness(x: Tensor, added: float, numbers: Tensor) -> Tensor:
 def _pixelate(x: Tensor, share: float, numbers: Tensor) -> Tensor:
     del numbers
     height, width = x.shape[-2:]
+    # Averaging down and nearest up: square blocks, as in ImageNet-C.
     small = F.interpolate(
         x, (max(1, round(height * share)), max(1, round(width * share))), mode="area"
     )
@@ -130,6 +132,7 @@ def _occlude(x: Tensor, share: float, numbers: Tensor) -> Tensor:
     rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
     in_rows = (rows >= top) & (rows < top + tall)
     in_columns = (columns >= left) & (columns < left + wide)
+    # Grey is neither ink nor background, so a hidden part looks like neither.
     hidden = in_rows[:, None, :, None] & in_columns[:, None, None, :]
     return torch.where(hidden, 0.5, x)
 

@@ -35,6 +35,7 @@ def flip_labels(batch: TaskBatch, indices: Tensor, share: float) -> tuple[TaskBa
     # One example of every class, in a random order of the classes, before a second one of any.
     position = layer * ways + shuffle_order(class_order).argsort(1).gather(1, labels)
     flipped = position.argsort(1).argsort(1) < round(share * size)
+    # An offset of 1 to ways - 1 reaches every other class with the same probability.
     other = (labels + 1 + below(shift, ways - 1)) % ways
     noisy = torch.where(flipped, other, labels)
     return dataclasses.replace(batch, support_y=noisy), flipped

@@ -93,6 +93,7 @@ class Noise(Metric):
                 "its support."
             )
         values: dict[str, Any] = {"shots": shots}
+        # Other episodes than those of `clean`, so they get clean scores of their own.
         if self.label_shots:
             sampler, _ = with_shots(trial.sampler, (shots,))
             trial = Trial(trial.algorithm, sampler, trial.episodes)

@@ -41,6 +41,7 @@ def path_ends_at_adapt(subject: Subject) -> None:
     subject.require_deterministic("where a path ends")
     expected = subject.predict(task.support, task.query_x)
     nearest = float("inf")
+    # How many steps `adapt` takes is its own decision, so any predictor of the path may be it.
     for predictor in subject.trained().adapt_path(task.support, max(MAX_STEPS, *Adaptation.steps)):
         with torch.no_grad():
             found = predictor(task.query_x)

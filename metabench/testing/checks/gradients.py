@@ -43,6 +43,7 @@ def _check_slope(subject: Subject, gradient: Tensor, weights: Tensor) -> None:
     if subject.dtype != torch.float64 or subject.random:
         return
     task = subject.task
+    # One direction for all queries: a sum of absolute values, in which no error cancels.
     direction = gradient.sign()
     up, down = (
         (weights * subject.predict(task.support, task.query_x + sign * STEP_SIZE * direction)).sum()
@@ -99,6 +100,7 @@ def measured_order(subject: Subject) -> int | None:
         subject.train(subject.new())
     if training.flowed_through:
         return 2
+    # One gradient per outer step is the outer one; more are those of an inner loop.
     return 1 if adapting.computed and training.computed > STEPS else None
 
 

@@ -45,6 +45,7 @@ def label_order(subject: Subject) -> None:
     if subject.problem.regression:
         raise NotApplicable("there are no classes in regression.")
     subject.require_deterministic("a dependence on label order")
+    # A rotation gives every class another number.
     numbers = torch.arange(subject.problem.ways).roll(1)
     difference = 0.0
     for task in subject.tasks[:2]:
@@ -98,6 +99,7 @@ def same_seed(subject: Subject) -> None:
         subject.train(algorithm)
         runs.append([subject.predict(t.support, t.query_x, algorithm=algorithm) for t in tasks])
     for first, second in zip(*runs, strict=True):
+        # Bits, not a tolerance: records are compared bit by bit.
         if not torch.equal(first, second):
             raise CheckFailed(
                 "two runs with the same seed differ: it draws random numbers from other generators "
@@ -125,6 +127,7 @@ def _influence_of_queries(subject: Subject) -> str:
     """Describes how the predictions of queries depend on each other; empty if they do not."""
     for task in subject.tasks[:2]:
         together = subject.predict(task.support, task.query_x)
+        # Batch norm in training mode, for example, raises an error on one value.
         try:
             single = [subject.predict(task.support, query) for query in task.query_x.split(1)]
         except (RuntimeError, ValueError) as error:

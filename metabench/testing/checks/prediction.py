@@ -18,6 +18,7 @@ def shapes(subject: Subject) -> None:
         raise CheckFailed(
             f"adapt returned {type(predictor).__name__}, which cannot be called with queries."
         )
+    # A second size finds predictors that rely on the number of queries in training.
     for query in (task.query_x, task.query_x[:2]):
         with torch.no_grad():
             _check(predictor(query), (len(query), outputs), query, "the predictor of adapt")

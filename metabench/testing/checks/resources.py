@@ -91,12 +91,14 @@ def memory(subject: Subject) -> None:
             if index in SAMPLED_EPISODES or index == MEMORY_EPISODES - 1:
                 with LiveTensors() as live[index]:
                     _one_episode(algorithm, task)
+                # Graphs can form reference cycles, which only the collector frees.
                 gc.collect()
                 after_episode.append(live[index].bytes())
             else:
                 _one_episode(algorithm, task)
         gc.collect()
     at_end = [live[index].bytes() for index in SAMPLED_EPISODES]
+    # All samples but the first: one may hold what the algorithm keeps once, such as a cache.
     if all(at_end[1:]):
         raise CheckFailed(
             f"{at_end[-1]:,} bytes of tensors of episode {SAMPLED_EPISODES[-1]} are still alive "

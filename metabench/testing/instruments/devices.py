@@ -44,6 +44,7 @@ class DeviceGuard(TorchDispatchMode):
         kwargs = kwargs or {}
         if func._schema.name not in MIXING_ALLOWED:
             tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+            # PyTorch treats CPU tensors without dimensions as numbers, on every device.
             devices = {t.device.type for t in tensors if t.ndim or t.device.type != "cpu"}
             if len(devices) > 1:
                 raise MixedDevices(

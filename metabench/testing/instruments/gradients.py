@@ -37,6 +37,7 @@ def watch_gradients() -> Iterator[GradientLog]:
     def run_logged(outputs: Any, *arguments: Any, **options: Any) -> Any:
         log.computed += 1
         gradients = run(outputs, *arguments, **options)
+        # Without a graph nothing can flow through these gradients later.
         _, _, create_graph, inputs, *_ = arguments
         if not create_graph:
             return gradients

@@ -48,5 +48,6 @@ class LiveTensors(TorchDispatchMode):
 
 def _storages(tree: Any) -> list[torch.UntypedStorage]:
     """Returns the storages of all tensors in nested containers."""
+    # Sparse tensors have no single storage.
     tensors = (leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
     return [tensor.untyped_storage() for tensor in tensors if tensor.layout == torch.strided]

@@ -72,11 +72,11 @@ def _fails(small: Omniglot, match: str) -> DataError:
 def test_zips_and_folders_give_the_same_pools(small: Omniglot) -> None:
     assert isinstance(small, Downloadable)
     assert small.status() == "folders"
-    unpacked = [small.pool(part).digest for part in SPLITS]
+    unpacked = [small.pool(subset).digest for subset in SPLITS]
     content = small.verify().details["digest"]
     _pack(small)
     assert small.status() == "zips"
-    assert [_reopened(small).pool(part).digest for part in SPLITS] == unpacked
+    assert [_reopened(small).pool(subset).digest for subset in SPLITS] == unpacked
     assert small.verify().details["digest"] == content
 
 

@@ -45,7 +45,7 @@ def test_the_pools_have_the_sizes_of_the_papers(
     real: Callable[[str], Omniglot], split: str, rows: tuple[int, ...]
 ) -> None:
     omniglot = real(split)
-    pools = [omniglot.pool(part) for part in SPLITS]
+    pools = [omniglot.pool(subset) for subset in SPLITS]
     assert [tuple(pool.images.shape) for pool in pools] == [(n, 20, 1, 28, 28) for n in rows]
     assert [pool.variants for pool in pools] == [4 if split == "maml" else 1] * 3
     origins = [set(pool.origins) for pool in pools]

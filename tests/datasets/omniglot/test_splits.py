@@ -26,22 +26,22 @@ def test_omniglot_has_two_halves_of_30_and_20_alphabets() -> None:
 )
 def test_a_split_contains_every_character_once(split: str, sizes: tuple[int, ...]) -> None:
     halves = official_halves()
-    parts = SPLITTERS[split](halves)
-    assert tuple(len(parts[part]) for part in SPLITS) == sizes
-    every = [name for part in SPLITS for name in parts[part]]
+    subsets = SPLITTERS[split](halves)
+    assert tuple(len(subsets[subset]) for subset in SPLITS) == sizes
+    every = [name for subset in SPLITS for name in subsets[subset]]
     assert sorted(every) == sorted(halves[0].characters + halves[1].characters)
 
 
 def test_background_evaluation_splits_whole_alphabets() -> None:
-    parts = SPLITTERS["background-evaluation"](official_halves())
-    alphabets = [set(map(alphabet, parts[part])) for part in SPLITS]
+    subsets = SPLITTERS["background-evaluation"](official_halves())
+    alphabets = [set(map(alphabet, subsets[subset])) for subset in SPLITS]
     assert [len(names) for names in alphabets] == [25, 5, 20]
     assert len(set.union(*alphabets)) == 50
 
 
 def test_the_maml_order_is_fixed() -> None:
-    parts = SPLITTERS["maml"](official_halves())
-    assert [parts[part][0] for part in SPLITS] == [
+    subsets = SPLITTERS["maml"](official_halves())
+    assert [subsets[subset][0] for subset in SPLITS] == [
         "Malayalam/character19",
         "Grantha/character09",
         "Japanese_(katakana)/character07",
