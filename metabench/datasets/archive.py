@@ -18,7 +18,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplemen
 
 
 def check_member(member: zipfile.ZipInfo) -> None:
-    """Checks that a member of a zip file is a file or folder inside the archive.
+    """Check that a member of a zip file is a file or folder inside the archive.
 
     Args:
         member: One entry of a zip file.
@@ -48,7 +48,7 @@ def check_member(member: zipfile.ZipInfo) -> None:
 
 @contextmanager
 def open_zip(path: Path, *, max_bytes: int = 4 * _GIB, hint: str = "") -> Iterator[zipfile.ZipFile]:
-    """Opens a zip file after checking every member.
+    """Open a zip file after checking every member.
 
     Args:
         path: The zip file.

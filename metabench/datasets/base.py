@@ -148,7 +148,7 @@ class ClassDataset(ABC):
         """
 
     def check_split(self, split: str) -> None:
-        """Checks the name of a split.
+        """Check the name of a split.
 
         Raises:
             UsageError: If there is no split of this name.
@@ -186,7 +186,7 @@ class TaskFamily(ABC):
 
     @abstractmethod
     def evaluate(self, parameters: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps uniform numbers to inputs and targets of tasks.
+        """Map uniform numbers to inputs and targets of tasks.
 
         Args:
             parameters: float64 ``[T, parameters]`` in ``[0, 1)``.

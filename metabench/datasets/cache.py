@@ -18,7 +18,7 @@ _DIGEST_BYTES = 32
 
 
 def load(path: Path) -> NDArray[Any] | None:
-    """Loads an array that :func:`save` wrote.
+    """Load an array that :func:`save` wrote.
 
     Args:
         path: The file.
@@ -41,7 +41,7 @@ def load(path: Path) -> NDArray[Any] | None:
 
 
 def save(path: Path, array: NDArray[Any]) -> None:
-    """Saves an array atomically; does nothing if the file cannot be written.
+    """Save an array atomically; do nothing if the file cannot be written.
 
     Args:
         path: The file; its folder is created.

@@ -47,7 +47,7 @@ class RemoteFile:
             return False
 
     def check(self, path: Path) -> None:
-        """Checks that ``path`` has the checksum of this file.
+        """Check that ``path`` has the checksum of this file.
 
         Raises:
             DataError: If the checksum differs.
@@ -97,11 +97,11 @@ class Downloadable(Protocol):
         ...
 
     def download(self, progress: Progress | None = None) -> list[Path]:
-        """Downloads what is missing or wrong."""
+        """Download what is missing or wrong."""
         ...
 
     def verify(self) -> VerifyReport:
-        """Verifies the whole content."""
+        """Verify the whole content."""
         ...
 
 
@@ -127,7 +127,7 @@ def download(
     *,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Downloads the files of a data set that are missing or have the wrong checksum.
+    """Download the files of a data set that are missing or have the wrong checksum.
 
     A file replaces the old one only when it is complete and its checksum is correct.
 
@@ -166,7 +166,7 @@ def download(
 
 
 def _fetch(file: RemoteFile, path: Path, progress: Progress | None) -> None:
-    """Downloads one file and checks its size."""
+    """Download one file and check its size."""
     done = 0
     try:
         with (

@@ -31,7 +31,7 @@ class Sinusoid(TaskFamily):
     parameters: ClassVar[int] = 2
 
     def evaluate(self, parameters: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps uniform numbers to sine waves; see :class:`TaskFamily`."""
+        """Map uniform numbers to sine waves; see :class:`TaskFamily`."""
         amplitude = (0.1 + 4.9 * parameters[:, 0])[:, None, None]
         phase = (math.pi * parameters[:, 1])[:, None, None]
         x = 10 * inputs - 5

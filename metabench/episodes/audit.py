@@ -25,7 +25,7 @@ class LeakageAudit:
         self._seen = torch.zeros(len(self._origins), dtype=torch.bool, device=device)
 
     def add(self, classes: Tensor) -> None:
-        """Records the training classes of drawn episodes, int64 of any shape."""
+        """Record the training classes of drawn episodes, int64 of any shape."""
         self._seen[classes.flatten()] = True
 
     @property
@@ -34,7 +34,7 @@ class LeakageAudit:
         return {self._origins[i] for i in self._seen.nonzero().flatten().tolist()}
 
     def check(self, drawn: Sequence[str], *, split: str) -> None:
-        """Checks that no class of the held-out episodes was drawn in training.
+        """Check that no class of the held-out episodes was drawn in training.
 
         Args:
             drawn: Origins of the classes in the held-out episodes.
@@ -57,5 +57,5 @@ class LeakageAudit:
         return {"seen": self._seen}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores what was drawn from a checkpoint."""
+        """Restore what was drawn from a checkpoint."""
         self._seen.copy_(state["seen"])

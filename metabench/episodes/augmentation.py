@@ -12,7 +12,7 @@ from metabench.episodes import TaskBatch
 
 
 def translated(x: Tensor, pixels: int) -> Tensor:
-    """Translates each image by a random number of pixels along each axis, padding with 0.
+    """Translate each image by a random number of pixels along each axis, padding with 0.
 
     Args:
         x: Images ``[..., channels, height, width]``.
@@ -36,7 +36,7 @@ def translated(x: Tensor, pixels: int) -> Tensor:
 
 
 def mirrored(x: Tensor, y: Tensor, ways: int) -> Tensor:
-    """Mirrors all images of a random half of the classes, which makes new classes of them.
+    """Mirror all images of a random half of the classes, which makes new classes of them.
 
     Args:
         x: Images ``[T, B, channels, height, width]``.
@@ -51,7 +51,7 @@ def mirrored(x: Tensor, y: Tensor, ways: int) -> Tensor:
 
 
 def augmented(x: Tensor, y: Tensor, ways: int, *, shift: int, mirror: bool) -> Tensor:
-    """Translates images, then mirrors half of the classes.
+    """Translate images, then mirrors half of the classes.
 
     Args:
         x: Images ``[T, B, channels, height, width]``; any ``[T, B, ...]`` if both are turned off.

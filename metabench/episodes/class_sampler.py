@@ -103,7 +103,7 @@ class ClassSampler(PrefetchingSampler[Draw]):
         self._support_labels = labels.repeat_interleave(protocol.shots)
 
     def draw(self, indices: Tensor, *, candidates: int = 2) -> Draw:
-        """Draws the classes and examples of episodes.
+        """Draw the classes and examples of episodes.
 
         Args:
             indices: int64 ``[T]``.
@@ -141,7 +141,7 @@ class ClassSampler(PrefetchingSampler[Draw]):
         return self.pool.digest
 
     def assemble(self, drawn: Draw) -> TaskBatch:
-        """Gathers the drawn examples; see :class:`PrefetchingSampler`."""
+        """Gather the drawn examples; see :class:`PrefetchingSampler`."""
         indices = np.concatenate([drawn.support, drawn.query], axis=None)
         x, first_query = self._images(self._to_device(indices)), drawn.support.size
         return TaskBatch(

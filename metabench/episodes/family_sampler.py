@@ -30,7 +30,7 @@ class Family(Protocol):
         """Identifies the family's definition."""
 
     def evaluate(self, parameters: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps uniform float64 ``[T, parameters]`` and ``[T, B, input_size]`` to ``x``, ``y``."""
+        """Map uniform float64 ``[T, parameters]`` and ``[T, B, input_size]`` to ``x``, ``y``."""
 
 
 class FamilySampler(PrefetchingSampler[Tensor]):
@@ -69,12 +69,12 @@ class FamilySampler(PrefetchingSampler[Tensor]):
         self.family = family
 
     def draw(self, indices: Tensor) -> Tensor:
-        """Draws uniform float64 numbers, ``[T, parameters + examples * input_size]``."""
+        """Draw uniform float64 numbers, ``[T, parameters + examples * input_size]``."""
         count = self.family.parameters + self.protocol.examples * self.family.input_size
         return uniform(random_bits(self.key, indices.cpu(), count))
 
     def assemble(self, drawn: Tensor) -> TaskBatch:
-        """Evaluates the drawn functions; see :class:`PrefetchingSampler`."""
+        """Evaluate the drawn functions; see :class:`PrefetchingSampler`."""
         k, p, shape = self.protocol.shots, self.family.parameters, (-1, self.family.input_size)
         values = self.family.evaluate(drawn[:, :p], drawn[:, p:].unflatten(1, shape))
         # Computed in float64 on the CPU and rounded once: every device gets the same bits.

@@ -71,7 +71,7 @@ class GroupSampler(ClassSampler):
         super().__init__(pool, protocol, key, device, source=source)
 
     def draw(self, indices: Tensor, *, candidates: int = 2) -> Draw:
-        """Draws the classes and examples of episodes; see :class:`ClassSampler`."""
+        """Draw the classes and examples of episodes; see :class:`ClassSampler`."""
         mixed = super().draw(indices, candidates=candidates)
         index, n = self._index, self.protocol.ways
         # A key of its own: the bits of the mixed episode are used up by its examples.

@@ -13,7 +13,7 @@ PACKED_BYTES = 512 << 20
 
 
 def gather(images: Tensor, indices: Tensor) -> Tensor:
-    """Gathers examples of a pool.
+    """Gather examples of a pool.
 
     Args:
         images: uint8 ``[N, *input]``.
@@ -42,7 +42,7 @@ class Gatherer:
         self.images = images
 
     def __call__(self, indices: Tensor) -> Tensor:
-        """Gathers the examples at ``indices``, float32 ``[B, features]``; see :func:`gather`."""
+        """Gather the examples at ``indices``, float32 ``[B, features]``; see :func:`gather`."""
         if self._table is None:
             return gather(self.images, indices)
         return _look_up(self._table, indices)

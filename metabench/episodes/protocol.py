@@ -70,7 +70,7 @@ class NWayKShot:
         )
 
     def check_pool(self, classes: int, examples: int, *, source: str) -> None:
-        """Checks that such episodes can be drawn from a pool of this size.
+        """Check that such episodes can be drawn from a pool of this size.
 
         Args:
             classes: Classes in the pool.

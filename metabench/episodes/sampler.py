@@ -98,11 +98,11 @@ class PrefetchingSampler(Sampler, Generic[D]):
 
     @abstractmethod
     def draw(self, indices: Tensor) -> D:
-        """Draws the random part of the episodes with these indices, int64 ``[T]``."""
+        """Draw the random part of the episodes with these indices, int64 ``[T]``."""
 
     @abstractmethod
     def assemble(self, drawn: D) -> TaskBatch:
-        """Builds episodes from what was drawn, without sharing memory with it.
+        """Build episodes from what was drawn, without sharing memory with it.
 
         An algorithm may change a batch in place; that must not reach prefetched episodes.
         """

@@ -23,7 +23,7 @@ class Stateful(Protocol):
         """Returns all of its state."""
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
-        """Restores a saved state."""
+        """Restore a saved state."""
 
 
 S = TypeVar("S", bound=Stateful)
@@ -110,7 +110,7 @@ class TaskStream:
         return bool(self._kept) and not self._interleaved
 
     def keep(self, stateful: S) -> S:
-        """Adds an optimizer, a schedule or the like to every checkpoint.
+        """Add an optimizer, a schedule or the like to every checkpoint.
 
         An interrupted run resumes from its checkpoint if everything that changes in training is in
         the algorithm's own ``state_dict`` or was passed to this method, in the same order each
@@ -126,7 +126,7 @@ class TaskStream:
         return stateful
 
     def log(self, loss: Tensor | float) -> None:
-        """Logs the outer loss of this step for the learning curve.
+        """Log the outer loss of this step for the learning curve.
 
         Raises:
             DivergedError: If the loss is not finite.
@@ -147,7 +147,7 @@ class TaskStream:
         queries: int | None = None,
         share: float = 1.0,
     ) -> Iterator[TaskBatch]:
-        """Yields batches of training episodes until the budget is spent.
+        """Yield batches of training episodes until the budget is spent.
 
         Args:
             tasks: Episodes per batch; fewer if the whole budget does not cover one such batch.
@@ -175,7 +175,7 @@ class TaskStream:
             yield batch
 
     def examples(self, count: int, *, share: float = 1.0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields batches of labelled examples of all training classes until the budget is spent.
+        """Yield batches of labelled examples of all training classes until the budget is spent.
 
         Args:
             count: Examples per batch; fewer if the whole budget does not cover one such batch.
@@ -208,7 +208,7 @@ class TaskStream:
         return round(self.budget * share, 6)  # 0.29 * 100 is less than 29
 
     def _spend(self, loop: int, examples: int, share: float) -> Iterator[int]:
-        """Yields the position of each batch that the budget covers, after spending its cost."""
+        """Yield the position of each batch that the budget covers, after spending its cost."""
         limit = self._allowance(share)
         try:
             while self.spent + examples <= limit:
@@ -236,14 +236,14 @@ class TaskStream:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resumes from a checkpoint; called before the algorithm's ``meta_train``."""
+        """Resume from a checkpoint; called before the algorithm's ``meta_train``."""
         self.spent, self.steps = state["spent"], state["steps"]
         self._positions = list(state["positions"])
         self._resumed = list(state["kept"])
 
 
 def labelled_examples(images: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws examples of a pool uniformly, each with its row.
+    """Draw examples of a pool uniformly, each with its row.
 
     Args:
         images: uint8 ``[rows, examples, *input]``.

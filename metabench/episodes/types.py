@@ -102,7 +102,7 @@ class TaskBatch:
         return len(self.support_x)
 
     def __iter__(self) -> Iterator[Task]:
-        """Iterates over the episodes one by one."""
+        """Iterate over the episodes one by one."""
         for i in range(len(self)):
             support = Support(self.support_x[i], self.support_y[i], self.ways)
             yield Task(support, self.query_x[i], self.query_y[i])
@@ -137,7 +137,7 @@ class TaskBatch:
         )
 
     def copy_(self, other: TaskBatch) -> None:
-        """Overwrites the tensors with those of a batch of the same shape, in place."""
+        """Overwrite the tensors with those of a batch of the same shape, in place."""
         self.support_x.copy_(other.support_x)
         self.support_y.copy_(other.support_y)
         self.query_x.copy_(other.query_x)

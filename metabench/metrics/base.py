@@ -49,7 +49,7 @@ class Metric(ABC):
 
     @abstractmethod
     def measure(self, trial: Trial) -> Measurement:
-        """Measures a trained algorithm on frozen episodes.
+        """Measure a trained algorithm on frozen episodes.
 
         A value that does not apply is ``{"n/a": reason}``; see :func:`values_or_reason`.
 
@@ -66,7 +66,7 @@ class EpisodeMetric(Metric):
         """Returns the score of each episode."""
 
     def measure(self, trial: Trial) -> Measurement:
-        """Scores the predictions of a trial; see :class:`Metric`."""
+        """Score the predictions of a trial; see :class:`Metric`."""
         return Measurement(self.scores(trial.predictions()))
 
 

@@ -34,7 +34,7 @@ class Cost(Metric):
     unit: ClassVar[str] = "ms"
 
     def measure(self, trial: Trial) -> Measurement:
-        """Measures the first test episode; see :class:`Metric`."""
+        """Measure the first test episode; see :class:`Metric`."""
         algorithm = trial.algorithm
         task = next(iter(trial.sampler.range(0, 1)))
         predictor = algorithm.adapt(task.support)

@@ -57,10 +57,10 @@ def measure(metric: Metric, trial: Trial, *, required: bool = False) -> MetricRe
 
 
 def unavailable(spec: Spec, error: Exception) -> MetricResult:
-    """The result of a metric whose class or options raised an error before it could be measured.
+    """Returns the result of a metric that could not be constructed.
 
     Args:
-        spec: The metric's.
+        spec: Spec of the metric.
         error: The error that :func:`metabench.metrics.options.make_metric` raised.
     """
     reason = error.message if isinstance(error, MetabenchError) else describe_error(error)

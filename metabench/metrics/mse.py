@@ -27,7 +27,7 @@ class MeanSquaredError(EpisodeMetric):
         return scores
 
     def measure(self, trial: Trial) -> Measurement:
-        """Adds the mean of the worst tenth of the episodes; see :class:`Metric`."""
+        """Add the mean of the worst tenth of the episodes; see :class:`Metric`."""
         if not trial.algorithm.problem.regression:
             raise NotApplicable(
                 "it measures distances to real values, and this benchmark has labels."

@@ -21,7 +21,7 @@ _VALIDATION = ConfigDict(strict=False, allow_inf_nan=False)
 
 
 def make_metric(spec: Spec, options: Mapping[str, Any]) -> Metric:
-    """Constructs a metric with its options.
+    """Construct a metric with its options.
 
     Args:
         spec: Spec of the metric.
@@ -36,7 +36,7 @@ def make_metric(spec: Spec, options: Mapping[str, Any]) -> Metric:
 
 
 def check_options(spec: Spec, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Converts the options of a metric to the types that its constructor declares.
+    """Convert the options of a metric to the types that its constructor declares.
 
     Args:
         spec: Spec of the metric.

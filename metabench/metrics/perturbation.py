@@ -26,7 +26,7 @@ transformed images."""
 
 
 def require_images(problem: Problem) -> None:
-    """Checks that inputs are images ``[1 or 3, height, width]``.
+    """Check that inputs are images ``[1 or 3, height, width]``.
 
     Raises:
         NotApplicable: If they are not.
@@ -66,7 +66,7 @@ def uniform_numbers(indices: Tensor, count: int, *key: str | int) -> Tensor:
 
 
 def normal_numbers(numbers: Tensor) -> Tensor:
-    """Maps uniform numbers to standard normal ones by the inverse cumulative distribution."""
+    """Map uniform numbers to standard normal ones by the inverse cumulative distribution."""
     # ndtri is infinite at 0 and 1.
     inside = numbers.clamp(2.0**-53, 1 - 2.0**-53)
     normal: Tensor = torch.special.ndtri(inside)

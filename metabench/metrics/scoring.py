@@ -41,7 +41,7 @@ def score_episodes(outputs: Tensor, targets: Tensor) -> Tensor:
 def iter_episodes(
     trial: Trial, episodes: int, *, batch_size: int = BATCH_SIZE
 ) -> Iterator[tuple[Tensor, TaskBatch]]:
-    """Iterates over the first episodes of a trial in batches.
+    """Iterate over the first episodes of a trial in batches.
 
     Args:
         trial: The trained algorithm on frozen episodes.

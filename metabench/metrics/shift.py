@@ -71,7 +71,7 @@ class Shift(Metric):
         return self.elsewhere
 
     def measure(self, trial: Trial) -> Measurement:
-        """Measures the drop under each transform; see :class:`Metric`."""
+        """Measure the drop under each transform; see :class:`Metric`."""
         require_images(trial.algorithm.problem)
         clean = score_perturbed(trial, self.episodes)
         values: dict[str, Any] = {"episodes": len(clean), "clean": float(clean.mean())}
@@ -143,7 +143,7 @@ def _elsewhere(trial: Trial, clean: Tensor, names: tuple[str, ...]) -> dict[str,
 def _rotate_and_scale(
     x: Tensor, indices: Tensor, role: str, *, angle: float = 0.0, scale: float = 1.0
 ) -> Tensor:
-    """Rotates and scales images ``[T, N, C, H, W]`` about their centre, extending the border."""
+    """Rotate and scale images ``[T, N, C, H, W]`` about their centre, extending the border."""
     del indices, role
     images = x.flatten(0, 1)
     cos, sin = math.cos(math.radians(angle)) / scale, math.sin(math.radians(angle)) / scale

@@ -44,7 +44,7 @@ class Transduction(Metric):
     episodes: int = 40
 
     def measure(self, trial: Trial) -> Measurement:
-        """Predicts the queries together and one by one; see :class:`Metric`.
+        """Predict the queries together and one by one; see :class:`Metric`.
 
         Raises:
             NotApplicable: If predictions of the same queries differ when repeated.
@@ -81,7 +81,7 @@ class Transduction(Metric):
 
 
 def _predict_together(predict: Predictor, batch: TaskBatch) -> Tensor:
-    """Predicts all queries of each task, twice.
+    """Predict all queries of each task, twice.
 
     Raises:
         NotApplicable: If the two predictions differ, so that no influence can be told from chance.

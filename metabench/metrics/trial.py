@@ -83,7 +83,7 @@ class Trial:
         return self.sampler.device
 
     def batches(self) -> Iterator[TaskBatch]:
-        """Iterates over the episodes in batches of :data:`BATCH_SIZE`."""
+        """Iterate over the episodes in batches of :data:`BATCH_SIZE`."""
         for start in range(0, self.episodes, BATCH_SIZE):
             yield self.sampler.range(start, min(start + BATCH_SIZE, self.episodes))
 
@@ -111,7 +111,7 @@ class Trial:
         return self._predictions
 
     def predict(self, batch: TaskBatch, *, start: int = 0) -> Tensor:
-        """Adapts to each support set of a batch and predicts its queries, ``[T, Q, outputs]``.
+        """Adapt to each support set of a batch and predict its queries, ``[T, Q, outputs]``.
 
         Args:
             batch: The episodes.
@@ -167,7 +167,7 @@ class Trial:
 
     @contextlib.contextmanager
     def isolated(self, start: int = 0) -> Iterator[None]:
-        """Seeds random numbers by the episode; afterwards undoes changes of the algorithm.
+        """Seed random numbers by the episode, and undo changes of the algorithm afterwards.
 
         Args:
             start: Index of the first episode inside.
@@ -180,7 +180,7 @@ class Trial:
             self.restore()
 
     def adapted(self, support: Support) -> Predictor:
-        """Adapts to ``T`` support sets and returns the predictor with its graph.
+        """Adapt to ``T`` support sets and return the predictor with its graph.
 
         Call it, and the predictor, inside :meth:`isolated`. Gradients flow to the query; with
         ``support.keep_graph`` also to the support set, if the adaptation is differentiable.
@@ -201,7 +201,7 @@ class Trial:
         return lambda query: self.checked(predict(query.squeeze(0)).unsqueeze(0), query)
 
     def restore(self) -> None:
-        """Undoes changes of parameters and buffers, and records their names.
+        """Undo changes of parameters and buffers, and record their names.
 
         Raises:
             CellFailed: If parameters or buffers were added, removed or changed in shape.
@@ -229,7 +229,7 @@ class Trial:
         return outputs
 
     def _with_inner_step(self, error: DivergedError, task: Task, index: int) -> DivergedError:
-        """Adds to an error the inner step after which predictions are not finite, if found."""
+        """Add to an error the inner step after which predictions are not finite, if found."""
         if not self.algorithm.offers("adapt_path"):
             return error
         with self.isolated(index):

@@ -37,6 +37,6 @@ class Check:
 
     @classmethod
     def of(cls, function: Callable[[Subject], None], *, precision: Precision = "double") -> Check:
-        """Makes a check of a function: its name with hyphens, its docstring's first line."""
+        """Make a check of a function: its name with hyphens, its docstring's first line."""
         claim = first_line(function.__doc__ or "")
         return cls(function.__name__.replace("_", "-"), claim, function, precision)

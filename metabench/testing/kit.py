@@ -53,7 +53,7 @@ class Kit:
         self._found: dict[tuple[str, int], Found] = {}
 
     def run(self, name: str) -> CheckResult:
-        """Runs one check.
+        """Run one check.
 
         Raises:
             UnknownName: If there is no such check.
@@ -65,7 +65,7 @@ class Kit:
         return CheckResult(check.name, check.claim, status, reason, time.perf_counter() - start)
 
     def report(self, checks: Iterable[str] = ()) -> Report:
-        """Runs some checks, by default all.
+        """Run some checks, by default all.
 
         Args:
             checks: Names or globs.
@@ -131,7 +131,7 @@ def check_algorithm(
     hyperparameters: Mapping[str, Value] | None = None,
     problems: Sequence[Problem] = (),
 ) -> Report:
-    """Checks that an algorithm keeps its contract.
+    """Check that an algorithm keeps its contract.
 
     Args:
         algorithm: The class, or the name of an installed algorithm.
@@ -179,7 +179,7 @@ def _no_check(name: str) -> NoReturn:
 
 
 def _summary(kinds: Sequence[str], found: Sequence[Found]) -> Found:
-    """Combines the results on all problems: failed before passed before not applicable."""
+    """Combine the results on all problems: failed before passed before not applicable."""
     order: tuple[CheckStatus, ...] = ("failed", "passed", "not-applicable")
     status = next(s for s in order if any(candidate == s for candidate, _ in found))
     reasons = {

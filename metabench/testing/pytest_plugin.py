@@ -16,7 +16,7 @@ OPTION = "--metabench-algorithm"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the option."""
+    """Add the option."""
     parser.getgroup("metabench").addoption(
         OPTION,
         action="append",
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Adds one item per algorithm and check."""
+    """Add one item per algorithm and check."""
     names = config.getoption(OPTION)
     if not names:
         return
@@ -87,7 +87,7 @@ class CheckItem(pytest.Item):
     parent: _Algorithm
 
     def runtest(self) -> None:
-        """Runs the check; a check that does not apply is skipped."""
+        """Run the check; a check that does not apply is skipped."""
         from metabench.testing.report import ConformanceError
 
         result = self.parent.kit.run(self.name)

@@ -65,7 +65,7 @@ class Report:
         return not self.failed and self.passed > 0
 
     def raise_for_failures(self) -> None:
-        """Raises an error unless the algorithm passes.
+        """Raise an error unless the algorithm passes.
 
         Raises:
             ConformanceError: If a check failed or none passed; the message is the report.

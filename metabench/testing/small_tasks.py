@@ -80,7 +80,7 @@ class SmallTasks:
         return x.to(self.dtype), rows
 
     def on_drawn(self, batch: TaskBatch) -> None:
-        """Ignores the batch."""
+        """Ignore the batch."""
 
     def _sampler(self, split: str, protocol: NWayKShot, *key: str | int) -> Sampler:
         number = make_key("kit", split, *key)
@@ -136,12 +136,12 @@ class ShortStream(TaskStream):
         queries: int | None = None,
         share: float = 1.0,
     ) -> Iterator[TaskBatch]:
-        """Yields batches of training episodes; see :class:`TaskStream`."""
+        """Yield batches of training episodes; see :class:`TaskStream`."""
         self._set_budget(tasks * self._shape(ways, shots, queries).examples, share)
         return super().batches(tasks, ways=ways, shots=shots, queries=queries, share=share)
 
     def examples(self, count: int, *, share: float = 1.0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields batches of labelled examples; see :class:`TaskStream`."""
+        """Yield batches of labelled examples; see :class:`TaskStream`."""
         self._set_budget(count, share)
         return super().examples(count, share=share)
 

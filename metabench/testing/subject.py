@@ -57,7 +57,7 @@ class Subject:
 
     @contextmanager
     def environment(self) -> Iterator[None]:
-        """Sets the default dtype, enables gradients, and restores the random state afterwards."""
+        """Set the default dtype, enable gradients, and restore the random state afterwards."""
         before = torch.get_default_dtype()
         # Tensors that an algorithm creates without a dtype must fit its float64 parameters.
         torch.set_default_dtype(self.dtype)
@@ -80,7 +80,7 @@ class Subject:
         return self.cls(self.problem, **self.values).to(self.dtype).eval()
 
     def train(self, algorithm: Algorithm, *, steps: int = STEPS) -> ShortStream:
-        """Meta-trains an algorithm for some outer steps and returns the stream."""
+        """Meta-train an algorithm for some outer steps and return the stream."""
         stream = self.source.stream(steps)
         seed_everything(make_key("kit", "train"))
         algorithm.train()
@@ -141,7 +141,7 @@ class Subject:
         return not self.same(first, second)
 
     def require_deterministic(self, what: str) -> None:
-        """Checks that predictions are deterministic.
+        """Check that predictions are deterministic.
 
         Args:
             what: What cannot be measured otherwise, for the message.
@@ -155,7 +155,7 @@ class Subject:
             )
 
     def require(self, method: str) -> None:
-        """Checks that the algorithm has an optional method.
+        """Check that the algorithm has an optional method.
 
         Raises:
             NotApplicable: If it does not.

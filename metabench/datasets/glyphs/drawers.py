@@ -27,7 +27,7 @@ PEN = (43, 52)
 
 
 def draw(characters: Characters) -> tuple[Ints, Ints]:
-    """Draws every character once by every drawer.
+    """Draw every character once by every drawer.
 
     Returns:
         The control points on the canvas, in 1/64 pixel,
@@ -59,7 +59,7 @@ def draw(characters: Characters) -> tuple[Ints, Ints]:
 
 
 def _perturb(points: Ints, careless: Ints, image: tuple[Ints, Ints, Ints]) -> Ints:
-    """Moves strokes, their ends, bends and control points, scaled by the carelessness."""
+    """Move strokes, their ends, bends and control points, scaled by the carelessness."""
     scale = careless[..., None, None, None]
     stroke = tuple(c[..., None, None, None] for c in image)
     index = np.arange(MAX_STROKES)[:, None, None]

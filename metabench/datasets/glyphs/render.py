@@ -19,7 +19,7 @@ _MARGIN = 2
 
 
 def render(characters: Characters) -> NDArray[np.uint8]:
-    """Renders every character by every drawer.
+    """Render every character by every drawer.
 
     Returns:
         uint8 ``[characters, DRAWERS, CANVAS, CANVAS]``, 255 where there is ink and 0 elsewhere.
@@ -60,7 +60,7 @@ def _curve(roundness: int) -> NDArray[np.float64]:
 
 
 def _ink(path: Ints, pen: Ints) -> NDArray[np.uint8]:
-    """Inks each pixel whose centre is within the pen's radius of a path point.
+    """Ink each pixel whose centre is within the pen's radius of a path point.
 
     Args:
         path: Points in 1/64 pixel, ``[drawings, points, 2]``.

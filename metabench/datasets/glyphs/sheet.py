@@ -16,7 +16,7 @@ _GREY = 200
 def contact_sheet(
     pool: ClassPool, path: Path, *, rows: int = 24, columns: int = 20, scale: int = 1
 ) -> None:
-    """Writes a PNG of classes evenly spread over a pool, with dark ink on white.
+    """Write a PNG of classes evenly spread over a pool, with dark ink on white.
 
     Args:
         pool: Images ``[classes, examples, 1, height, width]``.

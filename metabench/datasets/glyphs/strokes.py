@@ -66,7 +66,7 @@ class Characters:
 
 
 def make_characters() -> Characters:
-    """Generates every character of every alphabet."""
+    """Generate every character of every alphabet."""
     letters = np.arange(ALPHABETS)
     sizes = between(MIN_CHARACTERS, MAX_CHARACTERS, "alphabet size", letters)
     alphabet = np.repeat(letters, sizes)
@@ -78,7 +78,7 @@ def make_characters() -> Characters:
 
 
 def _fit(points: Ints, strokes: Ints) -> Ints:
-    """Centres each character and scales its longer side into the allowed range."""
+    """Centre each character and scale its longer side into the allowed range."""
     used = (np.arange(MAX_STROKES) < strokes[:, None])[..., None, None]
     low = np.where(used, points, points.max()).min(axis=(1, 2))
     high = np.where(used, points, points.min()).max(axis=(1, 2))
@@ -135,7 +135,7 @@ def _goal(here: Ints, alphabet: Ints, number: Ints, stroke: Ints) -> Ints:
 
 
 def _place(shape: Ints, bend: Ints, start: Ints, end: Ints) -> Ints:
-    """Maps shapes ``[n, POINTS, 2]`` onto anchors ``[n, 2]``, scaled across by ``bend / UNIT``."""
+    """Map shapes ``[n, POINTS, 2]`` onto anchors ``[n, 2]``, scaled across by ``bend / UNIT``."""
     along = (end - start)[:, None]
     across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
     offset = shape[..., :1] * along + shape[..., 1:] * bend[:, None, None] * across // UNIT
@@ -154,7 +154,7 @@ def _anchor(alphabet: Ints, place: Ints) -> Ints:
 
 
 def _shape(alphabet: Ints, number: Ints, stroke: Ints) -> Ints:
-    """Draws the shape of a stroke by its alphabet's frequencies, ``[characters]``."""
+    """Draw the shape of a stroke by its alphabet's frequencies, ``[characters]``."""
     kinds = np.arange(len(SHAPES))
     # Squared, so that an alphabet has a few frequent shapes and many rare ones.
     weights = below(32, "liking", alphabet[:, None], kinds) ** 2

@@ -128,7 +128,7 @@ class Omniglot(ClassDataset):
         return "zips" if all(source.is_zip for source in sources) else "folders"
 
     def verify(self) -> VerifyReport:
-        """Decodes every image and compares all pixels with the published ones."""
+        """Decode every image and compare all pixels with the published ones."""
         findings: list[str] = []
         details: dict[str, int | str] = {}
         try:
@@ -152,7 +152,7 @@ class Omniglot(ClassDataset):
         return VerifyReport(self.name, tuple(findings), details)
 
     def download(self, progress: Progress | None = None) -> list[Path]:
-        """Downloads the published archives unless the data are present and correct.
+        """Download the published archives unless the data are present and correct.
 
         Args:
             progress: Called with each file's name, the bytes so far and the total.
@@ -214,7 +214,7 @@ class Omniglot(ClassDataset):
 
 
 def _rotations(images: Tensor) -> Tensor:
-    """Rotates ``[characters, ...]`` by 0, 90, 180 and 270 degrees: ``[characters * 4, ...]``."""
+    """Rotate ``[characters, ...]`` by 0, 90, 180 and 270 degrees: ``[characters * 4, ...]``."""
     # rot90 turns counterclockwise, as Pillow's `rotate` does in ProtoNet's script.
     rotated = [torch.rot90(images, turns, (-2, -1)) for turns in range(_QUARTER_TURNS)]
     return torch.stack(rotated, dim=1).flatten(0, 1)

@@ -19,7 +19,7 @@ SMALL_SIDE = 28
 
 
 def decode_all(sources: Sequence[Source]) -> Iterable[Image.Image]:
-    """Decodes all images at full size: by half, then character, then drawer.
+    """Decode all images at full size: by half, then character, then drawer.
 
     Args:
         sources: The halves, in order.
@@ -61,7 +61,7 @@ def _decode(content: bytes, name: str, hint: str) -> Image.Image:
 
 
 def small_stack(sources: Sequence[Source]) -> NDArray[np.uint8]:
-    """Decodes all images and resizes them to 28 x 28, as the papers' scripts do.
+    """Decode all images and resize them to 28 x 28, as the papers' scripts do.
 
     Args:
         sources: The halves, in order.

@@ -84,7 +84,7 @@ class Source:
             return self._image_names(reader.names())
 
     def read_images(self) -> Iterator[tuple[str, bytes]]:
-        """Yields the name and the content of each image, by character and drawer.
+        """Yield the name and the content of each image, by character and drawer.
 
         Raises:
             DataError: If files cannot be read, or images are missing or duplicate.
@@ -169,7 +169,7 @@ class _ZipReader:
 
 
 def _missing(half: Half, found: dict[str, dict[int, str]]) -> str:
-    """Lists what is missing, largest units first; empty if nothing is."""
+    """List what is missing, largest units first; empty if nothing is."""
     present = {alphabet(character) for character in found}
     alphabets = sorted({alphabet(character) for character in half.characters} - present)
     rest = [character for character in half.characters if alphabet(character) in present]

@@ -40,7 +40,7 @@ class Accuracy(EpisodeMetric):
         return [count / queries for count in _correct(predictions).sum(1).tolist()]
 
     def measure(self, trial: Trial) -> Measurement:
-        """Adds the values over all episodes; see :class:`Metric`."""
+        """Add the values over all episodes; see :class:`Metric`."""
         if trial.algorithm.problem.regression:
             raise NotApplicable("it counts correct labels, and this benchmark is regression.")
         predictions = trial.predictions()

@@ -64,7 +64,7 @@ class Adaptation(Metric):
     threshold: float | None = None
 
     def measure(self, trial: Trial) -> Measurement:
-        """Measures both curves and the time per task; see :class:`Metric`.
+        """Measure both curves and the time per task; see :class:`Metric`.
 
         Raises:
             DivergedError: If the predictions are not finite before the first inner step.
@@ -99,7 +99,7 @@ class Adaptation(Metric):
     def _with_curve(
         self, trial: Trial, scores: Tensor, times: Tensor, values: dict[str, Any]
     ) -> Measurement:
-        """Adds the mean curve and its summaries to the values."""
+        """Add the mean curve and its summaries to the values."""
         converged = self._before_divergence(trial, scores)
         steps = [k for k, good in zip(self.steps, converged.tolist(), strict=True) if good]
         if not steps:

@@ -41,7 +41,7 @@ class Ball:
         return f"{self.norm}-{self.radius:.4g}"
 
     def project(self, x: Tensor, clean: Tensor) -> Tensor:
-        """Projects images ``[T, Q, *input]`` into the ball around ``clean``, then to ``[0, 1]``."""
+        """Project images ``[T, Q, *input]`` into the ball around ``clean``, then to ``[0, 1]``."""
         change = x - clean
         if self.norm == "linf":
             change = change.clamp(-self.radius, self.radius)

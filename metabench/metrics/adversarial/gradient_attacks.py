@@ -74,7 +74,7 @@ def input_gradient(
 
 
 def fgsm(predict: Predictor, x: Tensor, labels: Tensor, ball: Ball) -> Tensor:
-    r"""Takes one step to the border of the ball (fast gradient method).
+    r"""Take one step to the border of the ball (fast gradient method).
 
     .. math:: x' = \Pi\big(x + \epsilon \, \operatorname{sign} \nabla_x L(f(x), y)\big)
 
@@ -103,7 +103,7 @@ def pgd(
     start: Tensor | None = None,
     loss: LossName = "cross-entropy",
 ) -> Tensor:
-    r"""Runs projected gradient ascent and returns the last point.
+    r"""Run projected gradient ascent and return the last point.
 
     .. math::
         x_{i+1} = \Pi\big(x_i + \tfrac{\epsilon}{4} \operatorname{sign} \nabla_x L(f(x_i), y)\big)

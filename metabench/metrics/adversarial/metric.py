@@ -66,7 +66,7 @@ class Adversarial(Metric):
     batch: int = 5
 
     def measure(self, trial: Trial) -> Measurement:
-        """Runs all attacks; see :class:`Metric`.
+        """Run all attacks; see :class:`Metric`.
 
         Raises:
             NotApplicable: If the benchmark is not classification of images.

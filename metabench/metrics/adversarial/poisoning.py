@@ -116,7 +116,7 @@ def _score(trial: Trial, batch: TaskBatch, support_x: Tensor, start: int) -> Ten
 
 
 def _choose(support_x: Tensor, indices: Tensor, share: float) -> Tensor:
-    """Draws the support images that are poisoned, bool ``[T, S]``."""
+    """Draw the support images that are poisoned, bool ``[T, S]``."""
     size = support_x.shape[1]
     # The ranks of random numbers are a random order: those below the count are chosen.
     bits = random_bits(make_key("poisoning"), indices, size)

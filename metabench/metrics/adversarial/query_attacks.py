@@ -58,7 +58,7 @@ class QueryAttacks:
     no_gradient: str = ""
 
     def run(self, predict: Predictor, indices: Tensor, batch: TaskBatch) -> None:
-        """Runs all attacks on some episodes.
+        """Run all attacks on some episodes.
 
         Args:
             predict: Maps queries ``[T, Q, *input]`` to logits ``[T, Q, ways]``.
@@ -99,7 +99,7 @@ class QueryAttacks:
     def _gradient_attacks(
         self, predict: Predictor, indices: Tensor, batch: TaskBatch
     ) -> Iterator[tuple[str, Ball, Tensor]]:
-        """Yields the name, the ball and the attacked queries of each gradient attack."""
+        """Yield the name, the ball and the attacked queries of each gradient attack."""
         # By norm, because an L-inf ball and an L2 ball do not contain each other.
         known: dict[Norm, Tensor] = {}
         for ball in self.balls:
@@ -153,7 +153,7 @@ class QueryAttacks:
         attempt: int,
         positions: Tensor | None,
     ) -> Tensor:
-        """Runs PGD from a random point."""
+        """Run PGD from a random point."""
         # Drawn for all queries, so that a query starts at the same point whichever are attacked.
         numbers = uniform_numbers(indices, batch.query_x[0].numel(), "restart", attempt)
         start = ball.random(batch.query_x, normal_numbers(numbers).view_as(batch.query_x))

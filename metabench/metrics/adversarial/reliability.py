@@ -60,13 +60,13 @@ class Reliability:
     excess: float = 0.0
 
     def check_ball(self, ball: Ball, attacked: Tensor, clean: Tensor) -> None:
-        """Checks that an attack stayed in its ball and in ``[0, 1]``."""
+        """Check that an attack stayed in its ball and in ``[0, 1]``."""
         outside = torch.maximum(-attacked, attacked - 1).amax() / ball.radius
         beyond = ball.distance(attacked, clean).amax() / ball.radius - 1
         self.excess = max(self.excess, float(outside), float(beyond))
 
     def check_determinism(self, predict: Predictor, x: Tensor) -> None:
-        """Checks that the forward pass is deterministic."""
+        """Check that the forward pass is deterministic."""
         with torch.no_grad():
             self.deterministic &= bool(torch.equal(predict(x), predict(x)))
 
@@ -80,7 +80,7 @@ class Reliability:
         *,
         joint: bool = True,
     ) -> None:
-        """Checks that gradients exist and lead to a higher loss.
+        """Check that gradients exist and lead to a higher loss.
 
         Args:
             predict: Maps ``[T, Q, *input]`` to logits ``[T, Q, ways]``.

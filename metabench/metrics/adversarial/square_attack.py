@@ -29,7 +29,7 @@ def square_attack(
     iterations: int,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Maximizes an objective in an L-inf ball by random search with squares.
+    """Maximize an objective in an L-inf ball by random search with squares.
 
     A square is kept if the objective rises; per image if the objective is, else for all images of
     an episode.
@@ -87,7 +87,7 @@ def _side(x: Tensor, iteration: int, iterations: int) -> int:
 
 
 def _square(x: Tensor, numbers: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Draws a square in each image, bool ``[T, N, 1, H, W]``, and a sign for each channel."""
+    """Draw a square in each image, bool ``[T, N, 1, H, W]``, and a sign for each channel."""
     height, width = x.shape[-2:]
     top = (numbers[..., :1] * (height - side + 1)).long()
     left = (numbers[..., 1:2] * (width - side + 1)).long()

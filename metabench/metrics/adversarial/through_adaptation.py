@@ -35,7 +35,7 @@ def pgd_through_adaptation(
     query: bool = False,
     mask: Tensor | None = None,
 ) -> TaskBatch | None:
-    r"""Runs projected gradient ascent on the support set that a method adapts to.
+    r"""Run projected gradient ascent on the support set that a method adapts to.
 
     .. math:: \max_{\lVert \delta \rVert, \lVert \eta \rVert \le \epsilon}
         \sum_{(x, y) \in Q} L\big(f_{S + \delta}(x + \eta), y\big)

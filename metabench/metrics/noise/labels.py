@@ -13,7 +13,7 @@ from metabench.runtime.counter_rng import below, make_key, random_bits, shuffle_
 
 
 def flip_labels(batch: TaskBatch, indices: Tensor, share: float) -> tuple[TaskBatch, Tensor]:
-    """Gives a share of each support set the label of another class of its episode.
+    """Give a share of each support set the label of another class of its episode.
 
     Exactly ``round(share * S)`` labels of every episode are flipped, as evenly over its classes as
     possible, each to any other class with the same probability (symmetric noise). Labels flipped

@@ -71,7 +71,7 @@ class Noise(Metric):
     levels: tuple[float, ...] = (0.1, 0.3, 1.0)
 
     def measure(self, trial: Trial) -> Measurement:
-        """Measures the drop under each kind of noise; see :class:`Metric`."""
+        """Measure the drop under each kind of noise; see :class:`Metric`."""
         clean = score_perturbed(trial, self.episodes)
         values: dict[str, Any] = {"episodes": len(clean), "clean": float(clean.mean())}
         if trial.algorithm.problem.regression:
@@ -110,7 +110,7 @@ class Noise(Metric):
         return values
 
     def _corruptions(self, trial: Trial, clean: Tensor, values: dict[str, Any]) -> list[Tensor]:
-        """Adds the drops under corruptions to the values; returns those of the query set."""
+        """Add the drops under corruptions to the values, and return those of the query set."""
         drops: list[Tensor] = []
 
         def corrupt_set(perturbed: PerturbedSet, severities: tuple[int, ...]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Noise(Metric):
         return drops
 
     def _regression(self, trial: Trial, clean: Tensor, values: dict[str, Any]) -> list[Tensor]:
-        """Adds the drops under Gaussian noise to the values, and returns those of each episode."""
+        """Add the drops under Gaussian noise to the values, and return those of each episode."""
         batches = [batch for _, batch in iter_episodes(trial, self.episodes)]
         spread = {
             "support_y": float(torch.cat([b.support_y for b in batches]).std()),
@@ -168,7 +168,7 @@ class Noise(Metric):
 
 
 def _flip(batch: TaskBatch, indices: Tensor, *, share: float, counts: list[int]) -> TaskBatch:
-    """Flips labels, and appends how many to ``counts``."""
+    """Flip labels, and append how many to ``counts``."""
     noisy, flipped = flip_labels(batch, indices, share)
     counts.extend(flipped.sum(1).tolist())
     return noisy

@@ -55,7 +55,7 @@ def _check_keyword_only(cls: type[Algorithm]) -> None:
 
 
 def _check_round_trip(subject: Subject) -> None:
-    """Checks that values given as text, as on the command line, are read as themselves."""
+    """Check that values given as text, as on the command line, are read as themselves."""
     values = subject.values
     # Hyper-parameters come as text from the command line and as values from recipes.
     as_text = {name: str(value) for name, value in values.items()}

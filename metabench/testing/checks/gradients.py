@@ -37,7 +37,7 @@ def differentiable(subject: Subject) -> None:
 
 
 def _check_slope(subject: Subject, gradient: Tensor, weights: Tensor) -> None:
-    """Compares the gradient with a finite difference, if predictions are float64 and not random."""
+    """Compare the gradient with a finite difference, if predictions are float64 and not random."""
     if not bool(gradient.isfinite().all()):
         raise CheckFailed("the gradient of its predictions by the queries is not finite.")
     if subject.dtype != torch.float64 or subject.random:

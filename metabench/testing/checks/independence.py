@@ -124,7 +124,7 @@ def transduction(subject: Subject) -> None:
 
 
 def _influence_of_queries(subject: Subject) -> str:
-    """Describes how the predictions of queries depend on each other; empty if they do not."""
+    """Describe how the predictions of queries depend on each other; empty if they do not."""
     for task in subject.tasks[:2]:
         together = subject.predict(task.support, task.query_x)
         # Batch norm in training mode, for example, raises an error on one value.

@@ -113,7 +113,7 @@ def memory(subject: Subject) -> None:
 
 @contextmanager
 def _fast_collections() -> Iterator[None]:
-    """Excludes all current objects, such as those of PyTorch, from garbage collection."""
+    """Exclude all current objects, such as those of PyTorch, from garbage collection."""
     if gc.get_freeze_count():  # frozen by someone else, who does not expect an unfreeze
         yield
         return
@@ -125,7 +125,7 @@ def _fast_collections() -> Iterator[None]:
 
 
 def _one_episode(algorithm: Algorithm, task: Task) -> None:
-    """Adapts and predicts on fresh tensors, so that an algorithm that keeps them is detected."""
+    """Adapt and predict on fresh tensors, so that an algorithm that keeps them is detected."""
     support = dataclasses.replace(task.support, x=task.support.x.clone(), y=task.support.y.clone())
     with torch.no_grad():
         query = task.query_x.clone()

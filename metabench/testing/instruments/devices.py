@@ -36,7 +36,7 @@ class DeviceGuard(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Runs an operation after checking the devices of its tensors.
+        """Run an operation after checking the devices of its tensors.
 
         Raises:
             MixedDevices: If they are on two devices.

@@ -27,7 +27,7 @@ class GradientLog:
 
 @contextmanager
 def watch_gradients() -> Iterator[GradientLog]:
-    """Logs gradients computed inside by ``backward``, ``torch.autograd.grad`` or ``torch.func``."""
+    """Log gradients computed inside by ``backward``, ``torch.autograd.grad`` or ``torch.func``."""
     # All three run the engine through this function of the module, also for a library that has
     # imported `grad` by name.
     module: Any = torch.autograd

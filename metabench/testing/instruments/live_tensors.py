@@ -29,7 +29,7 @@ class LiveTensors(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Runs an operation and records the storages that it creates."""
+        """Run an operation and record the storages that it creates."""
         kwargs = kwargs or {}
         before = {storage._cdata for storage in _storages((args, kwargs))}
         out = func(*args, **kwargs)
