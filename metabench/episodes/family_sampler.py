@@ -62,8 +62,7 @@ class FamilySampler(PrefetchingSampler[Tensor]):
         super().__init__(protocol, key, device)
         if protocol.ways:
             raise ProtocolError(
-                f"{source} is a regression family, but {protocol.ways}-way episodes are for "
-                "classification.",
+                f"{source} is a regression family, and {protocol.ways}-way episodes are for classes.",
                 hint="Give the protocol 0 ways.",
             )
         self.family = family

@@ -83,8 +83,7 @@ class NWayKShot:
         """
         if self.ways == 0:
             raise ProtocolError(
-                f"{source} has labelled classes, but the protocol has 0 ways, which is for "
-                "regression.",
+                f"{source} holds labelled classes, and a protocol with 0 ways is for regression.",
                 hint="Give the protocol at least 2 ways.",
             )
         if self.ways > classes:
