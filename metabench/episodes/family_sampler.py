@@ -62,7 +62,8 @@ class FamilySampler(PrefetchingSampler[Tensor]):
         super().__init__(protocol, key, device)
         if protocol.ways:
             raise ProtocolError(
-                f"{source} is a regression family, and {protocol.ways}-way episodes are for classes.",
+                f"{source} is a regression family, and {protocol.ways}-way episodes are for "
+                "classes.",
                 hint="Give the protocol 0 ways.",
             )
         self.family = family

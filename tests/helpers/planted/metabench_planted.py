@@ -43,7 +43,7 @@ class Blobs(ClassDataset):
 
 
 class Learner(Algorithm):
-    """Nearest means of a linear embedding; draws from all random generators in every method."""
+    """A linear embedding with nearest means; draws from all random generators in every method."""
 
     name = "learner"
     keeps = True
