@@ -248,7 +248,7 @@ class BenchmarkTasks:
             dataset=self.benchmark.dataset,
         )
 
-    # The rest is the interface that a TaskStream draws from (metabench.episodes.stream.Draws).
+    # The rest is the interface that a TaskStream draws from (metabench.episodes.stream.TaskSource).
 
     @property
     def train_classes(self) -> int:
@@ -276,22 +276,22 @@ class BenchmarkTasks:
             self.pools["train"].images, random_bits(key, index, 1).squeeze(1)
         )
         # The audit counts classes; the rows of a class are its variants, such as rotations.
-        self.audit.saw(rows // self.pools["train"].variants)
+        self.audit.add(rows // self.pools["train"].variants)
         return x, rows
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         """Record the training classes of a batch as drawn."""
         if self.pools:
-            self.audit.saw(batch.classes)
+            self.audit.add(batch.classes)
 
     def _sampler(self, protocol: NWayKShot, split: Split, *parts: str | int) -> Sampler:
         # The title has the version: a new version of a benchmark draws other episodes.
         key = make_key(self.benchmark.title, split, *parts)
         dataset = self._dataset_of(split)
-        where = f"the {split} split of '{dataset.name}'"
+        source = f"the {split} split of '{dataset.name}'"
         if isinstance(dataset, TaskFamily):
-            return FamilySampler(dataset, protocol, key, self.device, where=where)
-        return ClassSampler(self.pool(split), protocol, key, self.device, where=where)
+            return FamilySampler(dataset, protocol, key, self.device, source=source)
+        return ClassSampler(self.pool(split), protocol, key, self.device, source=source)
 
 
 def _task_type(dataset: ClassDataset | TaskFamily) -> str:

@@ -94,7 +94,7 @@ def verify(name: str, data: Path | None, as_json: bool) -> int:
 
 
 def _downloadable(name: str, data: Path | None) -> Any:
-    from metabench.datasets.store import Downloadable
+    from metabench.datasets.download import Downloadable
     from metabench.plugins import installed_plugins
 
     dataset = installed_plugins().registry.get("dataset", name).load()(root=data)

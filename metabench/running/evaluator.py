@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any
 
 from metabench.algorithms.base import Algorithm
 from metabench.episodes import Sampler
-from metabench.errors import CellFailed, DivergedError, MetabenchError
-from metabench.metrics.base import EpisodeMetric, Metric, Outcome, measured
+from metabench.metrics.base import EpisodeMetric
+from metabench.metrics.measure import measure, unavailable
 from metabench.metrics.trial import Predictions, Trial
 from metabench.records.schema import MetricResult, Record
-from metabench.registry import describe_error
 from metabench.running.resolve import ResolvedCell, ResolvedMetric
-from metabench.stats import t_interval
 
 
 class Evaluator:
@@ -79,7 +76,7 @@ class Evaluator:
         tasks.audit.check(sorted(origins), split="test")
         record.episode_digest = sampler.digest(episodes)
         ranking, *others = self._resolved.metrics
-        record.metrics[ranking.name] = _ranking_result(self.ranking, trial)
+        record.metrics[ranking.name] = measure(self.ranking, trial, required=True)
         for done, metric in enumerate(others):
             self._report({"phase": "measure", "done": done, "total": len(others)})
             record.metrics[metric.name] = _other_result(metric, trial)
@@ -94,52 +91,10 @@ class Evaluator:
         self._report({"phase": "test", "done": done, "total": total, "score": score})
 
 
-def _ranking_result(metric: EpisodeMetric, trial: Trial) -> MetricResult:
-    """Returns the result of the metric that ranks. If it fails, the cell fails."""
-    found = metric.measure(trial)
-    trial.restore()
-    try:  # before the other metrics run: a record with a NaN could not be read again
-        json.dumps(found.values, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise CellFailed(
-            f"metric '{metric.name}' returned values that JSON cannot hold: {error}."
-        ) from error
-    for i, score in enumerate(found.episodes):
-        if not math.isfinite(score):
-            raise DivergedError(f"the {metric.name} of episode {i} is {score}.")
-    return _result(metric, Outcome(measurement=found))
-
-
 def _other_result(resolved: ResolvedMetric, trial: Trial) -> MetricResult:
     """Returns the result of another metric. If it fails, it says why, and the others go on."""
     try:
         metric = resolved.make()
     except Exception as error:  # its class may be a plugin's code
-        reason = error.message if isinstance(error, MetabenchError) else describe_error(error)
-        return MetricResult(  # direction and unit are unknown, and a failed metric ranks nothing
-            version=resolved.spec.version,
-            direction="higher",
-            unit="",
-            status="failed",
-            reason=reason,
-        )
-    return _result(metric, measured(metric, trial))
-
-
-def _result(metric: Metric, outcome: Outcome) -> MetricResult:
-    """Returns what a record says of a metric."""
-    found = outcome.measurement
-    result = MetricResult(
-        version=str(metric.version),
-        direction=metric.direction,
-        unit=metric.unit,
-        status=outcome.status,
-        reason=outcome.reason,
-        values=found.values,
-    )
-    if found.episodes:
-        result.episodes = [float(score) for score in found.episodes]
-        mean, half_width = t_interval(result.episodes)
-        # A single episode has no interval, and JSON has no NaN.
-        result.mean, result.ci95 = mean, None if math.isnan(half_width) else half_width
-    return result
+        return unavailable(resolved.spec, error)
+    return measure(metric, trial)

@@ -56,10 +56,10 @@ class _TrainingDraws:
         self._restore_random_state()
         return self.tasks.labelled(stream, start, count)
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         self._restore_random_state()
         self.episodes += len(batch)
-        self.tasks.saw(batch)
+        self.tasks.on_drawn(batch)
 
     def _restore_random_state(self) -> None:
         # At the first draw and not on loading: what `meta_train` does before its loop draws random

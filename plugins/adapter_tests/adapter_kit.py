@@ -99,7 +99,7 @@ class Tasks:
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         self.given.append(batch)
 
     def batch(self, tasks: int = TASKS) -> TaskBatch:

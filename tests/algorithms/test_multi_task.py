@@ -20,7 +20,7 @@ def test_every_training_class_has_a_row_of_its_own() -> None:
     keep = stream.keep
     stream.keep = lambda thing: kept.append(thing) or keep(thing)  # type: ignore[method-assign, func-returns-value]
     seen: list[set[int]] = []
-    tasks.saw = lambda batch: seen.append(set(batch.classes.flatten().tolist()))  # type: ignore[method-assign]
+    tasks.on_drawn = lambda batch: seen.append(set(batch.classes.flatten().tolist()))  # type: ignore[method-assign]
     algorithm.meta_train(stream)
     optimizer, rows = kept
     assert rows.weight.shape[0] == tasks.train_classes

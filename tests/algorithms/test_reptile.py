@@ -45,7 +45,7 @@ def restore(learner: torch.nn.Module, values: list[Tensor]) -> None:
 def meta_train(algorithm: Reptile, outer_steps: int) -> list[TaskBatch]:
     seen: list[TaskBatch] = []
     tasks = Tasks(algorithm.problem, torch.float64)
-    tasks.saw = seen.append  # type: ignore[method-assign]
+    tasks.on_drawn = seen.append  # type: ignore[method-assign]
     cost = algorithm.tasks * algorithm.train_shots * max(algorithm.problem.ways, 1)
     algorithm.train()
     algorithm.meta_train(tasks.stream(outer_steps * cost))

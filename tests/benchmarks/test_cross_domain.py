@@ -106,8 +106,8 @@ class TestLeakage:
 
     def test_a_character_of_omniglot_has_the_same_origin_in_every_split(self) -> None:
         """Meta-test classes of one split are meta-training classes of another."""
-        from metabench.datasets.omniglot_layout import official_halves
-        from metabench.datasets.omniglot_splits import SPLITTERS
+        from metabench.datasets.omniglot.layout import official_halves
+        from metabench.datasets.omniglot.splits import SPLITTERS
 
         parts = {name: split(official_halves()) for name, split in SPLITTERS.items()}
         assert set(parts["vinyals"]["train"]) & set(parts["background-evaluation"]["test"])

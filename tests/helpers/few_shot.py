@@ -67,7 +67,7 @@ class Draws:
         assert isinstance(self.source, ClassPool)
         return labelled_examples(self.source.images, bits.squeeze(1))
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         del batch
 
 

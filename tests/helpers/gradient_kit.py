@@ -98,7 +98,7 @@ class Tasks:
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         pass
 
     def stream(self, budget: int) -> TaskStream:
@@ -203,7 +203,7 @@ def first_step(algorithm: Algorithm) -> tuple[TaskBatch, dict[str, Tensor], floa
     before = {k: p.detach().clone() for k, p in algorithm.named_parameters()}
     seen: list[TaskBatch] = []
     tasks = Tasks(algorithm.problem, torch.float64)
-    tasks.saw = seen.append  # type: ignore[method-assign]
+    tasks.on_drawn = seen.append  # type: ignore[method-assign]
     stream = tasks.stream(cost_of_a_batch(algorithm))
     algorithm.train()
     algorithm.meta_train(stream)

@@ -222,7 +222,7 @@ class TestBreakableAlgorithms:
             world, cell("nearest-mean", blobs(metrics=FAMILIES, metric_options=options))
         )
         assert record.metrics["adversarial"].status == "failed"
-        assert "radius 0.0 cannot be" in record.metrics["adversarial"].reason
+        assert "cannot have the radius 0.0" in record.metrics["adversarial"].reason
         assert record.metrics["noise"].status == "ok"
 
     def test_metrics_of_images_do_not_apply_to_regression(self, world) -> None:
@@ -234,7 +234,7 @@ class TestBreakableAlgorithms:
             ("accuracy", "adversarial", "shift"), "n/a"
         )
         assert "regression" in record.metrics["adversarial"].reason
-        assert "pictures" in record.metrics["shift"].reason
+        assert "images" in record.metrics["shift"].reason
 
 
 class Fixed(EpisodeMetric):

@@ -73,7 +73,7 @@ class TestChoice:
                 ConfigError,
                 "benchmark 'blobs-3w1s': metric 'noise' has no option",
             ),
-            ("{noise = {episodes = 'x'}}", ConfigError, "noise.episodes = 'x' cannot be"),
+            ("{noise = {episodes = 'x'}}", ConfigError, "option noise.episodes: 'x'"),
             ("{noise = 3}", ConfigError, "metric_options.noise"),
             ("{noise = {levels = [nan]}}", ConfigError, "finite number"),
         ],

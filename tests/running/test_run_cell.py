@@ -131,7 +131,7 @@ class TestFailures:
             ("skip", "skipped", "trouble was asked to stay away."),
             ("exit", "failed", "sys.exit(7)"),
             ("nan-loss", "failed", "the outer loss is nan at outer step 3."),
-            ("shape", "failed", "predicted [20, 9, 4], and the episodes ask for [20, 9, 3]"),
+            ("shape", "failed", "predicted [20, 9, 4], but the episodes need [20, 9, 3]"),
             ("nan", "failed", "not finite in episode 0"),
         ],
     )

@@ -1,4 +1,4 @@
-"""Downloads: whole and right, or what was there before."""
+"""A download is complete and correct, or leaves what was there before."""
 
 import hashlib
 import threading
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metabench.datasets.store import RemoteFile, VerifyReport, download, how_to_get
+from metabench.datasets.download import RemoteFile, VerifyReport, download, how_to_get
 from metabench.errors import DataError
 
 CONTENT = bytes(range(256)) * 1000
@@ -55,7 +55,7 @@ def _file(
 
 @pytest.mark.parametrize("checksum", [SHA256, MD5])
 @pytest.mark.parametrize("path", ["good", "unsized"])
-def test_a_good_file_is_fetched(
+def test_a_published_file_is_downloaded(
     server: HTTPServer, tmp_path: Path, path: str, checksum: str
 ) -> None:
     seen: list[tuple[str, int, int | None]] = []
@@ -68,7 +68,7 @@ def test_a_good_file_is_fetched(
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
 
 
-def test_only_what_is_missing_or_wrong_is_fetched(server: HTTPServer, tmp_path: Path) -> None:
+def test_only_missing_or_wrong_files_are_downloaded(server: HTTPServer, tmp_path: Path) -> None:
     (tmp_path / "good.bin").write_bytes(CONTENT)
     (tmp_path / "unsized.bin").write_bytes(b"wrong")
     paths = download("toy", [_file(server, "good"), _file(server, "unsized")], tmp_path)
@@ -77,28 +77,28 @@ def test_only_what_is_missing_or_wrong_is_fetched(server: HTTPServer, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("path", "size", "what"),
+    ("path", "size", "reported"),
     [
         ("cut", None, r"broke off after 1,000 of 256,000 bytes"),
-        ("other", None, r"gave another file: its checksum is sha256:"),
+        ("other", None, r"sent a different file: its checksum is sha256:"),
         ("unsized", 1000, r"sent more than the 1,000 bytes expected"),
         ("good", 256_001, r"broke off after 256,000 of 256,001 bytes"),
         ("absent", None, r"cannot be fetched: HTTP Error 404"),
     ],
 )
-def test_a_bad_download_leaves_what_was_there(
-    server: HTTPServer, tmp_path: Path, path: str, size: int | None, what: str
+def test_a_failed_download_leaves_the_old_file(
+    server: HTTPServer, tmp_path: Path, path: str, size: int | None, reported: str
 ) -> None:
     before = tmp_path / f"{path}.bin"
     before.write_bytes(b"before")
-    with pytest.raises(DataError, match=f"toy was not downloaded: .*{what}") as caught:
+    with pytest.raises(DataError, match=f"toy was not downloaded: .*{reported}") as caught:
         download("toy", [_file(server, path, size=size)], tmp_path)
     assert f"into {tmp_path} by hand" in caught.value.hint
     assert before.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [before]
 
 
-def test_no_server_is_one_clear_error(server: HTTPServer, tmp_path: Path) -> None:
+def test_an_unreachable_server_is_one_clear_error(server: HTTPServer, tmp_path: Path) -> None:
     file = _file(server, "good")
     server.shutdown()
     server.server_close()
@@ -117,7 +117,7 @@ def test_an_interrupted_download_leaves_nothing(server: HTTPServer, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_written_is_one_clear_error(
+def test_an_unwritable_folder_is_one_clear_error_before_any_request(
     server: HTTPServer, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
@@ -126,9 +126,9 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(
     assert not server.requests  # type: ignore[attr-defined]
 
 
-def test_a_report_is_ok_where_nothing_was_found() -> None:
+def test_a_report_without_findings_is_ok() -> None:
     assert VerifyReport("toy").ok
-    assert not VerifyReport("toy", ("one thing",)).ok
+    assert not VerifyReport("toy", ("one problem",)).ok
 
 
 def test_the_hint_names_the_command_and_the_sources(tmp_path: Path) -> None:

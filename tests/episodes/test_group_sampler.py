@@ -14,24 +14,24 @@ SHAPE = NWayKShot(4, 2, 3)
 KEY = make_key("groups")
 
 
-def grouped(*, turns: int = 1, variants: int = 1) -> ClassPool:
-    """Groups of 3, 6 and 12 origins, each origin seen in so many turns."""
-    plain = coded_pool(21 * turns, 8, variants)
+def grouped(*, rotations: int = 1, variants: int = 1) -> ClassPool:
+    """Groups of 3, 6 and 12 origins, with `rotations` classes of each origin."""
+    plain = coded_pool(21 * rotations, 8, variants)
     group = ["small"] * 3 + ["middle"] * 6 + ["large"] * 12
     return ClassPool(
         plain.images,
         plain.class_names,
-        tuple(g for g in group for _ in range(turns)),
-        tuple(f"origin {i}" for i in range(21) for _ in range(turns)),
+        tuple(g for g in group for _ in range(rotations)),
+        tuple(f"origin {i}" for i in range(21) for _ in range(rotations)),
         variants,
     )
 
 
-@pytest.mark.parametrize(("turns", "variants"), [(1, 1), (4, 1), (1, 4)])
+@pytest.mark.parametrize(("rotations", "variants"), [(1, 1), (4, 1), (1, 4)])
 def test_all_classes_of_an_episode_are_of_one_group_and_of_different_origin(
-    turns: int, variants: int
+    rotations: int, variants: int
 ) -> None:
-    pool = grouped(turns=turns, variants=variants)
+    pool = grouped(rotations=rotations, variants=variants)
     classes = GroupSampler(pool, SHAPE, KEY).tasks(INDICES).classes.tolist()
     for episode in classes:
         assert len({pool.groups[c] for c in episode}) == 1
@@ -42,7 +42,7 @@ def test_all_classes_of_an_episode_are_of_one_group_and_of_different_origin(
     }
 
 
-def test_an_episode_shares_label_0_and_the_numbers_of_all_examples_with_the_mixed_one() -> None:
+def test_an_episode_shares_its_first_class_and_all_example_numbers_with_the_mixed_one() -> None:
     pool = grouped(variants=2)
     mixed, within = (make(pool, SHAPE, KEY).tasks(INDICES) for make in (ClassSampler, GroupSampler))
     assert torch.equal(mixed.query_y, within.query_y)
@@ -55,8 +55,8 @@ def test_an_episode_shares_label_0_and_the_numbers_of_all_examples_with_the_mixe
     assert float(large_enough.double().mean()) == pytest.approx(18 / 21, abs=0.06)
 
 
-def test_the_pictures_are_those_of_the_classes() -> None:
-    batch = GroupSampler(grouped(turns=2), SHAPE, KEY).tasks(INDICES)
+def test_the_images_are_those_of_the_classes() -> None:
+    batch = GroupSampler(grouped(rotations=2), SHAPE, KEY).tasks(INDICES)
     shown, _, _ = decode(batch.query_x)
     assert torch.equal(shown, batch.classes.gather(1, batch.query_y))
     shown, _, _ = decode(batch.support_x)
@@ -83,8 +83,8 @@ def test_an_episode_is_the_same_alone_in_any_batch_and_in_a_range() -> None:
     assert torch.equal(sampler.range(5, 9).query_x[2:3], alone.query_x)
 
 
-def test_groups_that_are_too_small_are_told() -> None:
+def test_groups_that_are_too_small_are_rejected_with_their_size() -> None:
     with pytest.raises(
         ProtocolError, match=r"no group of the pool has 13 classes .* the largest has 12"
     ):
-        GroupSampler(grouped(turns=2), NWayKShot(13, 1, 1), KEY)
+        GroupSampler(grouped(rotations=2), NWayKShot(13, 1, 1), KEY)

@@ -1,4 +1,4 @@
-"""The Square attack, which needs no gradient, on many episodes at once."""
+"""The Square attack on many episodes at once; it needs no gradient."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from metabench.metrics.images import uniform_numbers
+from metabench.metrics.perturbation import uniform_numbers
 
+# The schedule and the first share are those of AutoAttack's implementation.
 SCHEDULE = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""The iterations, of 10,000, after which the squares shrink to half their area."""
+"""Iterations, of 10,000, after which the area of the squares is halved."""
 FIRST_SHARE = 0.8
-"""Of the picture that the first squares cover."""
+"""Share of the image that the first squares cover."""
 
 Objective = Callable[[Tensor], Tensor]
-"""Pictures ``[T, N, C, H, W]`` to what is made large: ``[T, N]``, or ``[T, 1]`` for all together."""
+"""Maps images ``[T, N, C, H, W]`` to the objective: ``[T, N]``, or ``[T, 1]`` for all jointly."""
 
 
 def square_attack(
@@ -28,23 +29,24 @@ def square_attack(
     iterations: int,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Random search by squares of full strength, L-inf; each is kept where it makes the objective larger.
+    """Maximize an objective in an L-inf ball by random search with squares.
 
-    Where the pictures of an episode are scored one by one, each keeps its own squares.
+    A square is kept if the objective rises; per image if the objective is, else for all images of
+    an episode.
 
-    Reference: Andriushchenko et al. 2020, arXiv:1912.00049, algorithms 1 and 2; the schedule of AutoAttack,
-    shrunk to the number of iterations.
+    Reference: Andriushchenko et al. 2020, arXiv:1912.00049, algorithms 1 and 2; the schedule of
+    AutoAttack, scaled to the number of iterations.
 
     Args:
-        objective: what is made large.
-        x: clean pictures ``[T, N, C, H, W]`` in ``[0, 1]``.
-        indices: int64 ``[T]``, the episodes' indices, which seed the search.
-        radius: of the ball.
-        iterations: how often the predictor is asked, after the start.
-        mask: bool ``[T, N]``: the pictures that may be changed; by default all.
+        objective: The objective.
+        x: Clean images ``[T, N, C, H, W]`` in ``[0, 1]``.
+        indices: Indices of the episodes, int64 ``[T]``, which seed the search.
+        radius: Radius of the ball.
+        iterations: Evaluations of the objective after the first two.
+        mask: Images that may change, bool ``[T, N]``; by default all.
 
     Returns:
-        The attacked pictures.
+        The attacked images.
     """
     tasks, count, channels, _, width = x.shape
     allowed = torch.ones_like(x[:, :, 0, 0, 0], dtype=torch.bool) if mask is None else mask
@@ -53,38 +55,39 @@ def square_attack(
     def within(change: Tensor) -> Tensor:
         return torch.where(allowed, (x + change).clamp(0, 1), x)
 
+    # The paper's start: vertical stripes of random sign.
     numbers = uniform_numbers(indices, count * channels * width, "square", "stripes")
     stripes = _signs(numbers.view(tasks, count, channels, 1, width)).to(x.dtype) * radius
     best, value = x, objective(x).detach()
-    best, value = _better(objective, best, value, within(stripes.expand_as(x)))
+    best, value = _accept(objective, best, value, within(stripes.expand_as(x)))
     for i in range(iterations):
         numbers = uniform_numbers(indices, count * (2 + channels), "square", i)
         window, signs = _square(x, numbers.view(tasks, count, -1), _side(x, i, iterations))
         proposal = torch.where(window, within(signs * radius), best)
-        best, value = _better(objective, best, value, proposal)
+        best, value = _accept(objective, best, value, proposal)
     return best
 
 
-def _better(
+def _accept(
     objective: Objective, best: Tensor, value: Tensor, proposal: Tensor
 ) -> tuple[Tensor, Tensor]:
+    """Returns the better of the best images and a proposal, with its objective."""
     found = objective(proposal).detach()
     better = found > value
-    return torch.where(better.view(*better.shape, 1, 1, 1), proposal, best), torch.where(
-        better, found, value
-    )
+    images = torch.where(better.view(*better.shape, 1, 1, 1), proposal, best)
+    return images, torch.where(better, found, value)
 
 
 def _side(x: Tensor, iteration: int, iterations: int) -> int:
-    """The side of the squares of an iteration, in pixels."""
-    place = iteration / iterations * 10_000
-    share = FIRST_SHARE / 2 ** sum(place > mark for mark in SCHEDULE)
+    """Returns the side of the squares of an iteration, in pixels."""
+    of_10_000 = iteration / iterations * 10_000
+    share = FIRST_SHARE / 2 ** sum(of_10_000 > mark for mark in SCHEDULE)
     height, width = x.shape[-2:]
     return min(max(1, round(math.sqrt(share * height * width))), height, width)
 
 
 def _square(x: Tensor, numbers: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """A square at a random place of each picture, bool ``[T, N, 1, H, W]``, and a sign for each channel."""
+    """Draw a square in each image, bool ``[T, N, 1, H, W]``, and a sign for each channel."""
     height, width = x.shape[-2:]
     top = (numbers[..., :1] * (height - side + 1)).long()
     left = (numbers[..., 1:2] * (width - side + 1)).long()

@@ -1,4 +1,4 @@
-"""Omniglot: 1623 handwritten characters of 50 alphabets, each drawn by 20 people."""
+"""The data set: splits, rotations, download and verification."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,15 +15,15 @@ from torch import Tensor
 
 from metabench.datasets import cache
 from metabench.datasets.base import ClassDataset, ClassPool, Split, cache_root
-from metabench.datasets.omniglot_files import SMALL_SIDE, Source, content_digest, small_stack
-from metabench.datasets.omniglot_layout import DRAWERS, alphabet, official_halves
-from metabench.datasets.omniglot_splits import SPLITTERS
-from metabench.datasets.store import Progress, RemoteFile, VerifyReport, download, how_to_get
+from metabench.datasets.download import Progress, RemoteFile, VerifyReport, download, how_to_get
+from metabench.datasets.omniglot.decode import SMALL_SIDE, content_digest, small_stack
+from metabench.datasets.omniglot.layout import DRAWERS, alphabet, official_halves
+from metabench.datasets.omniglot.source import Source
+from metabench.datasets.omniglot.splits import SPLITTERS
 from metabench.errors import DataError, UsageError
 
 _QUARTER_TURNS = 4
 _URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
-#: The published archives.
 FILES = tuple(
     RemoteFile(_URL + filename, filename, checksum)
     for filename, checksum in (
@@ -30,42 +31,37 @@ FILES = tuple(
         ("images_evaluation.zip", "md5:6b91aef0f799c5bb55b94e3f2daec811"),
     )
 )
-#: The digest of all pixels (:func:`~metabench.datasets.omniglot_files.content_digest`).
+"""The published archives."""
 CONTENT_DIGEST = "4413a81209f71578e99643b0575cf6a51eb77ce624a1869a1f611d8928e722fb"
+"""The published pixels; see :func:`~metabench.datasets.omniglot.decode.content_digest`."""
 
 
 class Omniglot(ClassDataset):
-    """Omniglot at 28 x 28 pixels, white ink on black, 20 examples of each class.
+    """Omniglot at 28 x 28 pixels, white ink on black, 20 examples per class.
 
-    The data lie in ``<root>/omniglot`` (or ``root`` is that folder itself), each half as the official zip or
-    unpacked: ``images_background`` and ``images_evaluation``.
+    The data are in ``<root>/omniglot`` (or ``root`` is that folder itself), each half as the
+    published zip or unpacked: ``images_background`` and ``images_evaluation``.
 
     Args:
-        root: the folder that holds one folder per data set; ``None`` means the default.
-        split: how the characters are shared out.
+        root: Folder that holds one folder per data set; ``None`` for the default.
+        split: How the characters are split.
 
-            * ``vinyals``: 1028/172/423 characters in fixed lists; each character is four classes, one for
-              each rotation by 0, 90, 180, 270 degrees (Vinyals et al. 2016; lists of Snell et al. 2017).
-            * ``maml``: 1100/100/423 characters at random; an episode turns each of its classes at random by a
-              multiple of 90 degrees (Finn et al. 2017). The characters are sorted by the sha256 of
-              ``maml-split-1/Alphabet/characterNN``: the paper's own shuffle started from a folder's listing,
-              whose order differs between machines.
-            * ``background-evaluation``: whole alphabets, never rotated: 25 of the 30 background alphabets
-              train, the five smallest validate, the 20 evaluation alphabets test (Lake et al. 2015; the
-              validation alphabets are those of Triantafillou et al. 2020).
+            * ``vinyals``: fixed lists of 1028/172/423 characters; each character makes four
+              classes, its rotations by multiples of 90 degrees (Vinyals et al. 2016,
+              arXiv:1606.04080; lists of Snell et al. 2017, arXiv:1703.05175).
+            * ``maml``: 1100/100/423 characters at random; an episode rotates each of its classes
+              by a random multiple of 90 degrees (Finn et al. 2017, arXiv:1703.03400).
+            * ``background-evaluation``: whole alphabets without rotations: 25 train, the five
+              smallest background alphabets validate, the 20 evaluation alphabets test (Lake et
+              al. 2015, Science 350; validation of Triantafillou et al. 2020, arXiv:1903.03096).
 
     Raises:
-        UsageError: there is no such way to split.
-
-    References:
-        Lake, Salakhutdinov, Tenenbaum 2015, Science 350. Vinyals et al. 2016, arXiv:1606.04080.
-        Snell, Swersky, Zemel 2017, arXiv:1703.05175. Finn, Abbeel, Levine 2017, arXiv:1703.03400.
-        Triantafillou et al. 2020, arXiv:1903.03096.
+        UsageError: If there is no split of this name.
     """
 
-    name = "omniglot"
-    version = "1"
-    input_shape = (1, SMALL_SIDE, SMALL_SIDE)
+    name: ClassVar[str] = "omniglot"
+    version: ClassVar[str] = "1"
+    input_shape: ClassVar[tuple[int, ...]] = (1, SMALL_SIDE, SMALL_SIDE)
 
     def __init__(self, root: Path | None = None, *, split: str = "vinyals") -> None:
         super().__init__(root)
@@ -78,50 +74,50 @@ class Omniglot(ClassDataset):
 
     @property
     def folder(self) -> Path:
-        """Where the two halves are looked for."""
+        """Folder that should hold the two halves."""
         inner = self.root / self.name
         if not inner.is_dir() and any(Source.find(half, self.root) for half in self.halves):
             return self.root
         return inner
 
     def pool(self, split: Split) -> ClassPool:
-        """The examples of one split.
+        """Returns the examples of one split.
 
         Args:
             split: ``train``, ``validation`` or ``test``.
 
         Returns:
-            Images uint8 ``[rows, 20, 1, 28, 28]``, 255 where there is ink. A rotation is counterclockwise. A
-            class's group is its alphabet, its origin the character.
+            Images uint8 ``[rows, 20, 1, 28, 28]``, 255 where there is ink; rotations are
+            counterclockwise. The group of a class is its alphabet, its origin the character.
 
         Raises:
-            DataError: the data are missing or damaged; the hint says how to get them.
+            DataError: If the data are missing or damaged; the hint says how to get them.
         """
         self.check_split(split)
         characters = SPLITTERS[self.split](self.halves)[split]
         images = self._images(characters)
+        groups = tuple(map(alphabet, characters))
         if self.split == "background-evaluation":
-            return ClassPool(images, characters, tuple(map(alphabet, characters)))
+            return ClassPool(images, characters, groups)
         images = _rotations(images)
         if self.split == "maml":
-            return ClassPool(
-                images, characters, tuple(map(alphabet, characters)), variants=_QUARTER_TURNS
-            )
+            return ClassPool(images, characters, groups, variants=_QUARTER_TURNS)
         origins = tuple(character for character in characters for _ in range(_QUARTER_TURNS))
         names = tuple(
-            f"{c}/rot{90 * turns:03}" for c in characters for turns in range(_QUARTER_TURNS)
+            f"{character}/rot{90 * turns:03}"
+            for character in characters
+            for turns in range(_QUARTER_TURNS)
         )
         return ClassPool(images, names, tuple(map(alphabet, origins)), origins)
 
     def status(self) -> str:
-        """What is there, without decoding an image.
+        """Returns what is present, without decoding images.
 
         Returns:
-            ``zips``, ``folders`` (at least one half is unpacked), ``missing``, or ``incomplete`` (some of it
-            is missing or damaged).
+            ``zips``, ``folders`` (at least one half is unpacked), ``missing``, or ``incomplete``
+            (files are missing or damaged).
         """
-        found = self._found()
-        if not any(found):
+        if not any(self._found()):
             return "missing"
         try:
             sources = self._sources()
@@ -132,7 +128,7 @@ class Omniglot(ClassDataset):
         return "zips" if all(source.is_zip for source in sources) else "folders"
 
     def verify(self) -> VerifyReport:
-        """Decode every image and compare all pixels with the published ones, however they are packed."""
+        """Decode every image and compare all pixels with the published ones."""
         findings: list[str] = []
         details: dict[str, int | str] = {}
         try:
@@ -149,29 +145,32 @@ class Omniglot(ClassDataset):
             }
             if digest != CONTENT_DIGEST:
                 findings.append(
-                    f"the images in {self.folder} are not the published ones: the digest of their pixels is "
-                    f"{digest}, not {CONTENT_DIGEST}.\n" + how_to_get(self.name, FILES, self.folder)
+                    f"the images in {self.folder} are not the published ones: the digest of their "
+                    f"pixels is {digest}, not {CONTENT_DIGEST}.\n"
+                    + how_to_get(self.name, FILES, self.folder)
                 )
         return VerifyReport(self.name, tuple(findings), details)
 
     def download(self, progress: Progress | None = None) -> list[Path]:
-        """Get the published archives; nothing is fetched where the data are there and right.
+        """Download the published archives unless the data are present and correct.
 
         Args:
-            progress: called with each file's name, the bytes so far and the bytes in all.
+            progress: Called with each file's name, the bytes so far and the total.
 
         Returns:
-            Where the two halves are.
+            The paths of the two halves.
 
         Raises:
-            DataError: they cannot be fetched or written; the hint says where to put them by hand.
+            DataError: If a file cannot be downloaded or written; the hint says where to put it by
+                hand.
         """
+        # By content: data that were unpacked or zipped by hand are not downloaded again.
         if self.verify().ok:
             return [source.path for source in self._sources()]
         return download(self.name, FILES, self.folder, progress=progress)
 
     def _images(self, characters: Sequence[str]) -> Tensor:
-        """uint8 ``[characters, 20, 1, 28, 28]``."""
+        """Returns uint8 ``[characters, 20, 1, 28, 28]``."""
         rows = {name: row for row, name in enumerate(self._characters)}
         return torch.from_numpy(self._stack)[[rows[name] for name in characters]].unsqueeze(2)
 
@@ -181,8 +180,9 @@ class Omniglot(ClassDataset):
 
     @cached_property
     def _stack(self) -> NDArray[np.uint8]:
-        """All images ``[characters, 20, 28, 28]``, from the cache or, once, from the files."""
+        """All images ``[characters, 20, 28, 28]``, from the cache or decoded from the files."""
         sources = self._sources()
+        # By the identity of the files, so that changed files are decoded again.
         key = hashlib.sha256("".join(source.identity() for source in sources).encode()).hexdigest()
         path = cache_root() / "arrays" / f"omniglot-{self.version}-{key[:32]}.bin"
         stack = cache.load(path)
@@ -195,7 +195,11 @@ class Omniglot(ClassDataset):
         return [Source.find(half, self.folder) for half in self.halves]
 
     def _sources(self) -> list[Source]:
-        """Both halves; DataError where one is not there."""
+        """Returns both halves.
+
+        Raises:
+            DataError: If one is missing.
+        """
         found = self._found()
         sources = [source for source in found if source]
         if len(sources) == len(found):
@@ -203,12 +207,14 @@ class Omniglot(ClassDataset):
         absent = [half.name for half, source in zip(self.halves, found, strict=True) if not source]
         names = " and no ".join(f"{name}.zip (or the folder {name})" for name in absent)
         raise DataError(
-            f"{'half of ' if sources else ''}Omniglot is missing: there is no {names} in {self.folder}.",
+            f"{'half of ' if sources else ''}Omniglot is missing: there is no {names} in "
+            f"{self.folder}.",
             hint=how_to_get(self.name, FILES, self.folder),
         )
 
 
 def _rotations(images: Tensor) -> Tensor:
-    """``[characters, ...]`` -> ``[characters * 4, ...]``: each by 0, 90, 180 and 270 degrees."""
-    turns = [torch.rot90(images, turns, (-2, -1)) for turns in range(_QUARTER_TURNS)]
-    return torch.stack(turns, dim=1).flatten(0, 1)
+    """Rotate ``[characters, ...]`` by 0, 90, 180 and 270 degrees: ``[characters * 4, ...]``."""
+    # rot90 turns counterclockwise, as Pillow's `rotate` does in ProtoNet's script.
+    rotated = [torch.rot90(images, turns, (-2, -1)) for turns in range(_QUARTER_TURNS)]
+    return torch.stack(rotated, dim=1).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""A small world of pictures, and algorithms planted in it whose behaviour is known."""
+"""Small trials of images and sinusoids, and algorithms whose behaviour is known."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -19,8 +19,8 @@ SIDE = 12
 EXAMPLES = 24
 
 
-def blob_pool(*, classes: int = 12, channels: int = 1, examples: int = EXAMPLES) -> ClassPool:
-    """Classes of pictures: each a pattern of its own, with noise on every example."""
+def pattern_pool(*, classes: int = 12, channels: int = 1, examples: int = EXAMPLES) -> ClassPool:
+    """Returns a pool of images: each class a random pattern, each example with noise."""
     generator = torch.Generator().manual_seed(7)
     patterns = torch.rand(classes, 1, channels, SIDE, SIDE, generator=generator)
     noise = torch.randn(classes, examples, channels, SIDE, SIDE, generator=generator)
@@ -28,13 +28,11 @@ def blob_pool(*, classes: int = 12, channels: int = 1, examples: int = EXAMPLES)
     return ClassPool((images * 255).to(torch.uint8), tuple(f"class {i}" for i in range(classes)))
 
 
-def picture_problem(
-    *, ways: int = 5, shots: int = 1, queries: int = 6, channels: int = 1
-) -> Problem:
+def image_problem(*, ways: int = 5, shots: int = 1, queries: int = 6, channels: int = 1) -> Problem:
     return Problem("classification", (channels, SIDE, SIDE), ways, shots, queries, ways, "")
 
 
-def picture_trial(
+def image_trial(
     make: Callable[[Problem], Algorithm],
     *,
     ways: int = 5,
@@ -44,21 +42,21 @@ def picture_trial(
     episodes: int = 12,
     examples: int = EXAMPLES,
 ) -> Trial:
-    """An algorithm on episodes of pictures."""
-    problem = picture_problem(ways=ways, shots=shots, queries=queries, channels=channels)
-    pool = blob_pool(channels=channels, examples=examples)
+    """Returns a trial of an algorithm on episodes of images."""
+    problem = image_problem(ways=ways, shots=shots, queries=queries, channels=channels)
+    pool = pattern_pool(channels=channels, examples=examples)
     sampler = ClassSampler(pool, NWayKShot(ways, shots, queries), make_key("small world"))
     return Trial(make(problem).eval(), sampler, episodes)
 
 
-def sine_trial(make: Callable[[Problem], Algorithm], *, episodes: int = 12) -> Trial:
-    """An algorithm on sine waves."""
+def sinusoid_trial(make: Callable[[Problem], Algorithm], *, episodes: int = 12) -> Trial:
+    """Returns a trial of an algorithm on sinusoids."""
     problem = Problem("regression", (1,), 0, 5, 10, 1, "")
     return Trial(make(problem).eval(), FamilySampler(Sinusoid(), NWayKShot(0, 5, 10), 3), episodes)
 
 
 class Means(Algorithm):
-    """Nearest class mean: differentiable in query and support, inductive, and without inner steps."""
+    """Nearest class mean: differentiable in query and support, inductive, no inner steps."""
 
     name: ClassVar[str] = "means"
 
@@ -85,7 +83,7 @@ class OneByOne(Algorithm):
 
 
 class Rounded(Means):
-    """Its input is rounded to a few levels: it is as weak as before, and its gradient is zero everywhere."""
+    """Rounds its input, which masks its gradients and makes it no more robust."""
 
     name: ClassVar[str] = "rounded"
 
@@ -94,7 +92,7 @@ class Rounded(Means):
 
 
 class Detached(Means):
-    """No gradient reaches its input."""
+    """Detaches its input."""
 
     name: ClassVar[str] = "detached"
 
@@ -103,7 +101,7 @@ class Detached(Means):
 
 
 class Noisy(Means):
-    """Asked twice, it answers differently."""
+    """Adds random noise to its inputs."""
 
     name: ClassVar[str] = "noisy"
 
@@ -111,28 +109,28 @@ class Noisy(Means):
         return x + 0.3 * torch.randn_like(x)
 
 
-class Blind(Means):
-    """It guesses always the same, and no attack changes that."""
+class Constant(Means):
+    """Predicts the same for every input."""
 
-    name: ClassVar[str] = "blind"
+    name: ClassVar[str] = "constant"
 
     def embed(self, x: Tensor) -> Tensor:
         return 0 * x
 
 
-class Centred(Means):
-    """It takes the mean of the queries, and of the support, out of them: transductive."""
+class CentresQueries(Means):
+    """Subtracts the mean of the queries, and of the support set: transductive."""
 
-    name: ClassVar[str] = "centred"
+    name: ClassVar[str] = "centres-queries"
 
     def embed(self, x: Tensor) -> Tensor:
         return x - x.mean(-4, keepdim=True)
 
 
-class NeedsCompany(Means):
-    """It cannot predict a lone query."""
+class FailsOnSingleQuery(Means):
+    """Cannot predict a single query."""
 
-    name: ClassVar[str] = "needs-company"
+    name: ClassVar[str] = "fails-on-single-query"
 
     def embed(self, x: Tensor) -> Tensor:
         if x.shape[-4] == 1:
@@ -147,18 +145,15 @@ class WrongShape(Means):
         return lambda query: query.flatten(2)[..., :1]
 
 
-class NotANumber(Means):
-    name: ClassVar[str] = "not-a-number"
+class PredictsNaN(Means):
+    name: ClassVar[str] = "predicts-nan"
 
     def embed(self, x: Tensor) -> Tensor:
         return x * math.nan
 
 
 class Sharpening(Means):
-    """After ``k`` inner steps it classifies its first ``k`` queries rightly, and no others.
-
-    The label of a query is hidden in its value by the tests that plant it; ``scores`` are then known by hand.
-    """
+    """After ``k`` steps predicts the first ``k`` queries by nearest means, others as label 0."""
 
     name: ClassVar[str] = "sharpening"
     diverges_after: ClassVar[int] = 1000
@@ -179,10 +174,10 @@ class Sharpening(Means):
             yield after(k)
 
 
-class Descending(Means):
-    """Gradient descent on a linear head, whose steps are constants to whoever attacks the support."""
+class GradientDescent(Means):
+    """Gradient descent on a linear head, not differentiable by the support set."""
 
-    name: ClassVar[str] = "descending"
+    name: ClassVar[str] = "gradient-descent"
 
     def adapt(self, support: Support) -> Predictor:
         single = self.adapt_batch(
@@ -209,7 +204,7 @@ class Descending(Means):
 
 
 class TargetMean(Algorithm):
-    """It predicts 5 until it has adapted, and then the mean of the support targets."""
+    """Predicts 5 before adaptation, and then the mean of the support targets."""
 
     name: ClassVar[str] = "target-mean"
 

@@ -1,4 +1,4 @@
-"""How papers share Omniglot's characters out to meta-training, meta-validation and meta-test."""
+"""Splits of Omniglot's characters into meta-training, meta-validation and meta-test."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 from metabench.datasets.base import Split
-from metabench.datasets.omniglot_layout import Half, alphabet, vinyals_characters
+from metabench.datasets.omniglot.layout import Half, alphabet, vinyals_characters
 
 Halves = tuple[Half, Half]
-Parts = dict[Split, tuple[str, ...]]
+Characters = dict[Split, tuple[str, ...]]
 
 _MAML_TRAIN, _MAML_VALIDATION = 1100, 100
 _META_DATASET_VALIDATION = frozenset(
@@ -23,8 +23,9 @@ _META_DATASET_VALIDATION = frozenset(
 )
 
 
-def vinyals(halves: Halves) -> Parts:
-    """Fixed lists (Vinyals et al. 2016, as Snell et al. 2017 published them)."""
+def vinyals(halves: Halves) -> Characters:
+    """Returns the fixed lists of Vinyals et al. 2016, as Snell et al. 2017 published them."""
+    del halves
     return {
         "train": vinyals_characters("train"),
         "validation": vinyals_characters("val"),
@@ -32,9 +33,11 @@ def vinyals(halves: Halves) -> Parts:
     }
 
 
-def maml(halves: Halves) -> Parts:
-    """1100, 100 and the other 423 in an order that is random once and for all (Finn et al. 2017)."""
+def maml(halves: Halves) -> Characters:
+    """Returns 1100, 100 and the other 423 characters in a fixed random order (Finn et al. 2017)."""
     every = [name for half in halves for name in half.characters]
+    # The paper shuffles the listing of a folder, whose order differs between machines; a hash of
+    # the name gives everybody the same order.
     every.sort(key=lambda name: hashlib.sha256(f"maml-split-1/{name}".encode()).digest())
     test = _MAML_TRAIN + _MAML_VALIDATION
     return {
@@ -44,23 +47,20 @@ def maml(halves: Halves) -> Parts:
     }
 
 
-def background_evaluation(halves: Halves) -> Parts:
-    """Whole alphabets (Lake et al. 2015; Triantafillou et al. 2020 for the validation alphabets)."""
+def background_evaluation(halves: Halves) -> Characters:
+    """Returns whole alphabets: Lake et al. 2015; validation of Triantafillou et al. 2020."""
     background, evaluation = halves
+    held_out = _META_DATASET_VALIDATION
     return {
-        "train": tuple(
-            n for n in background.characters if alphabet(n) not in _META_DATASET_VALIDATION
-        ),
-        "validation": tuple(
-            n for n in background.characters if alphabet(n) in _META_DATASET_VALIDATION
-        ),
+        "train": tuple(n for n in background.characters if alphabet(n) not in held_out),
+        "validation": tuple(n for n in background.characters if alphabet(n) in held_out),
         "test": evaluation.characters,
     }
 
 
-#: Every way to split, by the name that a benchmark gives it.
-SPLITTERS: Mapping[str, Callable[[Halves], Parts]] = {
+SPLITTERS: Mapping[str, Callable[[Halves], Characters]] = {
     "vinyals": vinyals,
     "maml": maml,
     "background-evaluation": background_evaluation,
 }
+"""Each split by its name in a benchmark."""
