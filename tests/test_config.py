@@ -76,6 +76,7 @@ class TestFile:
                 data = "/elsewhere"
                 quick = true
                 metrics = ["cost"]
+                recipe = "paper"
                 [set.maml]
                 inner_lr = 0.4
                 first_order = true

@@ -45,7 +45,7 @@ def test_written_pages_verify(board: Path) -> None:
     assert "87.50" in (board / README).read_text()
     assert metabench("leaderboard", "board", "--verify") == (
         0,
-        "2 records verified; the pages follow from them.\n",
+        "2 records verified; the pages agree with them.\n",
     )
 
 

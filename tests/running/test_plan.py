@@ -38,8 +38,10 @@ class TestBroken:
         planned = plan(
             planted.registry, Selection(algorithm=("explosive", "learner"), suite=suite), []
         )
-        assert [bool(p.broken) for p in planned] == [True, False]
-        assert "RuntimeError: planted" in planned[0].broken
+        assert [p.ended is None for p in planned] == [False, True]
+        status, reason = planned[0].ended
+        assert status == "broken-plugin"
+        assert "RuntimeError: planted" in reason
 
     def test_the_algorithms_of_a_broken_plugin_are_rows_with_the_reason(
         self, planted, suite: str
@@ -50,9 +52,9 @@ class TestBroken:
             [],
             broken={"gone": "no such module"},
         )
-        assert [(p.cell.algorithm, p.broken) for p in planned] == [
-            ("learner", ""),
-            ("gone", "no such module"),
+        assert [(p.cell.algorithm, p.ended) for p in planned] == [
+            ("learner", None),
+            ("gone", ("broken-plugin", "no such module")),
         ]
 
 
