@@ -24,7 +24,9 @@ def examples_in(path: Path) -> int:
 def modules() -> Iterator[tuple[Path, str]]:
     """Yields the folder to import from and the dotted name of each module that has examples."""
     for folder in PACKAGES:
-        for path in sorted(folder.glob("metabench*/**/*.py")) + sorted(folder.glob("metabench*.py")):
+        for path in sorted(folder.glob("metabench*/**/*.py")) + sorted(
+            folder.glob("metabench*.py")
+        ):
             place = path.relative_to(folder)
             if examples_in(path):
                 yield folder, ".".join(place.with_suffix("").parts).removesuffix(".__init__")

@@ -142,7 +142,9 @@ def main() -> None:
         text = path.read_text(encoding="utf-8")
         found = marked(name).search(text)
         assert found is not None, f"{page} has no place for the table {name}"
-        path.write_text(f"{text[: found.start(2)]}{make()}\n{text[found.end(2) :]}", encoding="utf-8")
+        path.write_text(
+            f"{text[: found.start(2)]}{make()}\n{text[found.end(2) :]}", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

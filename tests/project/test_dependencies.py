@@ -3,6 +3,7 @@
 import configparser
 import re
 import tomllib
+from collections.abc import Iterator
 
 from packaging.requirements import Requirement
 
@@ -17,8 +18,8 @@ TOX.read(ROOT / "tox.ini")
 def constraints(name: str) -> dict[str, str]:
     """Returns the pinned version of each package of a constraint file."""
     lines = (ROOT / name).read_text().splitlines()
-    pins = (line.split(" #")[0].split("==") for line in lines if not line.startswith("#"))
-    return {package: version for package, version in pins}
+    pins: Iterator[list[str]] = (line.split(" #")[0].split("==") for line in lines if not line.startswith("#"))
+    return dict(pins)
 
 
 def lower_bounds(*extras: str) -> dict[str, str]:

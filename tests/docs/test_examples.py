@@ -1,0 +1,54 @@
+"""The blocks of Python and TOML in the documentation work."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from metabench.benchmarks.model import read_suite
+from metabench.config import read_config
+from tests.helpers.repository import PAGES, Block, blocks
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+LANGUAGES = {"python", "sh", "toml"}
+
+
+def example(page: str, marker: str) -> str:
+    """Returns the block of TOML that follows a marker on a page of ``docs/``."""
+    (path,) = (path for path in PAGES if path.name == page)
+    at = path.read_text(encoding="utf-8").partition(f"<!-- {marker} -->")[0].count("\n")
+    return next(b.text for b in blocks(path) if b.language == "toml" and b.line > at)
+
+
+def test_every_block_is_in_a_language_that_is_tested() -> None:
+    assert {block.language for block in BLOCKS} == LANGUAGES
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "block", [b for b in BLOCKS if b.language == "python"], ids=lambda block: block.place
+)
+def test_a_block_of_python_runs(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block.text, block.place, "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize(
+    "block", [b for b in BLOCKS if b.language == "toml"], ids=lambda block: block.place
+)
+def test_a_block_of_toml_can_be_read(block: Block) -> None:
+    assert tomllib.loads(block.text)
+
+
+def test_the_example_of_a_suite_is_valid(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(example("suites.md", "example suite"))
+    assert [benchmark.name for benchmark in read_suite(path).benchmark] == ["mine-glyphs-5w1s"]
+
+
+def test_the_example_of_a_configuration_file_is_valid(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(example("usage.md", "configuration file"))
+    assert read_config(path).set == {"maml": {"inner_lr": 0.1}}
