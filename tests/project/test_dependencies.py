@@ -18,7 +18,9 @@ TOX.read(ROOT / "tox.ini")
 def constraints(name: str) -> dict[str, str]:
     """Returns the pinned version of each package of a constraint file."""
     lines = (ROOT / name).read_text().splitlines()
-    pins: Iterator[list[str]] = (line.split(" #")[0].split("==") for line in lines if not line.startswith("#"))
+    pins: Iterator[list[str]] = (
+        line.split(" #")[0].split("==") for line in lines if not line.startswith("#")
+    )
     return dict(pins)
 
 
