@@ -33,7 +33,6 @@ def modules() -> Iterator[tuple[Path, str]]:
 
 
 MODULES = list(modules())
-PAGES_WITH_EXAMPLES = [page for page in PAGES if examples_in(page)]
 
 
 @pytest.mark.parametrize(("folder", "name"), MODULES, ids=[name for _, name in MODULES])
@@ -48,7 +47,7 @@ def test_the_examples_of_a_module_are_correct(
     assert attempted == examples_in(Path(str(module.__file__)))
 
 
-@pytest.mark.parametrize("page", PAGES_WITH_EXAMPLES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_examples_of_a_page_are_correct(page: Path) -> None:
     failed, _ = doctest.testfile(str(page), module_relative=False, optionflags=FLAGS)
     assert failed == 0

@@ -130,7 +130,7 @@ class _Double(Sampler):
 
 
 def build(name: str, problem: Problem, **chosen: Any) -> Any:
-    """An algorithm from seed 0, in float64, with weights so large that second-order terms are no rounding.
+    """Returns an algorithm from seed 0 in float64, with weights that make second-order terms large.
 
     A head of zeros stays one.
 

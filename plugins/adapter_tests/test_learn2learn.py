@@ -75,7 +75,7 @@ def test_without_own_buffers_learn2learn_would_leak(
     module = importlib.import_module(adapter(name).__module__)
     monkeypatch.setattr(module, "own_buffers", lambda clone: None)
     with pytest.raises(AssertionError):
-        test_no_episode_leaves_a_trace_in_the_buffers(name)
+        test_an_episode_does_not_change_the_buffers(name)
 
 
 @pytest.mark.parametrize("norm", ["running", "per-step"])
