@@ -1,4 +1,4 @@
-"""Whether the engine that a network takes on a CPU is the fastest that it has, for the sizes that occur.
+"""The engine that a network uses on a CPU is the fastest of its engines for common sizes.
 
 Eight tasks forwards and backwards, where second derivatives are taken backwards twice: with the examples of a
 5-way 1-shot support set, of a 5-shot one, and of a 20-way 5-shot one.
@@ -13,8 +13,8 @@ from metabench.backbones.conv4 import Conv4, Conv4Strided
 from metabench.backbones.engines import Engine, forward_and_backward
 from metabench.backbones.order import differentiated_twice
 from metabench.learning.inner_loop import task_params
-from tests.performance.contest import Side
-from tests.performance.judge import Judge
+from tests.performance.comparison import Comparison
+from tests.performance.sides import Side
 
 MOST = 1.15
 ROUNDS = 5
@@ -30,7 +30,7 @@ NETWORKS: dict[str, Callable[[], Conv4]] = {
 @pytest.mark.parametrize("name", list(NETWORKS))
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_no_engine_is_much_faster_than_the_one_that_is_taken(
-    name: str, examples: int, twice: bool, one_thread: None, judge: Judge
+    name: str, examples: int, twice: bool, one_thread: None, comparison: Comparison
 ) -> None:
     torch.manual_seed(0)
     network = NETWORKS[name]()
@@ -52,7 +52,7 @@ def test_no_engine_is_much_faster_than_the_one_that_is_taken(
         taken = network.fastest_on_cpu(x)
     others = {k: side(engine) for k, engine in engines.items() if k != taken}
     order = "second derivatives" if twice else "first derivatives"
-    figure = judge.against_peers(
+    figure = comparison.against_peers(
         f"engine-{'strided' if network.strided else 'pooled'}-{'twice' if twice else 'once'}-{examples}",
         side(engines[taken]),
         others,
