@@ -1,7 +1,7 @@
 """ProtoNet's meta-training in examples a second against learn2learn's recipe, same network.
 
 Both sides draw their episodes from the same images in memory, 30 classes, 1 shot, 15 queries, one episode a
-step of Adam. Ours is as the recipe: the rotations, shifts and mirrored classes of metabench's own are off.
+step of Adam. metabench is set as the recipe: its exchange of support and query examples (`turns`), shifts and mirrored classes of metabench's own are off.
 """
 
 from types import ModuleType
