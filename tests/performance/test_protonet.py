@@ -1,7 +1,8 @@
 """ProtoNet's meta-training in examples a second against learn2learn's recipe, same network.
 
-Both sides draw their episodes from the same images in memory, 30 classes, 1 shot, 15 queries, one episode a
-step of Adam. metabench is set as the recipe: its exchange of support and query examples (`turns`), shifts and mirrored classes of metabench's own are off.
+Both sides draw their episodes from the same images in memory, 30 classes, 1 shot, 15 queries, one episode
+a step of Adam. metabench is set as the recipe: the exchange of support and query examples (`turns`), shifts
+and mirrored classes are off.
 """
 
 from types import ModuleType
