@@ -1,5 +1,6 @@
 """The blocks of Python and TOML in the documentation work."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import pytest
 
 from metabench.benchmarks.model import read_suite
 from metabench.config import read_config
-from tests.helpers.repository import PAGES, Block, blocks
+from tests.helpers.repository import PAGES, ROOT, Block, blocks
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-LANGUAGES = {"python", "sh", "toml"}
+TESTED = {"python", "sh", "toml"}
+TEXT = {"math", "text"}
 
 
 def example(page: str, marker: str) -> str:
@@ -20,8 +22,14 @@ def example(page: str, marker: str) -> str:
     return next(b.text for b in blocks(path) if b.language == "toml" and b.line > at)
 
 
-def test_every_block_is_in_a_language_that_is_tested() -> None:
-    assert {block.language for block in BLOCKS} == LANGUAGES
+def test_every_block_is_text_or_in_a_language_that_is_tested() -> None:
+    assert TESTED <= {block.language for block in BLOCKS} <= TESTED | TEXT
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_block_names_its_language(page: Path) -> None:
+    fences = re.findall(r"^ *```(\w*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert all(fences[::2])
 
 
 @pytest.mark.timeout(600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ PAGES = [
 ]
 """The pages that people write; those of the leaderboards are made from records."""
 
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,6 @@ def blocks(page: Path) -> list[Block]:
     """Returns the fenced blocks of a page that name a language, in order."""
     text = page.read_text(encoding="utf-8")
     return [
-        Block(page, match[1], match[2], text.count("\n", 0, match.start()) + 2)
+        Block(page, match[2], textwrap.dedent(match[3]), text.count("\n", 0, match.start()) + 2)
         for match in _BLOCK.finditer(text)
     ]
