@@ -26,7 +26,7 @@ COLUMNS = (
     "must reach",
     "met",
 )
-NOTHING = "Nothing has been measured yet: see below for how it is."
+NOTHING = "Nothing has been measured yet; the last section says how to measure."
 
 
 def table(figures: Iterable[Figure]) -> str:
@@ -92,10 +92,9 @@ def body(name: str, figures: dict[str, Figure]) -> str:
     parts = [table(rows)]
     if ceilings := ceiling_table(rows):
         parts += [
-            "What each side makes of the machine: FLOPs of an outer step as the textbook has it (counted by "
-            "`torch.utils.flop_counter` on learn2learn's step), over the seconds, over the product of two "
-            "1024 x 1024 float32 matrices with as many threads. Beside it an outer step's peak of memory, in "
-            "one process.",
+            "Rate of an outer step in FLOPs (counted by `torch.utils.flop_counter` on learn2learn's step) relative "
+            "to the product of two 1024 x 1024 float32 matrices with as many threads, and the peak memory of an "
+            "outer step in one process.",
             ceilings,
         ]
     parts += [f"* {figure.what}: {figure.note}" for figure in rows if figure.note]
@@ -119,8 +118,8 @@ def render(name: str, figures: dict[str, Figure]) -> str:
     """Returns the page of one machine."""
     head = (
         f"# Speed on {name}\n\nMade from `{name}.json` by `tox -e bench`. Rates are medians over interleaved "
-        "rounds with their quartiles; `measured` is against the fastest peer. In brackets: shown, and not "
-        "judged by.\n\n"
+        "rounds with their quartiles; `measured` is relative to the fastest peer. Sides in brackets are shown only."
+        "\n\n"
     )
     return head + body(name, figures) + "\n"
 
