@@ -1,13 +1,15 @@
 """The blocks of Python and TOML in the documentation work."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from metabench.benchmarks.model import read_suite
-from metabench.config import read_config
+from metabench.cli import cli
 from tests.helpers.repository import PAGES, ROOT, Block, blocks
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -59,4 +61,8 @@ def test_the_example_of_a_suite_is_valid(tmp_path: Path) -> None:
 def test_the_example_of_a_configuration_file_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text(example("usage.md", "configuration file"))
-    assert read_config(path).set == {"maml": {"inner_lr": 0.1}}
+    done = CliRunner().invoke(cli, ["run", "--config", str(path), "--dry-run", "--json"])
+    assert done.exit_code == 0, done.output
+    cells = json.loads(done.stdout)
+    assert {cell["algorithm"] for cell in cells} == {"maml", "protonet"}
+    assert {cell["seed"] for cell in cells} == {0, 1, 2}

@@ -8,15 +8,18 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from metabench.benchmarks.model import Benchmark, Suite
-from metabench.config import RunConfig
+from metabench.config import read_config
+from metabench.errors import ConfigError
 from metabench.plugins import installed_plugins
 from metabench.testing.checks import CHECKS
 from tests.helpers.repository import ROOT
@@ -116,8 +119,14 @@ def checks() -> str:
 
 def configuration_keys() -> str:
     """Returns the keys of a run's configuration file."""
-    names = ", ".join(f"`{name}`" for name in sorted(RunConfig.model_fields))
-    return textwrap.fill(names, 120, break_on_hyphens=False)
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write("no-such-key = 1")
+        file.flush()
+        try:
+            read_config(Path(file.name))
+        except ConfigError as error:  # its hint lists the keys for users, too
+            names = error.hint.removeprefix("The keys are ").rstrip(".").split(", ")
+    return textwrap.fill(", ".join(f"`{name}`" for name in names), 120, break_on_hyphens=False)
 
 
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
