@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from metabench.plugins import installed_plugins
+from metabench.records.store import ResultsFolder
 from tests.helpers.repository import PAGES, ROOT
 
 LONGEST_README = 150
@@ -22,6 +24,19 @@ def place(page: Path) -> str:
 
 def test_the_readme_is_a_front_page() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= LONGEST_README
+
+
+def test_the_board_of_the_picture_has_as_many_algorithms_as_the_readme_says() -> None:
+    records, unreadable = ResultsFolder(ROOT / "leaderboards" / "core").load()
+    assert not unreadable
+    built_in = {
+        spec.name
+        for spec in installed_plugins().registry.specs("algorithm")
+        if spec.distribution == "metabench"
+    }
+    assert {record.algorithm.name for record in records} == built_in
+    assert len(built_in) == 18
+    assert "all eighteen algorithms" in (ROOT / "README.md").read_text()
 
 
 def test_the_index_lists_every_page() -> None:
