@@ -1,4 +1,4 @@
-"""``python -m metabench``."""
+"""Entry point of ``python -m metabench``."""
 
 from metabench.cli import main
 

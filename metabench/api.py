@@ -1,4 +1,4 @@
-"""The same as the command line, from Python."""
+"""The Python interface: run cells and load results, as the command line does."""
 
 from __future__ import annotations
 
@@ -9,44 +9,46 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from metabench.config import DEFAULT_RECIPE, Resources, Selection, validate
 from metabench.errors import PluginError, ResultsError, UsageError
 from metabench.executors.guard import guarded
 from metabench.leaderboard import build as leaderboard
 from metabench.leaderboard.build import Leaderboard
 from metabench.plugins import installed_plugins
-from metabench.records.schema import Record, Value
+from metabench.records.schema import Record
+from metabench.records.selection import RecordSelection
 from metabench.records.store import ResultsFolder, Unreadable
 from metabench.registry import Registry, Spec, match_names
-from metabench.running.plan import Selection, plan
-from metabench.running.runner import Resources, Watcher, run_planned
+from metabench.running.plan import plan
+from metabench.running.runner import Watcher, run_planned
+from metabench.utils.values import Value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
     from metabench.algorithms.base import Algorithm
 
-DEFAULT_RESULTS = Path("results")
 _DEFAULTS = Resources()
 
 
 @dataclass(frozen=True)
 class Results:
-    """Some records, as frames and tables.
+    """Records, with views of them as data frames and tables.
 
     Attributes:
-        records: the records.
-        unreadable: files among them that are none.
+        records: The records.
+        unreadable: The files among them that are not valid records.
     """
 
     records: list[Record]
     unreadable: list[Unreadable] = field(default_factory=list)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a cell."""
+        """Returns one row per cell."""
         return pd.DataFrame([_cell_row(record) for record in self.records])
 
     def episodes(self) -> pd.DataFrame:
-        """One row an episode: the cell, the episode's index, and its score by every metric that has one."""
+        """Returns one row per episode: its cell, its index, and its score by each metric."""
         frames = []
         for record in self.records:
             scores = {
@@ -61,24 +63,23 @@ class Results:
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
     def leaderboard(self) -> Leaderboard:
-        """The ranked table; one of ``--quick`` records where there are no others.
+        """Returns the ranked table; of ``--quick`` records if there are no others.
 
         Raises:
-            ResultsError: the records cannot be compared.
+            ResultsError: If the records cannot be compared.
         """
-        quick = bool(self.records) and all(r.benchmark.quick for r in self.records)
-        return leaderboard.build(self.records, quick=quick)
+        return leaderboard.build(self.records, quick=None)
 
     def plot(self, kind: str, benchmarks: Iterable[str] | str = ()) -> MatplotlibFigure:
-        """A figure for a paper: ``results.plot("pareto").savefig("pareto.pdf")``.
+        """Returns a figure for a paper: ``results.plot("pareto").savefig("pareto.pdf")``.
 
         Args:
             kind: ``pareto``, ``adaptation``, ``learning`` or ``robustness``.
-            benchmarks: names or globs; by default all of the records.
+            benchmarks: Names or globs; by default all benchmarks of the records.
 
         Raises:
-            UsageError: there is no such kind, or matplotlib is not installed.
-            NothingSelected: no record holds what the plot shows.
+            UsageError: If there is no such kind, or matplotlib is not installed.
+            NothingSelected: If no record has the values that the plot shows.
         """
         from metabench.report import gather
         from metabench.report.paper import plot
@@ -86,9 +87,9 @@ class Results:
         names = sorted({r.benchmark.name for r in self.records})
         globs = (benchmarks,) if isinstance(benchmarks, str) else tuple(benchmarks)
         chosen = match_names("benchmark", names, globs) if globs else names
-        quick = bool(self.records) and all(r.benchmark.quick for r in self.records)
-        records = [r for r in self.records if r.benchmark.name in chosen]
-        return plot(gather(records, quick=quick).sections, kind)
+        kept = RecordSelection(self.records).with_quick(None).records
+        records = [r for r in kept if r.benchmark.name in chosen]
+        return plot(gather(records, quick=None).benchmarks, kind)
 
     def _repr_html_(self) -> str:
         return self.leaderboard().render("html")
@@ -107,11 +108,12 @@ def run(
     quick: bool = False,
     fresh: bool = False,
     metrics: Iterable[str] | str = (),
-    results: Path | str = DEFAULT_RESULTS,
+    recipe: str = DEFAULT_RECIPE,
+    results: Path | str = Path("results"),
     resources: Resources = _DEFAULTS,
     watchers: Iterable[Watcher] = (),
 ) -> Results:
-    """Run cells that are not stored yet, and give the records of all that were asked for.
+    """Run the selected cells that are not stored. Returns the records of all selected cells.
 
     ::
 
@@ -119,24 +121,23 @@ def run(
         results.to_frame()
 
     Args:
-        algorithms: names, globs, or classes, or one of them alone; by default every installed algorithm.
-            With a class among them the cells run in this process, one after the other: a worker could not
-            import it.
-        benchmarks: names or globs; by default all of the suite.
-        suite: the suite, or the path of a ``.toml`` file that is one; by default ``core``, unless benchmarks
-            are named.
-        seeds: the seeds.
-        settings: hyper-parameters by algorithm.
-        quick: shrink every benchmark, to see that things work.
-        fresh: run again what is stored.
-        metrics: names or globs of what is measured beside the metric that ranks; by default what each
-            benchmark names.
-        results: the results folder.
-        resources: device, jobs, threads, data folder, time limit, executor.
-        watchers: whoever is told how the run goes.
+        algorithms: Names, globs or classes, or a single one; by default all installed algorithms.
+            If there is a class among them, the cells run in this process, one after the other.
+        benchmarks: Names or globs; by default all benchmarks of the suite.
+        suite: A suite, or the path of its file; by default ``core``, unless benchmarks are given.
+        seeds: The seeds.
+        settings: Hyper-parameters by algorithm.
+        recipe: The name of the recipe that sets the other hyper-parameters.
+        quick: Whether to use a small budget and few episodes: a smoke test.
+        fresh: Whether to run again what is stored.
+        metrics: Names or globs of the metrics besides the one that ranks; by default those of each
+            benchmark.
+        results: The results folder.
+        resources: Device, threads, precision, data folder, jobs, time limit and executor.
+        watchers: Objects that follow the run.
 
     Raises:
-        MetabenchError: something that was asked for cannot be.
+        MetabenchError: If an argument is invalid.
     """
     plugins = installed_plugins()
     names: list[str] = []
@@ -144,51 +145,59 @@ def run(
         if isinstance(algorithm, str):
             names.append(algorithm)
         else:
-            names.append(_add(plugins.registry, algorithm))
-            resources = replace(resources, executor="in-process")
-    benchmarks = [benchmarks] if isinstance(benchmarks, str) else benchmarks
+            names.append(_register(plugins.registry, algorithm))
+            resources = replace(resources, executor="in-process")  # a worker cannot import it
+    asked = {
+        "algorithm": tuple(names),
+        "benchmark": _names(benchmarks),
+        "suite": suite,
+        # NumPy's integers too: `seeds=np.arange(3)`.
+        "seeds": tuple(int(s) if hasattr(s, "__index__") else s for s in seeds),
+        "metrics": _names(metrics),
+        "recipe": recipe,
+        "quick": quick,
+    }
+    # Hyper-parameters are converted by their own types later, also from NumPy's scalars.
+    hyperparameters = {name: dict(values) for name, values in (settings or {}).items()}
+    selection = replace(validate(Selection, asked), set=hyperparameters)
+    resources = validate(Resources, resources)
     folder = ResultsFolder(Path(results))
     stored, unreadable = folder.load()
-    selection = Selection(
-        tuple(names),
-        tuple(benchmarks),
-        suite,
-        tuple(seeds),
-        settings,
-        quick=quick,
-        fresh=fresh,
-        metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
-    )
-    planned = plan(plugins.registry, selection, stored, data=resources.data)
+    planned = plan(plugins.registry, selection, stored, data=resources.data, fresh=fresh)
     make_executor = guarded(plugins.registry, resources.executor)
     records = run_planned(planned, plugins, folder, resources, make_executor, watchers)
     return Results(records, unreadable)
 
 
 def load_results(path: Path | str) -> Results:
-    """The records of a results folder.
+    """Load the records of a results folder.
 
     Raises:
-        ResultsError: there is no such folder.
+        ResultsError: If the folder does not exist.
     """
     if not Path(path).is_dir():
         raise ResultsError(
             f"there is no results folder '{path}'.",
-            hint="`metabench.run` and `metabench run --all` make one.",
+            hint="`metabench.run` and `metabench run --all` create one.",
         )
     return Results(*ResultsFolder(Path(path)).load())
 
 
-def _add(registry: Registry, algorithm: type[Algorithm]) -> str:
-    """Register a class that only this process knows, and give the name it is listed under."""
+def _names(names: Iterable[str] | str) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _register(registry: Registry, algorithm: type[Algorithm]) -> str:
+    """Register a class of this process. Returns the name it is listed under."""
     try:
         spec = Spec.of(algorithm)
     except PluginError as error:
         raise UsageError(
-            f"{algorithm!r} cannot be run: {error.message}.",
+            f"{algorithm!r} is not an algorithm: {error.message}.",
             hint="Give names, or classes that derive from metabench.Algorithm and have a `name`.",
         ) from error
-    return registry.add("algorithm", spec.brought_by(algorithm.__module__), replacing=True)
+    # The module stands for the distribution: the key of a cell includes it.
+    return registry.add("algorithm", spec.provided_by(algorithm.__module__), replacing=True)
 
 
 def _cell_row(record: Record) -> dict[str, Any]:
@@ -209,5 +218,6 @@ def _cell_row(record: Record) -> dict[str, Any]:
     for name, metric in record.metrics.items():
         if metric.mean is not None:
             row |= {name: metric.mean, f"{name}_ci95": metric.ci95}
+        # Scalars only; lists and tables of a metric are in the record.
         row |= {f"{name}.{k}": v for k, v in metric.values.items() if isinstance(v, (int, float))}
     return row

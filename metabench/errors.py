@@ -1,22 +1,22 @@
-"""Every error that metabench raises on purpose, and the exit code that each one becomes.
+"""The errors that metabench raises on purpose, and the exit code of each.
 
 ::
 
-    MetabenchError              2   something the user can put right
-    |- UsageError               2   an option or argument that cannot be
-    |  `- UnknownName           2   a name that nothing answers to ("did you mean")
-    |- ConfigError              2   a configuration or suite file that cannot be
+    MetabenchError              2   any error that the user can correct
+    |- UsageError               2   an invalid option or argument
+    |  `- UnknownName           2   a name that is not registered ("did you mean")
+    |- ConfigError              2   an invalid configuration or suite file
     |- DataError                2   a data set that is missing, damaged or unsafe
-    |- ProtocolError            2   an episode that the data cannot give
+    |- ProtocolError            2   an episode that the data set is too small for
     |- ResultsError             2   a results folder that cannot be read or written
     |- CellFailed               1   a cell that ran and failed
-    |  |- LeakageError          1   meta-test classes were seen in meta-training
-    |  |- DivergedError         1   a loss or a score is no longer finite
-    |  `- NotApplicable         1   the algorithm does not do this kind of problem
-    |- PluginError              4   a plugin that is broken
-    `- NothingSelected          5   no cell is left to run or show
+    |  |- LeakageError          1   meta-test classes were drawn in meta-training
+    |  |- DivergedError         1   a loss or a score that is not finite
+    |  `- NotApplicable         1   an algorithm that does not support the problem
+    |- PluginError              4   a broken plugin
+    `- NothingSelected          5   no cell to run, or no record to show
 
-A message says what was wrong, with the value; a hint says what to do next.
+The message says what was wrong, with the value; the hint says what to do next.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# Scripts rely on these; README.md lists them.
 EXIT_OK = 0
 EXIT_CELL_FAILED = 1
 EXIT_USAGE = 2
@@ -34,11 +35,11 @@ EXIT_INTERRUPTED = 130
 
 
 class MetabenchError(Exception):
-    """The base of every error that metabench raises on purpose.
+    """The base class of all errors that metabench raises on purpose.
 
     Args:
-        message: what was wrong, with the value that was wrong.
-        hint: what would be right, or what to do next; shown on a line of its own.
+        message: What was wrong, with the value.
+        hint: What would be right, or what to do next. Shown on a line of its own.
     """
 
     exit_code: int = EXIT_USAGE
@@ -53,33 +54,37 @@ class MetabenchError(Exception):
 
 
 class UsageError(MetabenchError):
-    """An option or an argument that cannot be."""
+    """Invalid option or argument."""
 
 
 class UnknownName(UsageError):
-    """A name that nothing answers to.
+    """A name that is not registered.
 
     Args:
-        kind: what was looked for, in the singular: "algorithm".
-        name: the name that was asked for.
-        known: the names there are.
-        hint: what to do next; by default the command that lists them.
+        kind: The kind of thing, in the singular: "algorithm".
+        name: The unknown name.
+        known: The registered names.
+        hint: What to do next; by default the command that lists the registered names.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
         self.name = name
         names = sorted(known)
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-        guess = f" Did you mean '{close[0]}'?" if close else ""
         plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
         super().__init__(
-            f"unknown {kind} '{name}'.{guess}",
+            f"unknown {kind} '{name}'.{did_you_mean(name, names)}",
             hint=hint or f"`metabench list {plural}` shows the {len(names)} that are installed.",
         )
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns `` Did you mean 'closest'?`` for the known name that is most similar, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
 class ConfigError(MetabenchError):
-    """A configuration or suite file that cannot be."""
+    """Invalid configuration or suite file."""
 
 
 class DataError(MetabenchError):
@@ -87,7 +92,7 @@ class DataError(MetabenchError):
 
 
 class ProtocolError(MetabenchError):
-    """An episode that the data cannot give, such as more ways than there are classes."""
+    """An episode that the data set is too small for, such as more ways than classes."""
 
 
 class ResultsError(MetabenchError):
@@ -101,24 +106,24 @@ class CellFailed(MetabenchError):
 
 
 class LeakageError(CellFailed):
-    """Classes of meta-test were seen in meta-training."""
+    """Meta-test classes were drawn in meta-training."""
 
 
 class DivergedError(CellFailed):
-    """A loss, a parameter or a score is no longer a finite number."""
+    """A loss, a parameter or a score that is not finite."""
 
 
 class NotApplicable(CellFailed):
-    """The algorithm does not do this kind of problem; the cell is skipped, with this reason."""
+    """An algorithm that does not support the problem. The cell is skipped with this reason."""
 
 
 class PluginError(MetabenchError):
-    """A plugin that is broken, with the reason."""
+    """A broken plugin, with the reason."""
 
     exit_code = EXIT_PLUGIN
 
 
 class NothingSelected(MetabenchError):
-    """No cell is left to run, or no record to show."""
+    """No cell to run, or no record to show."""
 
     exit_code = EXIT_NOTHING

@@ -1,4 +1,4 @@
-"""The same from Python."""
+"""The Python interface."""
 
 import inspect
 from pathlib import Path
@@ -10,17 +10,17 @@ import torch
 
 import metabench
 from metabench.benchmarks.tasks import BenchmarkTasks
+from metabench.config import Resources
 from metabench.episodes import TaskStream
 from metabench.errors import ResultsError, UnknownName, UsageError
 from metabench.records.schema import Record
 from metabench.running.plan import Planned
-from metabench.running.runner import Resources
 from metabench.running.trainer import Trainer
 from tests.helpers.cells import BLOBS, made_record, suite_file
 
 
 class PixelMean(metabench.Algorithm):
-    """A class that only this process knows."""
+    """An algorithm that only this process knows."""
 
     name = "pixel-mean"
 
@@ -34,7 +34,7 @@ class PixelMean(metabench.Algorithm):
 
 
 class Watching:
-    """Notes what it is told."""
+    """A watcher that notes its calls."""
 
     def __init__(self) -> None:
         self.planned: list[str] = []
@@ -65,7 +65,7 @@ def planned_suite(planted, tmp_path: Path) -> str:
     return str(suite_file(tmp_path / "tiny.toml", BLOBS, BLOBS | {"name": "blobs-2w1s", "ways": 2}))
 
 
-def test_names_and_classes_run_side_by_side(options: dict[str, Any]) -> None:
+def test_names_and_classes_can_be_mixed(options: dict[str, Any]) -> None:
     results = metabench.run(["drifter", PixelMean], seeds=(0, 1), **options)
     frame = results.to_frame()
     assert len(frame) == 2 * 2 * 2
@@ -75,7 +75,7 @@ def test_names_and_classes_run_side_by_side(options: dict[str, Any]) -> None:
     assert not frame.duplicated(["algorithm", "benchmark", "seed"]).any()
 
 
-def test_a_second_run_runs_nothing_and_gives_the_same(options: dict[str, Any]) -> None:
+def test_a_second_run_runs_nothing_and_returns_the_same(options: dict[str, Any]) -> None:
     first, second = Watching(), Watching()
     one = metabench.run([PixelMean], watchers=[first], **options)
     two = metabench.run([PixelMean], watchers=[second], **options)
@@ -94,7 +94,7 @@ def test_fresh_runs_again(options: dict[str, Any]) -> None:
     assert [r.metrics for r in one.records] == [r.metrics for r in two.records]
 
 
-def test_a_class_defined_again_is_run_again_where_it_says_so(options: dict[str, Any]) -> None:
+def test_a_class_with_a_new_version_runs_again(options: dict[str, Any]) -> None:
     metabench.run([PixelMean], **options)
     newer = type("Newer", (PixelMean,), {"version": "2", "__module__": PixelMean.__module__})
     watching = Watching()
@@ -103,7 +103,7 @@ def test_a_class_defined_again_is_run_again_where_it_says_so(options: dict[str, 
     assert {r.algorithm.version for r in results.records} == {"2"}
 
 
-def test_one_name_or_class_needs_no_list_and_a_generator_will_do(options: dict[str, Any]) -> None:
+def test_algorithms_can_be_a_name_a_class_or_any_iterable(options: dict[str, Any]) -> None:
     alone = metabench.run(PixelMean, benchmarks="blobs-2*", **options)
     assert [r.benchmark.name for r in alone.records] == ["blobs-2w1s"]
     generated = metabench.run((a for a in ("drifter", PixelMean)), **options)
@@ -111,13 +111,15 @@ def test_one_name_or_class_needs_no_list_and_a_generator_will_do(options: dict[s
     assert {r.algorithm.name for r in metabench.run("drifter", **options).records} == {"drifter"}
 
 
-def test_settings_reach_the_class_and_stand_in_its_label(options: dict[str, Any]) -> None:
+def test_settings_reach_the_class_and_are_in_its_label(options: dict[str, Any]) -> None:
     results = metabench.run([PixelMean], settings={"pixel-mean": {"power": 1}}, **options)
     assert set(results.to_frame()["algorithm"]) == {"pixel-mean[power=1.0]"}
 
 
 @pytest.mark.parametrize("thing", [3, object(), dict, type("NoName", (metabench.Algorithm,), {})])
-def test_what_is_no_algorithm_is_an_error(options: dict[str, Any], thing: Any) -> None:
+def test_an_object_that_is_not_an_algorithm_is_an_error(
+    options: dict[str, Any], thing: Any
+) -> None:
     with pytest.raises(metabench.MetabenchError):
         metabench.run([thing], **options)
 
@@ -128,7 +130,7 @@ def test_an_unknown_name_is_an_error_and_leaves_no_folder(options: dict[str, Any
     assert not options["results"].exists()
 
 
-def test_a_time_limit_for_a_class_is_refused_and_not_ignored(options: dict[str, Any]) -> None:
+def test_a_time_limit_for_a_class_is_an_error(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="worker processes"):
         metabench.run([PixelMean], **options | {"resources": Resources(timeout=1.0)})
     assert not options["results"].exists()
@@ -155,9 +157,7 @@ def test_a_cell_that_fails_after_its_training_is_not_trained_again(options, monk
     assert record.training == failed.training  # to the second: it is that training
 
 
-def test_a_metric_asked_for_later_is_measured_on_the_state_that_was_trained(
-    options, monkeypatch
-) -> None:
+def test_a_metric_that_is_requested_later_needs_no_second_training(options, monkeypatch) -> None:
     (first,) = metabench.run(
         ["learner"], benchmarks="blobs-3w1s", metrics="accuracy", **options
     ).records
@@ -170,9 +170,7 @@ def test_a_metric_asked_for_later_is_measured_on_the_state_that_was_trained(
     assert record.metrics["accuracy"].episodes == first.metrics["accuracy"].episodes
 
 
-def test_a_benchmark_that_was_changed_does_not_take_the_trained_state_of_the_old(
-    options, tmp_path
-) -> None:
+def test_a_changed_benchmark_does_not_use_the_old_checkpoint(options, tmp_path) -> None:
     records = []
     for validations in (2, 3):
         suite = suite_file(tmp_path / "mine.toml", BLOBS | {"validations": validations})
@@ -182,7 +180,7 @@ def test_a_benchmark_that_was_changed_does_not_take_the_trained_state_of_the_old
     assert [len(r.training.curve) for r in (first, second)] == [2, 3]
 
 
-def test_fresh_does_not_go_on_from_a_checkpoint(
+def test_fresh_ignores_the_checkpoint(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(Trainer.__init__.__kwdefaults__, "checkpoint_seconds", -1.0)
@@ -207,7 +205,7 @@ class TestFrames:
             ]
         )
 
-    def test_to_frame_is_tidy_with_one_row_a_cell(self, results: metabench.Results) -> None:
+    def test_to_frame_has_one_row_per_cell(self, results: metabench.Results) -> None:
         frame = results.to_frame()
         assert list(frame["algorithm"]) == ["a", "b", "c"]
         assert list(frame["accuracy"].round(3).fillna(-1)) == [0.5, 0.5, -1]
@@ -215,7 +213,7 @@ class TestFrames:
         assert not any("classes" in column for column in frame.columns)
         assert all(not isinstance(value, (list, dict)) for value in frame.to_numpy().ravel())
 
-    def test_episodes_has_one_row_an_episode(self, results: metabench.Results) -> None:
+    def test_episodes_has_one_row_per_episode(self, results: metabench.Results) -> None:
         frame = results.episodes()
         assert list(frame.columns) == ["algorithm", "benchmark", "seed", "episode", "accuracy"]
         assert frame[["algorithm", "seed", "episode", "accuracy"]].to_numpy().tolist() == [
@@ -232,23 +230,23 @@ class TestFrames:
         frame = metabench.Results([record]).episodes()
         assert frame["short"].isna().tolist() == [False, True, True]
 
-    def test_nothing_gives_empty_frames(self) -> None:
+    def test_no_records_are_empty_frames(self) -> None:
         empty = metabench.Results([])
         assert empty.to_frame().empty
         assert empty.episodes().empty
         assert isinstance(empty.episodes(), pd.DataFrame)
         assert metabench.Results([made_record(scores=None)]).episodes().empty
 
-    def test_a_notebook_shows_a_table_and_print_too(self, results: metabench.Results) -> None:
+    def test_notebooks_and_print_show_the_table(self, results: metabench.Results) -> None:
         assert "<table>" in results._repr_html_()
         assert "it broke" in str(results)
 
-    def test_quick_results_are_shown_as_what_they_are(self) -> None:
+    def test_quick_results_are_marked(self) -> None:
         results = metabench.Results([made_record(benchmark={"quick": True})])
         assert "@1+quick" in str(results)
 
 
-def test_results_are_loaded_again(options: dict[str, Any]) -> None:
+def test_results_can_be_loaded(options: dict[str, Any]) -> None:
     run = metabench.run([PixelMean], **options)
     loaded = metabench.load_results(options["results"])
     assert sorted(r.key for r in loaded.records) == sorted(r.key for r in run.records)
@@ -258,7 +256,7 @@ def test_results_are_loaded_again(options: dict[str, Any]) -> None:
 
 class TestPublicNames:
     @pytest.mark.parametrize("name", metabench.__all__)
-    def test_each_can_be_imported_and_says_what_it_is(self, name: str) -> None:
+    def test_each_can_be_imported_and_has_a_docstring(self, name: str) -> None:
         thing = getattr(metabench, name)
         if inspect.isclass(thing) or inspect.isfunction(thing):
             assert (thing.__doc__ or "").strip()
@@ -275,12 +273,12 @@ class TestPublicNames:
             if inspect.isfunction(value) and not method.startswith("_"):
                 assert value.__doc__, f"{name}.{method}"
 
-    def test_they_are_all_that_dir_shows_and_nothing_else_answers(self) -> None:
+    def test_dir_shows_them_and_no_other_name_exists(self) -> None:
         assert dir(metabench) == sorted(metabench.__all__)
         with pytest.raises(AttributeError, match="no attribute 'nothing'"):
             metabench.nothing  # noqa: B018
 
-    def test_a_star_import_gives_them(self) -> None:
+    def test_a_star_import_imports_them(self) -> None:
         names: dict[str, Any] = {}
         exec("from metabench import *", names)
         assert set(metabench.__all__) <= names.keys()

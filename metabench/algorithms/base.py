@@ -2,64 +2,115 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
+import sys
 import types
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
 
 from torch import Tensor, nn
 
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, TaskStream
 from metabench.errors import UsageError
+from metabench.utils.values import Value as Value
 
 Predictor = Callable[[Tensor], Tensor]
-"""Query inputs ``[Q, *input]`` to logits ``[Q, ways]``, or to values ``[Q, outputs]`` in regression."""
+"""Query inputs ``[Q, *input]`` to logits ``[Q, ways]``, or to values ``[Q, outputs]``."""
 
-Value = bool | int | float | str
-"""What a hyper-parameter may be."""
+_T = TypeVar("_T", bound=nn.Module)
+
+_FROM_FIELDS = "_metabench_from_fields"
+"""Marks an ``__init__`` that :func:`hyperparameters` made."""
 
 
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
+def hyperparameters(cls: type[_T]) -> type[_T]:
+    """Make the annotated fields of an algorithm its hyper-parameters.
+
+    The class becomes a dataclass whose ``__init__`` takes the problem and, as keyword arguments,
+    the fields; modules are made in ``__post_init__``::
+
+        @hyperparameters
+        class Mine(Algorithm):
+            name = "mine"
+
+            lr: float = 1e-3  # learning rate of Adam
+
+            def __post_init__(self) -> None:
+                self.net = self.problem.backbone()
+
+    An ``__init__`` written by hand with keyword arguments serves as well.
+    """
+    for base in cls.__mro__[: cls.__mro__.index(nn.Module)]:
+        own = vars(base).get("__init__")
+        if own is not None and _FROM_FIELDS not in vars(own):
+            raise TypeError(
+                f"{cls.__name__} cannot have fields as hyper-parameters: {base.__name__} has an "
+                "__init__ of its own, which would not be called. Use __post_init__ in both."
+            )
+    # Modules compare and print as modules, not as tuples of their fields.
+    made = dataclasses.dataclass(kw_only=True, eq=False, repr=False)(cls)
+    set_fields = made.__init__
+
+    @functools.wraps(set_fields)
+    def init(self: nn.Module, *args: Any, **values: Any) -> None:
+        nn.Module.__init__(self)  # before any attribute is set
+        set_fields(self, *args, **values)
+
+    setattr(init, _FROM_FIELDS, True)
+    made.__init__ = init  # type: ignore[method-assign]
+    return made
+
+
+@hyperparameters
 class Algorithm(nn.Module, ABC):
-    """A meta-learning algorithm: something that can be meta-trained, and that adapts to a support set.
+    """A meta-learning algorithm: it can be meta-trained, and adapts to a support set.
 
-    It is a :class:`torch.nn.Module`, so its state, device, saving and loading are PyTorch's own. Its
-    hyper-parameters are the keyword arguments of its ``__init__``, each with a type and a default::
+    State, device, saving and loading are those of :class:`torch.nn.Module`. Hyper-parameters are
+    the keyword arguments of ``__init__``, each with a type and a default: fields of a class that
+    is decorated with :func:`hyperparameters`, or written by hand::
 
         def __init__(self, problem: Problem, *, inner_lr: float = 0.4) -> None:
             super().__init__(problem)
 
     Attributes:
-        name: what it is called on the command line.
-        version: raised whenever its results change.
-        library: the library that does its work, where that is not metabench.
-        gradient_order: of the outer gradient through the inner loop: 2 where it flows through the inner
-            gradients, 1 where they are constants to it, ``None`` without an inner loop in meta-training.
-        transductive: whether queries that are predicted together see each other.
-        differentiable: whether a gradient reaches the queries through the predictor.
-        depends_on_label_order: whether it matters how the classes of an episode are numbered.
+        name: The name on the command line.
+        version: Raised whenever results change.
+        library: The library that does the work, if that is not metabench.
+        problem: The problem that the algorithm is made for.
+        gradient_order: Order of the outer gradient through the inner loop: 2 if it flows through
+            the inner gradients, 1 if they are constants, ``None`` without an inner loop.
+        transductive: Whether predictions depend on the other queries.
+        differentiable: Whether the predictor is differentiable in the queries.
+        depends_on_label_order: Whether predictions depend on how classes are numbered.
 
-    The last four may be set on the class, or on the instance where hyper-parameters decide; ``metabench
-    check`` measures each, and fails where it is not as it was said.
+    The last four may be set on the class or the instance; ``metabench check`` measures them.
     """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
     library: ClassVar[str] = ""
-    gradient_order: Literal[1, 2] | None = None
-    transductive: bool = False
-    differentiable: bool = True
-    depends_on_label_order: bool = False
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__()
-        self.problem = problem
+    problem: Problem = dataclasses.field(kw_only=False)
+    gradient_order: Literal[1, 2] | None = dataclasses.field(default=None, init=False)
+    transductive: bool = dataclasses.field(default=False, init=False)
+    differentiable: bool = dataclasses.field(default=True, init=False)
+    depends_on_label_order: bool = dataclasses.field(default=False, init=False)
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """Hyper-parameters that the paper sets otherwise for this problem than the signature's defaults."""
+        """Return hyper-parameters that depend on the problem in a way that no recipe file can say.
+
+        Entries of recipe files override them.
+
+        Args:
+            problem: The problem, with the budget of its benchmark.
+        """
         del problem
         return {}
 
@@ -69,20 +120,19 @@ class Algorithm(nn.Module, ABC):
 
     @abstractmethod
     def adapt(self, support: Support) -> Predictor:
-        """Adapt to one support set.
+        """Adapt to one support set, and leave the algorithm itself unchanged.
 
-        It never sees a query label, and sees query inputs only through the predictor that it returns. It
-        leaves the algorithm as it was.
+        Query labels are never seen, and query inputs only by the returned predictor.
 
         Args:
             support: ``x`` float32 ``[S, *input]`` and ``y`` ``[S]``.
 
         Returns:
-            The predictor, differentiable in its input where the method allows that.
+            The predictor, differentiable in its input if the method allows it.
         """
 
     def adapt_batch(self, support: Support) -> Predictor:
-        """Adapt to ``T`` support sets at once, for speed; must agree with :meth:`adapt`.
+        """Adapt to ``T`` support sets at once. Optional, for speed; agrees with :meth:`adapt`.
 
         Args:
             support: ``x`` ``[T, S, *input]`` and ``y`` ``[T, S]``.
@@ -93,42 +143,66 @@ class Algorithm(nn.Module, ABC):
         raise NotImplementedError
 
     def adapt_path(self, support: Support, steps: int) -> Iterator[Predictor]:
-        """The predictors after 0, 1, ..., ``steps`` inner steps, for the adaptation curve.
+        """Yield predictors after 0, 1, ..., ``steps`` inner steps, for the adaptation curve.
 
-        The predictor of :meth:`adapt` is one of them, where ``steps`` is large enough.
+        Optional: methods without inner steps do not have it. The predictor of :meth:`adapt` is
+        among them if ``steps`` is large enough.
 
-        A method without inner steps leaves this alone.
+        Args:
+            support: ``x`` ``[S, *input]`` and ``y`` ``[S]``.
+            steps: The number of inner steps.
         """
         raise NotImplementedError
 
     @classmethod
     def offers(cls, method: str) -> bool:
-        """Whether the class has its own ``adapt_batch``, ``adapt_path`` or ``meta_train``."""
+        """Return whether the class defines ``adapt_batch``, ``adapt_path`` or ``meta_train``."""
         return getattr(cls, method) is not getattr(Algorithm, method)
 
 
-def hyperparameters(cls: type[Algorithm]) -> dict[str, inspect.Parameter]:
-    """The hyper-parameters of an algorithm: the keyword-only arguments of its ``__init__``."""
-    signature = inspect.signature(cls.__init__, eval_str=True)
-    return {p.name: p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
+def parameters_of(cls: type[Algorithm]) -> dict[str, inspect.Parameter]:
+    """Return the hyper-parameters: the keyword-only arguments of ``__init__``, types resolved."""
+    if _FROM_FIELDS not in vars(cls.__init__):
+        signature = inspect.signature(cls.__init__, eval_str=True)
+        return {p.name: p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
+    fields = (f for f in dataclasses.fields(cls) if f.init and f.kw_only)
+    return {
+        f.name: inspect.Parameter(
+            f.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if f.default is dataclasses.MISSING else f.default,
+            annotation=_field_type(cls, f),
+        )
+        for f in fields
+    }
+
+
+def _field_type(cls: type[Algorithm], field: dataclasses.Field[Any]) -> Any:
+    """Return the type of a field; text is evaluated where the class that declares it stands."""
+    if not isinstance(field.type, str):
+        return field.type
+    home = next(base for base in cls.__mro__ if field.name in vars(base).get("__annotations__", ()))
+    return eval(field.type, vars(sys.modules[home.__module__]))
 
 
 def resolve_hyperparameters(
-    cls: type[Algorithm], problem: Problem, chosen: Mapping[str, Value | str]
+    cls: type[Algorithm],
+    chosen: Mapping[str, Value | str],
+    recipe: Mapping[str, Value] | None = None,
 ) -> dict[str, Value]:
-    """The values an algorithm will run with: what was chosen, else its recipe, else its defaults.
+    """Return the values that an algorithm runs with: chosen, else the recipe's, else the defaults.
 
     Args:
-        cls: the algorithm.
-        problem: the problem, which the recipe may depend on.
-        chosen: values by name; text is read as the hyper-parameter's type.
+        cls: The algorithm.
+        chosen: Values by name; text is read as the hyper-parameter's type.
+        recipe: The values of its recipe.
 
     Raises:
-        UsageError: there is no such hyper-parameter, or the value is not of its type.
+        UsageError: If there is no such hyper-parameter, or a value is not of its type.
     """
-    known = hyperparameters(cls)
+    known = parameters_of(cls)
     values: dict[str, Value] = {name: p.default for name, p in known.items()}
-    values |= cls.recipe(problem)
+    values |= recipe or {}
     for name, value in chosen.items():
         if name not in known:
             raise UsageError(
@@ -140,10 +214,10 @@ def resolve_hyperparameters(
 
 
 def _read(algorithm: str, parameter: inspect.Parameter, value: Value | str) -> Value:
-    """A value as the type that the signature gives."""
+    """Convert a value to the type that the signature gives."""
     wanted = parameter.annotation
     if typing.get_origin(wanted) is typing.Literal:
-        return _one_of(algorithm, parameter, typing.get_args(wanted), value)
+        return _read_literal(algorithm, parameter, typing.get_args(wanted), value)
     if typing.get_origin(wanted) in (typing.Union, types.UnionType):
         wanted = next(t for t in typing.get_args(wanted) if t is not type(None))
     try:
@@ -155,7 +229,7 @@ def _read(algorithm: str, parameter: inspect.Parameter, value: Value | str) -> V
         ) from None
 
 
-def _one_of(
+def _read_literal(
     algorithm: str, parameter: inspect.Parameter, options: tuple[Any, ...], value: Value
 ) -> Value:
     for option in options:
@@ -168,12 +242,14 @@ def _one_of(
     )
 
 
+_WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
 def _convert(wanted: Any, value: Value) -> Value:
     if wanted is bool:
-        words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-        if str(value).lower() not in words:
+        if str(value).lower() not in _WORDS:
             raise ValueError
-        return words[str(value).lower()]
+        return _WORDS[str(value).lower()]
     if wanted is int and isinstance(value, float) and not value.is_integer():
         raise ValueError
     if wanted in (int, float, str):

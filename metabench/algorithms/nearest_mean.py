@@ -1,4 +1,4 @@
-"""Nearest class mean in pixel space: the baseline that learns nothing."""
+"""Nearest class mean in pixel space. Measured: docs/algorithms/nearest-mean.md."""
 
 from __future__ import annotations
 
@@ -6,36 +6,34 @@ from typing import ClassVar
 
 import torch
 
-from metabench.algorithms.base import Algorithm, Predictor
-from metabench.algorithms.problem import Problem
+from metabench.algorithms.base import Algorithm, Predictor, hyperparameters
 from metabench.episodes import Support
 from metabench.errors import NotApplicable
+from metabench.learning.predictors import over_tasks
 
 
+@hyperparameters
 class NearestMean(Algorithm):
-    r"""Classify by the nearest class mean in pixel space.
+    r"""Baseline: classify by the nearest class mean in pixel space; nothing is learned.
 
     .. math:: p(y = k \mid x) \propto \exp\left(-\lVert x - \bar{x}_k \rVert^2\right)
 
-    Nothing is learned, so what another method scores above it is what meta-training brought.
-
-    Measured: leaderboards/omniglot (5-way 1-shot 37.6) and leaderboards/core (5-way glyphs: 37.3 from 1 shot,
-    68.2 from 5).
+    Raises:
+        NotApplicable: If the problem is regression.
     """
 
     name: ClassVar[str] = "nearest-mean"
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
-        if problem.regression:
+    def __post_init__(self) -> None:
+        if self.problem.regression:
             raise NotApplicable("nearest-mean classifies, and this benchmark is regression.")
 
+    @over_tasks
     def adapt(self, support: Support) -> Predictor:
         """See :class:`Algorithm`."""
-        return self.adapt_batch(support)
+        means = support.class_means(support.x.flatten(2))
+        return lambda query: -torch.cdist(query.flatten(2), means).square()
 
     def adapt_batch(self, support: Support) -> Predictor:
         """See :class:`Algorithm`."""
-        leading = support.y.ndim
-        means = support.class_means(support.x.flatten(leading))
-        return lambda query: -torch.cdist(query.flatten(leading), means).square()
+        return self.adapt(support)

@@ -1,4 +1,4 @@
-"""What an algorithm is told about the problem it is built for."""
+"""The problem that an algorithm is made for."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from metabench.backbones.base import Backbone
 from metabench.errors import UnknownName
 
 BackboneFactory = Callable[..., Backbone]
+"""Makes a backbone, given the shape of an input and options."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """The shape of a benchmark's episodes, its loss, and the backbones that are at hand.
+    """The shape of a benchmark's episodes, its loss, and the backbones that are installed.
 
     Args:
         kind: ``classification`` or ``regression``.
-        input_shape: the shape of one example.
-        ways: classes in a test episode; 0 in regression.
-        shots: support examples for each class in a test episode.
-        queries: query examples for each class in a test episode.
-        outputs: the length of a prediction: ``ways``, or the dimension of a regression target.
-        backbone_name: the benchmark's own backbone.
-        backbones: what makes a backbone, by name.
-        budget: examples that meta-training may draw, which a recipe sizes its steps by; 0 where nobody says.
+        input_shape: The shape of one example.
+        ways: Classes in a test episode; 0 in regression.
+        shots: Support examples for each class in a test episode.
+        queries: Query examples for each class in a test episode.
+        outputs: The length of a prediction: ``ways``, or the dimension of a regression target.
+        backbone_name: The benchmark's own backbone.
+        backbones: Factories of backbones by name.
+        budget: Examples that meta-training may draw, on which recipes may depend; 0 if unknown.
+        dataset: The data set of meta-training, on which recipes may depend; empty if unknown.
     """
 
     kind: Literal["classification", "regression"]
@@ -40,26 +42,32 @@ class Problem:
     backbone_name: str
     backbones: dict[str, BackboneFactory] = field(default_factory=dict, repr=False)
     budget: int = 0
+    dataset: str = ""
 
     @property
     def regression(self) -> bool:
-        """Whether values are predicted and not classes."""
+        """Whether targets are values and not classes."""
         return self.kind == "regression"
+
+    @property
+    def modality(self) -> Literal["image", "vector"]:
+        """The kind of an example: images have the shape ``[channels, height, width]``."""
+        return "image" if len(self.input_shape) == 3 else "vector"
 
     @property
     def images(self) -> bool:
         """Whether an example is an image, ``[channels, height, width]``."""
-        return len(self.input_shape) == 3
+        return self.modality == "image"
 
     def backbone(self, name: str = "", **options: Any) -> Backbone:
-        """A new backbone for these inputs.
+        """Return a new backbone for these inputs.
 
         Args:
-            name: its name; by default the benchmark's own.
-            options: keyword arguments of that backbone.
+            name: The name of the backbone; by default the benchmark's own.
+            options: Keyword arguments of the backbone.
 
         Raises:
-            UnknownName: there is no such backbone.
+            UnknownName: If there is no such backbone.
         """
         name = name or self.backbone_name
         if name not in self.backbones:
@@ -67,14 +75,14 @@ class Problem:
         return self.backbones[name](self.input_shape, **options)
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss over the examples: cross-entropy, or squared error in regression.
+        """Return the mean loss of each task: cross-entropy, or squared error in regression.
 
         Args:
             predictions: ``[..., B, outputs]``.
             targets: int64 ``[..., B]``, or float ``[..., B, outputs]`` in regression.
 
         Returns:
-            ``[...]``: one loss for each task.
+            ``[...]``, one loss for each task.
         """
         if self.regression:
             return (predictions - targets).square().mean((-1, -2))

@@ -1,30 +1,73 @@
-"""R2-D2: ridge regression, differentiable and in closed form."""
+"""R2-D2. Measured and tried: docs/algorithms/r2d2.md."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metabench.algorithms.base import Value
-from metabench.algorithms.problem import Problem
-from metabench.episodes import Support
-from metabench.learning.embedding_recipe import embedding_recipe
-from metabench.learning.metric_based import Classifier, Episodic
+from metabench.algorithms.base import Predictor, hyperparameters
+from metabench.episodes import Support, TaskStream
+from metabench.learning.metric_based import Classifier, MetricBased, train_embedding
+from metabench.learning.predictors import over_tasks
+
+
+@hyperparameters
+class R2D2(MetricBased):
+    r"""A ridge regression head on the embedding, solved in closed form inside the loop.
+
+    .. math::
+        W = X^\top (X X^\top + S \lambda I)^{-1} Y, \qquad \text{logits} = \alpha\, x W + \beta
+
+    X holds the S support embeddings with a column of ones, Y their one-hot labels. The outer loss
+    is the cross-entropy of the logits; it learns the embedding, :math:`\lambda`, :math:`\alpha` and
+    :math:`\beta`.
+
+    Reference: Bertinetto et al. 2019, arXiv:1805.08136, equations 4 to 7; bertinetto/r2d2.
+    Deviates:
+        * :math:`\lambda` and :math:`\alpha` are learned as logarithms, so that they stay positive.
+        * The paper varies the shots in training.
+    """
+
+    name: ClassVar[str] = "r2d2"
+
+    penalty: float = 1.0  # initial lambda for one support example
+    scale: float = 10.0  # initial alpha
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.log_penalty = nn.Parameter(torch.tensor(self.penalty).log())
+        self.log_scale = nn.Parameter(torch.tensor(self.scale).log())
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def meta_train(self, tasks: TaskStream) -> None:
+        """See :class:`Algorithm`."""
+        train_embedding(self, tasks)
+
+    @over_tasks
+    def adapt(self, support: Support) -> Predictor:
+        """See :class:`Algorithm`."""
+        classify = self.classifier(support, self.features(support.x))
+        return lambda query: classify(self.features(query))
+
+    def classifier(self, support: Support, features: Tensor) -> Classifier:
+        """See :class:`MetricBased`."""
+        penalty = self.log_penalty.exp() * features.shape[-2]
+        weight = ridge(_with_ones(features), support.one_hot.to(features.dtype), penalty)
+        return lambda query: self.log_scale.exp() * (_with_ones(query) @ weight) + self.bias
 
 
 def ridge(x: Tensor, y: Tensor, penalty: Tensor) -> Tensor:
-    r"""Ridge regression in closed form, by whichever of two equal forms has the smaller system.
+    r"""Solve ridge regression by whichever of two equal forms has the smaller system.
 
     .. math:: W = (X^\top X + \lambda I)^{-1} X^\top Y = X^\top (X X^\top + \lambda I)^{-1} Y
 
     Args:
         x: ``[..., S, features]``.
         y: ``[..., S, outputs]``.
-        penalty: :math:`\lambda`, positive; one number.
+        penalty: :math:`\lambda`, one positive number.
 
     Returns:
         ``[..., features, outputs]``.
@@ -38,82 +81,6 @@ def ridge(x: Tensor, y: Tensor, penalty: Tensor) -> Tensor:
     else:
         weight = torch.linalg.solve(transposed @ x + eye, transposed @ y)
     return weight
-
-
-class R2D2(Episodic):
-    r"""R2-D2: a ridge regression head on the embedding, solved in closed form inside the loop.
-
-    .. math::
-        W = X^\top (X X^\top + S \lambda I)^{-1} Y, \qquad \text{logits} = \alpha\, x W + \beta
-
-    X holds the S support embeddings with a column of ones, Y their one-hot labels. The outer loss is the
-    cross-entropy of the logits; it learns the embedding, the penalty lambda and the scale alpha.
-
-    Reference: Bertinetto et al. 2019, arXiv:1805.08136, equations 4 to 7 and its code (bertinetto/r2d2).
-    Measured: leaderboards/omniglot (5-way 1-shot 98.2 and 5-shot 99.5, 20-way 1-shot 94.4 and 5-shot 98.3;
-    the paper's Omniglot figures are for a network of another size).
-    Deviates: lambda and alpha are learned as logarithms, so that they stay positive and move at a useful
-    pace under Adam; the paper varies the shots in training.
-
-    Args:
-        problem: what it is built for.
-        penalty: the initial lambda, for one support example.
-        scale: the initial alpha.
-        train_ways: classes in a training episode; more than at test makes a better embedding.
-        train_queries: queries for each class in a training episode.
-        tasks: episodes in an outer step.
-        lr: Adam's learning rate.
-        hold: the share of the budget after which the learning rate falls linearly to 0.
-        turns: whether every example takes its turn in the support set.
-        shift: how many pixels training images are moved at most.
-        mirror: whether half of the classes of a training episode are mirrored.
-        backbone: the embedding network; by default the benchmark's own.
-    """
-
-    name: ClassVar[str] = "r2d2"
-
-    def __init__(
-        self,
-        problem: Problem,
-        *,
-        penalty: float = 1.0,
-        scale: float = 10.0,
-        train_ways: int = 60,
-        train_queries: int = 5,
-        tasks: int = 1,
-        lr: float = 2e-3,
-        hold: float = 0.5,
-        turns: bool = True,
-        shift: int = 1,
-        mirror: bool = True,
-        backbone: str = "",
-    ) -> None:
-        super().__init__(
-            problem,
-            train_ways=train_ways,
-            train_queries=train_queries,
-            tasks=tasks,
-            lr=lr,
-            hold=hold,
-            turns=turns,
-            shift=shift,
-            mirror=mirror,
-            backbone=backbone,
-        )
-        self.log_penalty = nn.Parameter(torch.tensor(penalty).log())
-        self.log_scale = nn.Parameter(torch.tensor(scale).log())
-        self.bias = nn.Parameter(torch.zeros(()))
-
-    @classmethod
-    def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """The episodes of Prototypical Networks, and as many: it is to be trained in minutes."""
-        return embedding_recipe(problem, ways=60, queries=5)
-
-    def classifier(self, support: Support, features: Tensor) -> Classifier:
-        """See :class:`Episodic`."""
-        penalty = self.log_penalty.exp() * features.shape[-2]
-        weight = ridge(_with_ones(features), support.one_hot.to(features.dtype), penalty)
-        return lambda query: self.log_scale.exp() * (_with_ones(query) @ weight) + self.bias
 
 
 def _with_ones(features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Guessing: the floor that everything must beat."""
+"""Guessing at random. Measured: docs/algorithms/random.md."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from metabench.episodes import Support
 
 
 class RandomGuess(Algorithm):
-    """Guess: uniformly random logits for every query; in regression predict zero.
+    """Baseline: uniformly random logits for every query; in regression predict zero.
 
-    Its accuracy is 1 / ways, give or take its interval, so it shows what chance looks like. The logits come
-    from PyTorch's generator and are drawn anew whenever the predictor is asked.
-
-    Measured: leaderboards/omniglot (5-way 20.0) and leaderboards/core (5-way glyphs: 20.4 and 20.7; sinusoid,
-    by predicting zero, 4.14).
+    Its accuracy is 1 / ways up to its interval: chance. The logits are drawn from PyTorch's
+    generator whenever the predictor is called.
     """
 
     name: ClassVar[str] = "random"
@@ -27,6 +24,5 @@ class RandomGuess(Algorithm):
         """See :class:`Algorithm`."""
         del support
         draw = torch.zeros if self.problem.regression else torch.rand
-        return lambda query: draw(
-            len(query), self.problem.outputs, dtype=query.dtype, device=query.device
-        )
+        outputs = self.problem.outputs
+        return lambda query: draw(len(query), outputs, dtype=query.dtype, device=query.device)

@@ -1,143 +1,105 @@
-"""Relation Networks."""
+"""Relation Networks. Measured and tried: docs/algorithms/relationnet.md."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metabench.algorithms.base import Value
-from metabench.algorithms.problem import Problem
-from metabench.episodes import Support
+from metabench.algorithms.base import Predictor, hyperparameters
+from metabench.episodes import Support, TaskStream
 from metabench.errors import NotApplicable, UsageError
-from metabench.learning.embedding_recipe import EMBEDDING_BUDGET, embedding_recipe
-from metabench.learning.metric_based import Classifier, Episodic
+from metabench.learning.metric_based import Classifier, MetricBased, train_embedding
+from metabench.learning.predictors import over_tasks
 
 
-class RelationNet(Episodic):
-    r"""Relation Networks: learn the comparison itself, as a network on pairs of embeddings.
+@hyperparameters
+class RelationNet(MetricBased):
+    r"""Learn the comparison itself, as a network on pairs of embeddings.
 
     .. math::
-        r_k(x) = g_\phi\left(\left[\textstyle\sum_{i: y_i = k} f_\theta(x_i),\; f_\theta(x)\right]\right),
-        \qquad \min_{\theta, \phi} \; (1 - r_y)^2 + \tfrac{1}{N - 1} \textstyle\sum_{k \ne y} r_k^2
+        r_k(x) = g_\phi\left(\left[\textstyle\sum_{i: y_i = k} f_\theta(x_i),\;
+        f_\theta(x)\right]\right), \qquad
+        \min_{\theta, \phi} \; (1 - r_y)^2 + \tfrac{1}{N - 1} \textstyle\sum_{k \ne y} r_k^2
 
-    The relation score lies in 0..1; the predictor gives its log-odds, which rank alike and do not saturate.
-
-    The paper sums the squared errors of all N scores with the same weight. With its 5 classes that is one
-    right pair to four wrong ones; with 20 it is one to nineteen, and for long all scores just sink to 1/20.
-    Here the right pair weighs as much as all wrong ones together. After 24,000 examples of 20-way glyphs and
-    with 16 channels, that brings 55 % where equal weights are still at chance; a learning rate of 3e-3 and
-    64 hidden units bring it to 81 % (5-way 1-shot, meta-validation).
+    The relation score is in 0..1; the predictor returns its log-odds, which do not saturate.
 
     Reference: Sung et al. 2018, arXiv:1711.06025, equations 1 and 2 and figure 2, and its code
     (floodsung/LearningToCompare_FSL).
-    Measured: leaderboards/omniglot (5-way 1-shot 98.3, paper 99.6; 5-shot 99.4, paper 99.8; 20-way 1-shot
-    94.2, paper 97.6; its code keeps batch norm on the statistics of the test batch, which is transductive).
-    Deviates: the weights of the loss, the learning rate and the hidden units (1e-3 and 8 in the paper); more
-    classes in training than at test; running batch-norm statistics at test; no clipping of gradients; 5,700
-    episodes, and not the paper's million.
-
-    Args:
-        problem: what it is built for.
-        hidden: the width of the fully connected layer.
-        train_ways: classes in a training episode; 0 means as many as at test.
-        train_queries: queries for each class in a training episode.
-        tasks: episodes in an outer step.
-        lr: Adam's learning rate.
-        hold: the share of the budget after which the learning rate falls linearly to 0.
-        turns: whether every example takes its turn in the support set; each turn then costs like the first.
-        shift: how many pixels training images are moved at most.
-        mirror: whether half of the classes of a training episode are mirrored.
-        backbone: the embedding network; it must say the shape of its ``maps``.
+    Deviates:
+        * The right pair weighs as much as all wrong ones together; in the paper as much as one.
+        * Rate 3e-3 and 64 hidden units (1e-3 and 8); more classes in training than at test.
+        * Batch norm's running statistics at test; the code uses those of the test batch.
+        * No gradient clipping; a fraction of the paper's million episodes.
 
     Raises:
-        NotApplicable: the problem is regression, or its inputs are no images.
-        UsageError: the backbone gives no maps.
+        NotApplicable: If the problem is regression, or its inputs are not images.
+        UsageError: If the backbone has no ``maps``.
     """
 
     name: ClassVar[str] = "relationnet"
 
-    def __init__(
-        self,
-        problem: Problem,
-        *,
-        hidden: int = 64,
-        train_ways: int = 20,
-        train_queries: int = 10,
-        tasks: int = 1,
-        lr: float = 3e-3,
-        hold: float = 0.5,
-        turns: bool = False,
-        shift: int = 1,
-        mirror: bool = True,
-        backbone: str = "conv4-maps",
-    ) -> None:
-        if not problem.regression and not problem.images:
+    hidden: int = 64  # width of the fully connected layer
+    train_ways: int = 20  # classes in a training episode; 0: as at test
+    train_queries: int = 10  # queries for each class in a training episode
+    lr: float = 3e-3  # learning rate of Adam
+    turns: bool = False  # whether every example serves as support once; costs as much each time
+    backbone: str = "conv4-maps"  # the embedding network, with a `maps` attribute
+
+    def __post_init__(self) -> None:
+        if not self.problem.regression and not self.problem.images:
             raise NotApplicable(
                 "relationnet compares maps, and the inputs of this benchmark are no images."
             )
-        super().__init__(
-            problem,
-            train_ways=train_ways,
-            train_queries=train_queries,
-            tasks=tasks,
-            lr=lr,
-            hold=hold,
-            turns=turns,
-            shift=shift,
-            mirror=mirror,
-            backbone=backbone,
-        )
+        super().__post_init__()
         maps = getattr(self.embed, "maps", None)
         if maps is None:
             raise UsageError(
-                f"relationnet compares maps, and the backbone '{backbone}' gives none.",
+                f"relationnet compares maps, and the backbone '{self.backbone}' gives none.",
                 hint="The backbone 'conv4-maps' does.",
             )
-        self.relation = Relation(maps, hidden)
+        self.relation = Relation(maps, self.hidden)
 
-    @classmethod
-    def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """Fewer queries for each class where there are more shots, as in the paper.
+    def meta_train(self, tasks: TaskStream) -> None:
+        """See :class:`Algorithm`."""
+        train_embedding(self, tasks)
 
-        And all examples there: it learns to compare as well, and half of them leave it at 98.98 % on 5-way
-        5-shot Omniglot (meta-validation still rises: 99.20, 99.28, 99.35), where all of them have 99.37 %.
-        """
-        recipe = embedding_recipe(problem, ways=20, queries=10 if problem.shots < 5 else 5)
-        return recipe | {"budget": EMBEDDING_BUDGET}
+    @over_tasks
+    def adapt(self, support: Support) -> Predictor:
+        """See :class:`Algorithm`."""
+        classify = self.classifier(support, self.features(support.x))
+        return lambda query: classify(self.features(query))
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
-        """See :class:`Episodic`."""
+        """See :class:`MetricBased`."""
         sums = support.one_hot.to(features.dtype).transpose(1, 2) @ features
         return lambda query: self.relation(sums, query)
 
-    def episode_loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        """The squared error of the right score, and of the wrong ones on average."""
-        ways = predictions.shape[-1]
-        errors = (predictions.sigmoid() - F.one_hot(targets, ways)).square()
+    def episode_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the squared error of the right score plus the mean one of the wrong scores."""
+        ways = logits.shape[-1]
+        errors = (logits.sigmoid() - F.one_hot(targets, ways)).square()
         right = errors.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
         wrong = (errors.sum(-1) - right) / (ways - 1)
         return (right + wrong).mean(-1)
 
 
 class Relation(nn.Module):
-    """The relation module: two convolutional blocks and two fully connected layers on a pair of maps.
-
-    The first convolution is linear in the pair, so its two halves are applied to the maps before they are
-    paired: N + Q convolutions instead of N * Q, the same numbers.
+    """The relation module: two convolutional blocks and two linear layers on a pair of maps.
 
     Args:
-        maps: the shape of an embedding, ``(channels, height, width)``.
-        hidden: the width of the fully connected layer.
+        maps: The shape of an embedding, ``(channels, height, width)``.
+        hidden: The width of the fully connected layer.
     """
 
     def __init__(self, maps: tuple[int, int, int], hidden: int) -> None:
         super().__init__()
         self.maps = maps
         channels, height, width = maps
+        # The first convolution is linear in the pair, so its two halves are applied before maps are
+        # paired: N + Q convolutions instead of N * Q, the same numbers.
         self.of_class = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.of_query = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.of_pair = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
@@ -149,8 +111,8 @@ class Relation(nn.Module):
         self.score = nn.Linear(hidden, 1)
 
     def forward(self, classes: Tensor, queries: Tensor) -> Tensor:
-        """``[T, N, features]`` and ``[T, Q, features]`` to the log-odds of the relations, ``[T, Q, N]``."""
-        # Task by task: all pairs of a batch of tasks at once would not fit into memory.
+        """Map ``[T, N, features]`` and ``[T, Q, features]`` to log-odds ``[T, Q, N]``."""
+        # Task by task: all pairs of a batch of tasks would not fit into memory.
         return torch.stack([self._task(n, q) for n, q in zip(classes, queries, strict=True)])
 
     def _task(self, classes: Tensor, queries: Tensor) -> Tensor:

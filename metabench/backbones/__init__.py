@@ -1,1 +1,1 @@
-"""Backbones: one file each."""
+"""Backbones, one file each; functions with hand-written derivatives in :mod:`.ops`."""

@@ -1,4 +1,4 @@
-"""The four-block convolutional network that keeps its last map, for methods that compare maps."""
+"""The four-block convolutional network with larger maps, for methods that compare maps."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from metabench.backbones.ops.layout import channels_last
 from metabench.errors import UsageError
 
 LEAST_SIDE = 22
-"""The smallest side of an image whose last map can still be pooled twice."""
+"""The smallest height or width from which the last map can be pooled twice more."""
 
 
 class Conv4Maps(Backbone):
-    """Four blocks of 3x3 convolution, batch norm and ReLU, of which the first two halve.
+    """Four blocks of 3x3 convolution, batch norm and ReLU; only the first two have a 2x2 max pool.
 
-    Those two have no padding and a 2x2 max pool; the last two keep the size. The features are the last map,
-    64x5x5 from 28x28, flattened. Reference: Sung et al. 2018, arXiv:1711.06025, section 3.4 and its code.
+    Those two have no padding; the last two keep the size. The features are the last map, 64x5x5
+    from 28x28, flattened. Reference: Sung et al. 2018, arXiv:1711.06025, section 3.4 and its code.
 
     Args:
         input_shape: ``(channels, height, width)``.
-        channels: channels of each block.
+        channels: Channels of each block.
 
     Attributes:
-        maps: the shape of the last map, ``(channels, height, width)``.
+        maps: The shape of the last map, ``(channels, height, width)``.
 
     Raises:
-        UsageError: the input is no image, or too small.
+        UsageError: If the input is not an image, or too small.
     """
 
     def __init__(self, input_shape: tuple[int, ...], *, channels: int = 64) -> None:
@@ -53,7 +53,7 @@ class Conv4Maps(Backbone):
         self.features = channels * height * width
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W]`` to ``[B, features]``."""
+        """Map ``[B, C, H, W]`` to ``[B, features]``."""
         x = channels_last(x)
         for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             x = norm(convolution(x))

@@ -1,4 +1,4 @@
-"""A backbone with a linear head: the learner of the gradient-based methods."""
+"""A backbone with a linear head: the network that gradient-based methods adapt."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from metabench.backbones.base import Backbone, Batched, Params
 
 
 class LinearHead(Batched):
-    """One linear layer, ``[B, inputs]`` to ``[B, outputs]``, from He's initialisation.
+    """A linear layer, initialised after He et al. 2015 or with zeros.
 
     Args:
-        inputs: the length of a feature vector.
-        outputs: the length of an output.
-        zeros: let it start from zeros instead.
+        inputs: The length of a feature vector.
+        outputs: The length of an output.
+        zeros: Whether to start from zeros.
     """
 
     def __init__(self, inputs: int, outputs: int, *, zeros: bool = False) -> None:
@@ -28,7 +28,7 @@ class LinearHead(Batched):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, inputs]`` to ``[B, outputs]``."""
+        """Map ``[B, inputs]`` to ``[B, outputs]``."""
         return torch.addmm(self.bias, x, self.weight)
 
     def forward_batched(self, params: Params, x: Tensor) -> Tensor:
@@ -37,14 +37,14 @@ class LinearHead(Batched):
 
 
 class Network(Backbone):
-    """A backbone and what stands on it, as one network whose parameters can differ from task to task.
+    """A backbone and a head as one network whose parameters can differ from task to task.
 
     Args:
-        backbone: ``[B, *input]`` to ``[B, features]``.
-        head: ``[B, features]`` to ``[B, outputs]``.
+        backbone: Maps ``[B, *input]`` to ``[B, features]``.
+        head: Maps ``[B, features]`` to ``[B, outputs]``.
 
     Attributes:
-        HEAD: what the names of the head's parameters begin with.
+        HEAD: The prefix of the names of the head's parameters.
     """
 
     HEAD = "head."
@@ -56,26 +56,27 @@ class Network(Backbone):
         self.features = head.features
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, *input]`` to ``[B, outputs]``."""
+        """Map ``[B, *input]`` to ``[B, outputs]``."""
         out: Tensor = self.head(self.backbone(x))
         return out
 
-    def forward_tasks(self, params: Params, x: Tensor) -> Tensor:
+    def forward_tasks(self, params: Params, x: Tensor, *, twice: bool = False) -> Tensor:
         """See :meth:`Backbone.forward_tasks`."""
-        return self.on_features(params, self.features_of(params, x))
+        features = self.forward_backbone(params, x, twice=twice)
+        return self.forward_head(params, features, twice=twice)
 
-    def features_of(self, params: Params, x: Tensor) -> Tensor:
-        """What the head is given: ``[T, B, *input]`` to ``[T, B, features]``."""
-        return self.backbone.forward_tasks(_below("backbone.", params), x)
+    def forward_backbone(self, params: Params, x: Tensor, *, twice: bool = False) -> Tensor:
+        """Map ``[T, B, *input]`` to the features ``[T, B, features]`` that the head receives."""
+        return self.backbone.forward_tasks(_below("backbone.", params), x, twice=twice)
 
-    def on_features(self, params: Params, features: Tensor) -> Tensor:
-        """What the head makes of it: ``[T, B, features]`` to ``[T, B, outputs]``."""
-        return self.head.forward_tasks(_below(self.HEAD, params), features)
+    def forward_head(self, params: Params, features: Tensor, *, twice: bool = False) -> Tensor:
+        """Map features ``[T, B, features]`` to ``[T, B, outputs]``."""
+        return self.head.forward_tasks(_below(self.HEAD, params), features, twice=twice)
 
-    def forward_tasks_beside(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
-        """See :meth:`Backbone.forward_tasks_beside`."""
-        features = self.backbone.forward_tasks_beside(_below("backbone.", params), support, x)
-        return self.on_features(params, features)
+    def forward_by_support(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
+        """See :meth:`Backbone.forward_by_support`."""
+        features = self.backbone.forward_by_support(_below("backbone.", params), support, x)
+        return self.forward_head(params, features)
 
 
 def _below(prefix: str, params: Params) -> Params:

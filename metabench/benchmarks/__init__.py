@@ -1,1 +1,1 @@
-"""Benchmarks and suites: their model, the TOML files that ship, and the data behind them."""
+"""Benchmarks and suites: their model, the TOML files that ship, and their episodes."""

@@ -1,4 +1,4 @@
-"""The test episodes of other data sets, for a learner that was trained on one."""
+"""Test episodes from another data set than the one of meta-training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from metabench.registry import Registry
 
 
 @dataclass(frozen=True, eq=False)
-class Elsewhere:
-    """Meta-test as a benchmark has it, on other data: the same ways, shots and queries, frozen all the same.
+class CrossDomain:
+    """The meta-test episodes of a benchmark, drawn from other data sets with the same protocol.
 
     Args:
-        tasks: the benchmark's own episodes; what its training has seen must not be met again.
-        registry: what is installed.
-        root: the folder that holds one folder per data set.
+        tasks: The episodes of the benchmark, with the classes that its meta-training has drawn.
+        registry: The installed data sets.
+        root: The folder with one folder for each data set.
     """
 
     tasks: BenchmarkTasks
@@ -25,20 +25,20 @@ class Elsewhere:
     root: Path | None
 
     def __call__(self, dataset: str) -> Sampler:
-        """The test episodes of a data set, opened with its defaults.
+        """Returns the test episodes of a data set, opened with its default options.
 
         Raises:
-            UnknownName: there is no such data set.
-            DataError: its data are missing or damaged.
-            ConfigError: it is of another kind, or its inputs have another shape.
-            ProtocolError: it has too few classes or examples.
-            LeakageError: it has classes that meta-training has seen.
+            UnknownName: If there is no such data set.
+            DataError: If its files are missing or damaged.
+            ConfigError: If it has another kind of task, or inputs of another shape.
+            ProtocolError: If it has too few classes or examples.
+            LeakageError: If it has classes that meta-training has drawn.
         """
-        there = self.tasks.benchmark.model_copy(
+        benchmark = self.tasks.benchmark.model_copy(
             update={"test_dataset": dataset, "test_dataset_options": {}}
         )
-        tasks = open_tasks(self.registry, there, self.root, self.tasks.device, self.tasks.seed)
+        tasks = open_tasks(self.registry, benchmark, self.root, self.tasks.device, self.tasks.seed)
         if self.tasks.pools:
-            # The test split alone: at home training and validation lie in memory already.
+            # Read the test split alone: the benchmark's own splits are in memory already.
             self.tasks.audit.check(tasks.pool("test").origins, split=f"test split of '{dataset}'")
         return tasks.held_out("test")

@@ -1,4 +1,4 @@
-"""Benchmarks and suites: TOML files, checked when they are read."""
+"""The model of a benchmark and of a suite, and the TOML files of suites."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from metabench.episodes.protocol import NWayKShot
 
 OptionValue = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str
-"""What an option of a metric may be; or a list of these."""
+"""The value of a metric's option; lists of these are allowed too."""
 
+# The sizes of --quick: a cell of the suite `core` then takes seconds.
 QUICK_SHRINK = 36
 QUICK_TEST_EPISODES = 12
 QUICK_VALIDATION_EPISODES = 5
@@ -26,30 +27,32 @@ QUICK_VALIDATIONS = 1
 
 
 class Benchmark(BaseModel):
-    """A data set, a protocol, a backbone, a budget and metrics, named and versioned.
+    """A data set, a protocol, a backbone, a budget and metrics, with a name and a version.
 
     Attributes:
-        name: for example ``omniglot-5w1s``.
-        version: raised whenever its scores would change.
-        dataset: the name of the data set.
-        dataset_options: keyword arguments of the data set, such as its split.
-        test_dataset: the data set of meta-test, where it is another than that of meta-training.
-        test_dataset_options: its keyword arguments.
-        ways: classes in a test episode; 0 for regression.
-        shots: support examples for each class.
-        queries: query examples for each class.
-        backbone: the network below the head, where an algorithm's recipe does not ask for another.
-        budget: examples that meta-training may draw.
-        validations: how often meta-validation is run; the best state of them is kept.
-        validation_episodes: frozen episodes for meta-validation.
-        test_episodes: frozen episodes for meta-test.
-        metrics: what is measured; the first is the one that ranks.
-        metric_options: keyword arguments of metrics, by metric; for those too that ``--metrics`` adds.
-        quick: whether this is the shrunken form that ``--quick`` runs.
+        name: For example ``omniglot-5w1s``.
+        version: Increased whenever its scores would change.
+        dataset: The name of the data set.
+        dataset_options: Keyword arguments of the data set, such as its split.
+        test_dataset: The data set of meta-test, if it differs from that of meta-training.
+        test_dataset_options: Its keyword arguments.
+        ways: Classes in a test episode; 0 for regression.
+        shots: Support examples per class.
+        queries: Query examples per class.
+        backbone: The network below the head, unless an algorithm's recipe names another.
+        budget: Examples that meta-training may draw.
+        validations: The number of meta-validations; the best state is kept.
+        validation_episodes: Frozen episodes of meta-validation.
+        test_episodes: Frozen episodes of meta-test.
+        metrics: The metrics; the first one ranks.
+        metric_options: Keyword arguments by metric, also for metrics that ``--metrics`` adds.
+        quick: Whether this is the reduced form that ``--quick`` runs.
     """
 
+    # forbid: a misspelt key would otherwise leave its default in force without a word.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # The patterns keep names usable as folders; records of all benchmarks are stored by title.
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)
     version: str = Field(default="1", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)
     dataset: str
@@ -70,13 +73,13 @@ class Benchmark(BaseModel):
 
     @field_validator("ways")
     @classmethod
-    def _more_than_one(cls, ways: int) -> int:
+    def _at_least_two(cls, ways: int) -> int:
         if ways == 1:
             raise ValueError("an episode has at least 2 ways, or 0 in regression")
         return ways
 
     @model_validator(mode="after")
-    def _options_of_something(self) -> Benchmark:
+    def _options_need_a_dataset(self) -> Benchmark:
         if self.test_dataset_options and not self.test_dataset:
             raise ValueError(
                 "test_dataset_options need a test_dataset; it may be the same data set again"
@@ -85,27 +88,26 @@ class Benchmark(BaseModel):
 
     @property
     def title(self) -> str:
-        """``name@version``, with ``+quick`` for the shrunken form."""
+        """``name@version``, with ``+quick`` for the reduced form."""
         return f"{self.name}@{self.version}{'+quick' if self.quick else ''}"
 
     @cached_property
     def protocol(self) -> NWayKShot:
         """The shape of its episodes."""
-        from metabench.episodes.protocol import (
-            NWayKShot,
-        )  # here: listing benchmarks imports no torch
+        # Not at the top: listing benchmarks must not import torch.
+        from metabench.episodes.protocol import NWayKShot
 
         return NWayKShot(self.ways, self.shots, self.queries)
 
     @property
     def scored(self) -> Benchmark:
-        """What its score depends on: the same without the metrics beside the one that ranks."""
-        main = self.metrics[0]
+        """The part that its score depends on: without any metric but the one that ranks."""
+        main = self.metrics[0]  # the other metrics look at the same trained algorithm
         options = {main: self.metric_options[main]} if main in self.metric_options else {}
         return self.model_copy(update={"metrics": (main,), "metric_options": options})
 
     def quickened(self) -> Benchmark:
-        """The same with a small budget, few episodes and the metric that ranks: to see that things work."""
+        """Returns a reduced form: small budget, few episodes, only the metric that ranks."""
         return self.model_copy(
             update={
                 "quick": True,
@@ -122,10 +124,10 @@ class Suite(BaseModel):
     """A named list of benchmarks.
 
     Attributes:
-        name: what ``--suite`` calls it.
-        summary: one line for listings.
-        version: for listings; each benchmark has a version of its own, which is the one that counts.
-        benchmark: the benchmarks.
+        name: The name for ``--suite``.
+        summary: One line for listings.
+        version: For listings only; results depend on the version of each benchmark.
+        benchmark: The benchmarks.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -140,7 +142,8 @@ def read_suite(path: Path) -> Suite:
     """Read a suite file.
 
     Raises:
-        ConfigError: it cannot be read, has an unknown key, or an impossible value; all of them are named.
+        ConfigError: If the file cannot be read, or has unknown keys or invalid values; the message
+            lists all of them.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -153,14 +156,15 @@ def read_suite(path: Path) -> Suite:
 
 
 def load_suites(registry: Registry) -> dict[str, Suite]:
-    """Every suite by name; one that cannot be used is left out and reported as its plugin's fault."""
+    """Returns all suites by name; an invalid one is omitted, and its plugin is marked as broken."""
     suites: dict[str, Suite] = {}
+    # Built-ins first: of two suites that contradict each other, the plugin's is omitted.
     for spec in registry.specs("suite", as_added=True):
         try:
             suite = _read_named(spec.load()).model_copy(update={"name": spec.name})
             collect_benchmarks([*suites.values(), suite])
         except MetabenchError as error:
-            registry.on_broken("suite", spec, f"suite '{spec.name}' is left out: {error.message}")
+            registry.on_broken("suite", spec, f"suite '{spec.name}' is omitted: {error.message}")
         else:
             suites[spec.name] = suite
     return {name: suites[name] for name in registry.names("suite") if name in suites}
@@ -176,10 +180,10 @@ def _read_named(path: Path) -> Suite:
 
 
 def collect_benchmarks(suites: Iterable[Suite]) -> dict[str, Benchmark]:
-    """All benchmarks of some suites by name; two suites may list the same one, not two by one name.
+    """Returns all benchmarks of some suites by name. Two suites may contain the same benchmark.
 
     Raises:
-        ConfigError: two different benchmarks have the same name.
+        ConfigError: If two different benchmarks have the same name.
     """
     found: dict[str, Benchmark] = {}
     for suite in suites:
@@ -194,7 +198,7 @@ def collect_benchmarks(suites: Iterable[Suite]) -> dict[str, Benchmark]:
 
 
 def explain(error: ValidationError) -> str:
-    """A validation error as one line for each thing that is wrong."""
+    """Returns a validation error as text, with one line for each invalid key."""
     return "\n".join(f"       {_place(e['loc'])}: {_say(e)}" for e in error.errors())
 
 

@@ -1,4 +1,4 @@
-"""The episodes of a benchmark: its data set, its protocol and its splits together."""
+"""The episodes of a benchmark, from its data sets, protocol and splits."""
 
 from __future__ import annotations
 
@@ -32,25 +32,27 @@ from metabench.utils.digest import digest_of
 def open_dataset(
     registry: Registry, name: str, root: Path | None, options: dict[str, Any]
 ) -> ClassDataset | TaskFamily:
-    """A data set by name.
+    """Open a data set.
 
     Args:
-        registry: what is installed.
-        name: its name.
-        root: the folder that holds one folder per data set.
-        options: its keyword arguments.
+        registry: The installed data sets.
+        name: Its name.
+        root: The folder with one folder for each data set.
+        options: Its keyword arguments.
 
     Raises:
-        UnknownName: there is no such data set.
-        ConfigError: it has no such option.
+        UnknownName: If there is no such data set.
+        ConfigError: If it has no such option.
+        PluginError: If its constructor raises an unexpected error.
     """
     make = registry.get("dataset", name).load()
+    # Checked here: the TypeError of a call would not say which options there are.
     known = [p for p in inspect.signature(make).parameters if p != "root"]
     for option in options:
         if option not in known:
             raise ConfigError(
                 f"data set '{name}' has no option '{option}'.",
-                hint=f"It has {', '.join(known)}." if known else "It has none at all.",
+                hint=f"Its options are {', '.join(known)}." if known else "It has no options.",
             )
     try:
         dataset: ClassDataset | TaskFamily = make(root, **options)
@@ -64,18 +66,22 @@ def open_dataset(
 def open_tasks(
     registry: Registry, benchmark: Benchmark, root: Path | None, device: torch.device, seed: int = 0
 ) -> BenchmarkTasks:
-    """The episodes of a benchmark, with its data sets opened.
+    """Open the data sets of a benchmark.
 
     Args:
-        registry: what is installed.
-        benchmark: the benchmark.
-        root: the folder that holds one folder per data set.
-        device: where the episodes are made.
-        seed: the seed of the cell.
+        registry: The installed data sets.
+        benchmark: The benchmark.
+        root: The folder with one folder for each data set.
+        device: The device that episodes are created on.
+        seed: The seed of the cell.
+
+    Returns:
+        The episodes of the benchmark.
 
     Raises:
-        UnknownName: there is no such data set.
-        ConfigError: it has no such option.
+        UnknownName: If there is no such data set.
+        ConfigError: If a data set has no such option.
+        PluginError: If a data set's constructor raises an unexpected error.
     """
     dataset = open_dataset(registry, benchmark.dataset, root, benchmark.dataset_options)
     other = None
@@ -87,31 +93,33 @@ def open_tasks(
 def _broken_dataset(name: str, error: Exception) -> PluginError:
     return PluginError(
         f"data set '{name}' failed: {describe_error(error)}",
-        hint="Leave out its benchmarks, or its plugin with --no-plugin.",
+        hint="Run other benchmarks, or exclude its plugin with --no-plugin.",
     )
 
 
 def _make_backbone(spec: Spec) -> BackboneFactory:
-    """What makes a backbone, imported when it is asked for: a broken one must not harm the others."""
+    """Returns a factory that imports the backbone on its first call."""
+    # A broken backbone must fail only the cells that use it.
     return lambda *arguments, **options: spec.load()(*arguments, **options)
 
 
 @dataclass(frozen=True, eq=False)
 class BenchmarkTasks:
-    """Where the episodes of a benchmark come from.
+    """The episodes of a benchmark.
 
-    Every episode is a pure function of (benchmark and its version, split, seed, index). Those of meta-test
-    and meta-validation do not depend on the seed of a cell: they are the same for everybody.
+    Every episode is a pure function of (benchmark and its version, split, seed, index). Those of
+    meta-test and meta-validation do not depend on the seed of the cell: all cells share them.
 
     Args:
-        benchmark: the benchmark.
-        dataset: its data set.
-        device: where the episodes are made.
-        seed: the seed of the cell, for its training episodes.
-        test_dataset: where the episodes of meta-test come from, if not from the same data set.
+        benchmark: The benchmark.
+        dataset: Its data set.
+        device: The device that episodes are created on.
+        seed: The seed of the cell, for its training episodes.
+        test_dataset: The data set of meta-test, if it is another one.
 
     Raises:
-        UsageError: the benchmark tests on another data set, and there is none; or the other way round.
+        UsageError: If the benchmark names a test data set and ``test_dataset`` is missing, or the
+            other way round.
     """
 
     benchmark: Benchmark
@@ -124,8 +132,9 @@ class BenchmarkTasks:
     def __post_init__(self) -> None:
         if bool(self.benchmark.test_dataset) != (self.test_dataset is not None):
             raise UsageError(
-                f"'{self.benchmark.name}' is tested on '{self.benchmark.test_dataset or self.dataset.name}'.",
-                hint="open_tasks opens the data sets of a benchmark.",
+                f"'{self.benchmark.name}' is tested on "
+                f"'{self.benchmark.test_dataset or self.dataset.name}'.",
+                hint="Use open_tasks, which opens the data sets that a benchmark names.",
             )
 
     @cached_property
@@ -133,23 +142,23 @@ class BenchmarkTasks:
         """The labelled examples of each split; empty for a family of functions.
 
         Raises:
-            DataError: the data are missing or damaged.
-            ConfigError: meta-test is on another kind of data than meta-training.
+            DataError: If files are missing or damaged.
+            ConfigError: If the data sets of meta-training and meta-test do not match.
         """
-        self._check_alike()
+        self._check_datasets_match()
         if isinstance(self.dataset, TaskFamily):
             return {}
         return {split: self.pool(split) for split in SPLITS}
 
     def pool(self, split: Split) -> ClassPool:
-        """The labelled examples of one split, which is read at the first asking; see :attr:`pools`."""
-        if split not in self._pools:
-            self._check_alike()
+        """Returns the labelled examples of one split, read on first use; see :attr:`pools`."""
+        if split not in self._pools:  # test on another data set reads that one's test split only
+            self._check_datasets_match()
             self._pools[split] = self._read(split)
         return self._pools[split]
 
     def _read(self, split: Split) -> ClassPool:
-        dataset = self._of(split)
+        dataset = self._dataset_of(split)
         assert isinstance(dataset, ClassDataset)
         try:
             return dataset.pool(split).to(self.device)
@@ -158,26 +167,25 @@ class BenchmarkTasks:
         except OSError as error:
             raise DataError(
                 f"the {split} split of '{dataset.name}' cannot be read: {error}",
-                hint="`metabench data verify` looks at every file.",
+                hint="`metabench data verify` checks every file.",
             ) from error
         except Exception as error:
             raise _broken_dataset(dataset.name, error) from error
 
-    def _of(self, split: Split) -> ClassDataset | TaskFamily:
-        """The data set that a split comes from."""
-        return (
-            self.test_dataset if split == "test" and self.test_dataset is not None else self.dataset
-        )
+    def _dataset_of(self, split: Split) -> ClassDataset | TaskFamily:
+        if split == "test" and self.test_dataset is not None:
+            return self.test_dataset
+        return self.dataset
 
     @cached_property
     def audit(self) -> LeakageAudit:
-        """Counts the training classes that are drawn."""
+        """Records which training classes are drawn."""
         origins = self.pools["train"].origins if self.pools else ()
         return LeakageAudit(origins, self.device)
 
     @cached_property
     def data_digest(self) -> str:
-        """The sha256 of all data that the episodes can show."""
+        """The sha256 of all data that episodes are drawn from."""
         if isinstance(self.dataset, TaskFamily):
             if isinstance(self.test_dataset, TaskFamily):
                 return digest_of({"train": self.dataset.digest, "test": self.test_dataset.digest})
@@ -185,40 +193,46 @@ class BenchmarkTasks:
         return digest_of({split: pool.digest for split, pool in self.pools.items()})
 
     def check(self) -> None:
-        """Raise ProtocolError where the data cannot give the benchmark's episodes.
+        """Check that every split is large enough for the benchmark's episodes.
 
         Raises:
-            ConfigError: meta-test is on another kind of data than meta-training.
+            ProtocolError: If a split has too few classes or examples.
+            ConfigError: If the data sets of meta-training and meta-test do not match.
         """
-        self._check_alike()
+        self._check_datasets_match()
         for split in SPLITS:
             self._sampler(self.benchmark.protocol, split, "check")
 
-    def _check_alike(self) -> None:
+    def _check_datasets_match(self) -> None:
         other = self.test_dataset
         if other is None:
             return
-        one, two = map(_kind, (self.dataset, other))
-        if one != two:
+        train, test = map(_task_type, (self.dataset, other))
+        if train != test:
             raise ConfigError(
-                f"'{self.benchmark.name}' is trained on '{self.dataset.name}' ({one}), and cannot be "
-                f"tested on '{other.name}' ({two}).",
+                f"'{self.benchmark.name}' is trained on '{self.dataset.name}' ({train}), and "
+                f"cannot be tested on '{other.name}' ({test}).",
                 hint="Both must be classification or both regression, with inputs of one shape.",
             )
 
     def held_out(self, split: Split) -> Sampler:
-        """The frozen episodes of meta-validation or meta-test."""
-        return self._sampler(self.benchmark.protocol, split, 0)
+        """Returns the frozen episodes of meta-validation or meta-test."""
+        return self._sampler(self.benchmark.protocol, split, 0)  # 0, not the seed of the cell
 
     def drawn_origins(self, split: Split, classes: Tensor) -> set[str]:
-        """What the drawn classes of a split were made from."""
+        """Returns the origins of some classes of a split.
+
+        Args:
+            split: The split.
+            classes: int64, any shape: indices of classes in the split.
+        """
         if not self.pools:
             return set()
         origins = self.pools[split].origins
         return {origins[c] for c in classes.unique().tolist()}
 
     def problem(self, registry: Registry) -> Problem:
-        """What an algorithm is told."""
+        """Returns the description of the benchmark that algorithms are constructed with."""
         regression = isinstance(self.dataset, TaskFamily)
         ways = self.benchmark.ways
         return Problem(
@@ -231,24 +245,28 @@ class BenchmarkTasks:
             backbone_name=self.benchmark.backbone,
             backbones={spec.name: _make_backbone(spec) for spec in registry.specs("backbone")},
             budget=self.benchmark.budget,
+            dataset=self.benchmark.dataset,
         )
 
-    # What the training stream draws from (metabench.episodes.stream.Draws).
+    # The rest is the interface that a TaskStream draws from (metabench.episodes.stream.TaskSource).
 
     @property
     def train_classes(self) -> int:
-        """Rows in the training pool; 0 in regression."""
+        """The number of rows in the training pool: classes times variants; 0 in regression."""
         return len(self.pools["train"].images) if self.pools else 0
 
     def sampler(self, protocol: NWayKShot, stream: int) -> Sampler:
-        """Training episodes; every seed of a cell and every stream draws others."""
+        """Returns training episodes, which differ between seeds of a cell and between streams."""
         return self._sampler(protocol, "train", self.seed, stream)
 
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
-        """Single labelled training examples.
+        """Returns single labelled training examples.
+
+        Returns:
+            Inputs ``[count, *input]`` and their classes, int64 ``[count]``.
 
         Raises:
-            UsageError: a family of functions has none.
+            UsageError: If the data set is a family of functions.
         """
         if not self.pools:
             raise UsageError("a regression family has no labelled examples.")
@@ -257,25 +275,27 @@ class BenchmarkTasks:
         x, rows = labelled_examples(
             self.pools["train"].images, random_bits(key, index, 1).squeeze(1)
         )
-        self.audit.saw(rows // self.pools["train"].variants)
+        # The audit counts classes; the rows of a class are its variants, such as rotations.
+        self.audit.add(rows // self.pools["train"].variants)
         return x, rows
 
-    def saw(self, batch: TaskBatch) -> None:
-        """Note the training classes of a batch."""
+    def on_drawn(self, batch: TaskBatch) -> None:
+        """Record the training classes of a batch as drawn."""
         if self.pools:
-            self.audit.saw(batch.classes)
+            self.audit.add(batch.classes)
 
     def _sampler(self, protocol: NWayKShot, split: Split, *parts: str | int) -> Sampler:
+        # The title has the version: a new version of a benchmark draws other episodes.
         key = make_key(self.benchmark.title, split, *parts)
-        dataset = self._of(split)
-        where = f"the {split} split of '{dataset.name}'"
+        dataset = self._dataset_of(split)
+        source = f"the {split} split of '{dataset.name}'"
         if isinstance(dataset, TaskFamily):
-            return FamilySampler(dataset, protocol, key, self.device, where=where)
-        return ClassSampler(self.pool(split), protocol, key, self.device, where=where)
+            return FamilySampler(dataset, protocol, key, self.device, source=source)
+        return ClassSampler(self.pool(split), protocol, key, self.device, source=source)
 
 
-def _kind(dataset: ClassDataset | TaskFamily) -> str:
-    """What two data sets must have in common for one algorithm to meet both, in words."""
+def _task_type(dataset: ClassDataset | TaskFamily) -> str:
+    """Returns, in words, what the data sets of meta-training and meta-test must share."""
     shape = list(dataset.input_shape)
     if isinstance(dataset, TaskFamily):
         return f"regression from {shape} to {dataset.outputs}"

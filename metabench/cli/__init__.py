@@ -1,4 +1,4 @@
-"""The command line: one file for each command, imported when it is used."""
+"""The command line: one module for each command, imported on use."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ COMMANDS = (
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for; each file holds a ``command``."""
+    """A group that imports its commands on use. Each command's module has a ``command``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the commands, in the order of use."""
+        """Returns the names of the commands, in the order in which a user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name."""
+        """Returns the command of this name, or ``None``."""
         if cmd_name not in COMMANDS:
             return None
         module = f"metabench.cli.{cmd_name.replace('-', '_')}_command"
@@ -53,31 +53,29 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="metabench")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option("--strict", is_flag=True, help="Exit with 4 where any plugin is broken.")
-@click.option(
-    "--no-plugin", multiple=True, metavar="NAME", help="Leave a plugin out; may be repeated."
-)
+@click.option("--strict", is_flag=True, help="Exit with 4 if any plugin is broken.")
+@click.option("--no-plugin", multiple=True, metavar="NAME", help="Exclude a plugin; repeatable.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool, strict: bool, no_plugin: tuple[str, ...]) -> None:
     """The benchmark suite for meta-learning: every algorithm on the same frozen episodes.
 
     \b
-    metabench run --all               every installed algorithm on the core suite
+    metabench run --all               all installed algorithms on the core suite
     metabench run -a maml -a protonet -b 'omniglot-*' --data DIR
     metabench list algorithms         what is installed
-    """  # noqa: D301 - \b keeps click from filling the lines
+    """  # noqa: D301 - \b keeps click from wrapping the lines
     ctx.obj = {"debug": debug}
     if no_plugin:
-        # The environment, because worker processes must leave out the same plugins.
+        # In the environment, because worker processes must exclude the same plugins.
         before = os.environ.get("METABENCH_NO_PLUGINS", "")
         os.environ["METABENCH_NO_PLUGINS"] = ",".join([*filter(None, [before]), *no_plugin])
-    if strict and ctx.invoked_subcommand != "plugins":  # which shows them first
+    if strict and ctx.invoked_subcommand != "plugins":  # which shows them before it fails
         _check_plugins()
 
 
 @cli.result_callback()
 def _after(code: Any, /, *, strict: bool, **options: Any) -> Any:
-    """A plugin may also have broken since the command began."""
+    """Check the plugins again: one may have failed while the command ran."""
     del options
     if strict and not code:
         _check_plugins()
@@ -91,14 +89,13 @@ def _check_plugins() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line, and leave with the right exit code."""
-    signal.signal(
-        signal.SIGTERM, _interrupt
-    )  # a preempted job ends as one that Ctrl-C ends: nothing is lost
+    """Run the command line and exit with the right code."""
+    # A cluster that preempts a job sends SIGTERM: handled as Ctrl-C is, no finished cell is lost.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         _main(sys.argv[1:] if arguments is None else arguments)
     finally:
-        atexit.register(close_stdout)  # the last to be registered is the first to be called
+        atexit.register(close_stdout)  # last registered, so called before the handlers of plugins
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -112,7 +109,7 @@ def _main(arguments: list[str]) -> None:
         error.show()
         sys.exit(EXIT_USAGE)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; what was finished is kept.", err=True)
+        click.echo("interrupted; finished cells are stored.", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except MetabenchError as error:
         if "--debug" in arguments:

@@ -1,4 +1,4 @@
-"""``metabench backends``: one method by several libraries, as a page made from records."""
+"""``metabench backends``: compare implementations of one method in several libraries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from metabench.cli.records import RUN, load_records, tell_left_out
+from metabench.cli.records import RUN, load_records, print_left_out
 
 
 @click.command("backends")
@@ -17,14 +17,13 @@ from metabench.cli.records import RUN, load_records, tell_left_out
     "names",
     multiple=True,
     metavar="NAME",
-    help="These instead of MAML by each library; the first is what the others' speed is relative to.",
+    help="Compare these instead of MAML in each library; speeds are relative to the first.",
 )
 def command(results: Path, names: tuple[str, ...]) -> None:
-    """Accuracy, meta-training speed and memory of one method by several libraries, in markdown."""
+    """Print accuracy, meta-training speed and memory of one method in several libraries."""
     from metabench.leaderboard import backends
 
     records, unreadable = load_records(results, hint=RUN)
-    tell_left_out([], unreadable)
-    click.echo(
-        backends.render(records, names=names or backends.BACKENDS, folder=results.as_posix())
-    )
+    print_left_out([], unreadable)
+    chosen = names or backends.BACKENDS
+    click.echo(backends.render(records, names=chosen, folder=results.as_posix()))

@@ -1,4 +1,4 @@
-"""``metabench compare``: the gate for a pull request."""
+"""``metabench compare``: the regression test for a pull request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metabench.cli.records import RUN, load_records, tell_left_out
+from metabench.cli.records import RUN, json_option, load_records, print_left_out
 from metabench.errors import (
     EXIT_CELL_FAILED,
     EXIT_NOTHING,
@@ -18,6 +18,7 @@ from metabench.errors import (
     NothingSelected,
     ResultsError,
 )
+from metabench.utils.text import counted
 
 if TYPE_CHECKING:
     from metabench.compare import Comparison
@@ -30,10 +31,13 @@ _PATH = click.Path(path_type=Path)
 @click.command("compare")
 @click.argument("base", type=_PATH)
 @click.argument("new", type=_PATH)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 @click.option("--markdown", type=_PATH, metavar="FILE", help="Write a summary for a pull request.")
 @click.option(
-    "--benchmark-json", type=_PATH, metavar="FILE", help="Write what github-action-benchmark reads."
+    "--benchmark-json",
+    type=_PATH,
+    metavar="FILE",
+    help="Write the input of github-action-benchmark.",
 )
 @click.option(
     "--min-effect",
@@ -42,12 +46,13 @@ _PATH = click.Path(path_type=Path)
     help="The least effect that matters: 0.01 is a point of accuracy, or 1 % of another metric.",
 )
 @click.option(
-    "--alpha", default=0.05, show_default=True, help="The chance of any false alarm in the table."
+    "--alpha",
+    default=0.05,
+    show_default=True,
+    help="The probability of any false alarm in the table.",
 )
-@click.option(
-    "--require-baseline", is_flag=True, help="Exit with 2 where BASE is missing or empty."
-)
-@click.option("--strict", is_flag=True, help="Exit with 1 where a file among the records is none.")
+@click.option("--require-baseline", is_flag=True, help="Exit with 2 if BASE is missing or empty.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if a file is not a valid record.")
 def command(
     base: Path,
     new: Path,
@@ -62,10 +67,10 @@ def command(
 ) -> int:
     """Compare the records in NEW with those in BASE, cell by cell and episode by episode.
 
-    Exits with 3 where a cell is worse: a significant loss (paired permutation test over the frozen episodes,
-    Student's test over the seeds, Holm's correction) of at least the least effect, or a cell that was ok and
-    has failed; with 5 where BASE and NEW share nothing that can be compared. Time and memory only warn. Where
-    there is no baseline yet, that is said, and the exit code is 0.
+    Exits with 3 if a cell is worse: a significant loss (paired permutation test over the frozen
+    episodes, Student's test over the seeds, Holm's correction) of at least the least effect, or a
+    cell that was ok and has failed; with 5 if BASE and NEW share nothing that can be compared. Time
+    and memory only warn. If there is no baseline yet, it says so and exits with 0.
     """
     from metabench.cli.output import print_json
     from metabench.compare import (
@@ -79,21 +84,21 @@ def command(
 
     before, unreadable = _load_base(base, required=require_baseline)
     after, damaged = _load_new(new)
-    notices = [f"'{base}' holds no baseline yet: nothing was compared."] if not before else []
+    notices = [f"'{base}' has no baseline yet: nothing was compared."] if not before else []
     unreadable += damaged
     result = compare(before, after, min_effect=min_effect, alpha=alpha)
     left_out = result.left_out
     named = [f"{file.path} {file.reason}" for file in unreadable]
     result = replace(result, left_out=[*left_out, *named])
+    # Before anything is printed: CI needs the files most when the exit code is not 0.
     if markdown is not None:
         _write(markdown, to_markdown(result, notices=notices))
     if benchmark_json is not None:
-        _write(
-            benchmark_json, json.dumps(benchmark_entries(result), indent=1, allow_nan=False) + "\n"
-        )
+        entries = json.dumps(benchmark_entries(result), indent=1, allow_nan=False)
+        _write(benchmark_json, entries + "\n")
     for text in notices:
         click.echo(f"notice: {text}", err=True)
-    tell_left_out(left_out, unreadable)
+    print_left_out(left_out, unreadable)
     code = _exit_code(result, baseline=bool(before), damaged=strict and bool(unreadable))
     if as_json:
         print_json(to_document(result) | {"notices": notices, "exit_code": code})
@@ -103,17 +108,18 @@ def command(
 
 
 def _load_base(path: Path, *, required: bool) -> tuple[list[Record], list[Unreadable]]:
+    # The first pull request of a project has no baseline yet.
     records, unreadable = load_records(path) if path.exists() else ([], [])
     if unreadable and not records:
         raise ResultsError(
-            f"none of the {len(unreadable)} file(s) in the baseline '{path}' is a record: "
+            f"the baseline '{path}' has {counted(len(unreadable), 'file')} and no valid record: "
             f"{unreadable[0].path} {unreadable[0].reason}.",
             hint="Make the baseline again with `metabench run`.",
         )
     if required and not records:
         raise ResultsError(
             f"there is no baseline in '{path}'.",
-            hint="Make one with `metabench run` and commit it, or leave --require-baseline out.",
+            hint="Make one with `metabench run` and commit it, or omit --require-baseline.",
         )
     return records, unreadable
 
@@ -122,14 +128,14 @@ def _load_new(path: Path) -> tuple[list[Record], list[Unreadable]]:
     records, unreadable = load_records(path, hint=RUN)
     if not records:
         raise NothingSelected(
-            f"'{path}' holds no record to compare, and {len(unreadable)} file(s) that are none.",
-            hint="`metabench run` makes some.",
+            f"'{path}' has {counted(len(unreadable), 'file')} and no valid record to compare.",
+            hint="`metabench run` creates records.",
         )
     return records, unreadable
 
 
 def _exit_code(result: Comparison, *, baseline: bool, damaged: bool) -> int:
-    if result.regressions:
+    if result.regressions:  # first: it is the answer that CI waits for
         return EXIT_REGRESSION
     if damaged:
         return EXIT_CELL_FAILED

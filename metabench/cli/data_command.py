@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
+from metabench.cli.options import settings_options
 from metabench.cli.output import print_json, print_table
+from metabench.cli.records import json_option
+from metabench.config import CellSettings
 from metabench.errors import EXIT_CELL_FAILED, UsageError
 
-_data_option = click.option(
-    "--data", type=click.Path(path_type=Path), help="The folder that holds one folder per data set."
-)
-_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+_data_option = settings_options(CellSettings, "data")
 
 
 @click.group("data")
@@ -23,9 +23,9 @@ def command() -> None:
 
 @command.command("list")
 @_data_option
-@_json_option
+@json_option
 def list_(data: Path | None, as_json: bool) -> None:
-    """List the data sets, and whether they are here."""
+    """List the data sets and whether they are on this machine."""
     from metabench.plugins import installed_plugins
     from metabench.registry import describe_error
     from metabench.utils.redirect import stdout_to_stderr
@@ -35,23 +35,21 @@ def list_(data: Path | None, as_json: bool) -> None:
         try:
             with stdout_to_stderr():
                 dataset = spec.load()(root=data)
+                # Only data sets with files have a status.
                 status = dataset.status() if hasattr(dataset, "status") else "embedded"
-        except Exception as error:  # a broken one must not hide the others
+        except Exception as error:  # a plugin's; the other data sets are listed all the same
             status = f"broken: {describe_error(error)}"
         rows.append(
             {"name": spec.name, "version": spec.version, "status": status, "summary": spec.summary}
         )
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows)
+    (print_json if as_json else print_table)(rows)
 
 
 @command.command("download")
 @click.argument("name")
 @_data_option
 def download(name: str, data: Path | None) -> None:
-    """Download a data set, with checksums; what is here and right is not fetched again."""
+    """Download a data set and check its checksums. Valid files are not downloaded again."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -62,6 +60,7 @@ def download(name: str, data: Path | None) -> None:
         DownloadColumn(),
         TransferSpeedColumn(),
     )
+    # On stderr: stdout lists the downloaded files.
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bars: dict[str, Any] = {}
 
@@ -78,35 +77,27 @@ def download(name: str, data: Path | None) -> None:
 @command.command("verify")
 @click.argument("name")
 @_data_option
-@_json_option
+@json_option
 def verify(name: str, data: Path | None, as_json: bool) -> int:
-    """Look at every file of a data set; exit with 1 where something is wrong."""
+    """Check every file of a data set. Exits with 1 if one is missing or damaged."""
     report = _downloadable(name, data).verify()
     if as_json:
-        print_json(
-            {
-                "name": name,
-                "ok": report.ok,
-                "findings": list(report.findings),
-                "details": dict(report.details),
-            }
-        )
+        findings = {"findings": list(report.findings), "details": dict(report.details)}
+        print_json({"name": name, "ok": report.ok, **findings})
     else:
         for key, value in report.details.items():
             click.echo(f"{key:16} {value}")
         for finding in report.findings:
             click.echo(f"wrong: {finding}")
-        click.echo(f"{name} is {'complete and right' if report.ok else 'not as it should be'}.")
+        click.echo(f"{name} is {'complete and valid' if report.ok else 'not valid'}.")
     return 0 if report.ok else EXIT_CELL_FAILED
 
 
 def _downloadable(name: str, data: Path | None) -> Any:
-    from metabench.datasets.store import Downloadable
+    from metabench.datasets.download import Downloadable
     from metabench.plugins import installed_plugins
 
     dataset = installed_plugins().registry.get("dataset", name).load()(root=data)
     if not isinstance(dataset, Downloadable):
-        raise UsageError(
-            f"data set '{name}' is made by metabench itself: there is nothing to download or verify."
-        )
+        raise UsageError(f"data set '{name}' has no files: there is nothing to download or verify.")
     return dataset

@@ -1,4 +1,4 @@
-"""``metabench leaderboard``: the table made from stored records."""
+"""``metabench leaderboard``: the ranked table of stored records."""
 
 from __future__ import annotations
 
@@ -7,60 +7,65 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metabench.cli.records import comma_list, load_records, of_benchmarks, of_suite, tell_left_out
+from metabench.cli.records import (
+    benchmarks_option,
+    load_records,
+    of_benchmarks,
+    of_suite,
+    print_left_out,
+    quick_option,
+    results_argument,
+    strict_option,
+)
+from metabench.config import parse_list
 from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, UsageError
+from metabench.utils.text import counted
 
 if TYPE_CHECKING:
     from metabench.records.schema import Record
     from metabench.records.store import Unreadable
 
-BESIDE = ":beside:"
-"""What ``--write`` without a folder stands for."""
+_RESULTS = ":results:"
+"""The value of ``--write`` without a folder: no path begins with a colon by accident."""
 
 
 @click.command("leaderboard")
-@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@results_argument
 @click.option(
     "--format",
     "form",
     metavar="NAME",
     default="table",
-    help="`metabench list formats`; table by default.",
+    show_default=True,
+    help="See `metabench list formats`.",
 )
-@click.option(
-    "-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks."
-)
+@benchmarks_option
 @click.option(
     "--suite",
     metavar="NAME",
-    help="Only the benchmarks of a suite, or of a .toml file that is one.",
+    help="Only the benchmarks of a suite, or of the .toml file of one.",
 )
 @click.option(
     "--metric",
     metavar="NAME",
-    help="Rank by another measured metric or column: adaptation, pgd_0.1, adapt_ms, ...",
+    help="Rank by another metric or column: adaptation, pgd_0.1, adapt_ms, ...",
 )
 @click.option(
     "--write",
     type=click.Path(path_type=Path),
     is_flag=False,
-    flag_value=Path(BESIDE),
+    flag_value=Path(_RESULTS),
     metavar="[DIR]",
-    help="Write the page and its CSV file beside the records, or into DIR.",
+    help="Write the page and its CSV file to RESULTS, or to DIR.",
 )
 @click.option(
-    "--verify", is_flag=True, help="Check the records, and that the page follows from them."
+    "--verify", is_flag=True, help="Check the records, and that the page agrees with them."
 )
-@click.option(
-    "--columns", metavar="NAMES", help="Columns beside the score: pgd_0.1,shift_drop, or all."
-)
-@click.option("--quick", is_flag=True, help="Show --quick records instead of the real ones.")
-@click.option(
-    "--strict", is_flag=True, help="Exit with 1 where a record or file is left out as unsound."
-)
-@click.pass_context
+@click.option("--columns", metavar="NAMES", help="Further columns: pgd_0.1,shift_drop, ... or all.")
+@quick_option
+@strict_option
 def command(
-    ctx: click.Context,
+    *,
     results: Path,
     form: str,
     benchmarks: tuple[str, ...],
@@ -75,53 +80,53 @@ def command(
     """Rank the algorithms of each benchmark, from the records in RESULTS."""
     if (write or verify) and (benchmarks or suite or metric or quick):
         raise UsageError(
-            "--write and --verify are for all records, ranked as the benchmarks say.",
-            hint="Leave out --benchmark, --suite, --metric and --quick.",
+            "--write and --verify apply to all records, ranked as the benchmarks say.",
+            hint="Omit --benchmark, --suite, --metric and --quick.",
         )
     from metabench.leaderboard import build as leaderboard
     from metabench.leaderboard import formats
-    from metabench.leaderboard.pages import pages_of, write_pages
+    from metabench.leaderboard.pages import board_files, write_files
     from metabench.plugins import installed_plugins
 
     registry = installed_plugins().registry
-    registry.get("format", form)
+    registry.get("format", form)  # an unknown format is an error before thousands of records load
     records, unreadable = load_records(results)
     if verify:
         return _verify(results, records, unreadable)
     of_others: list[str] = []
     if suite:
         records, of_others = of_suite(records, suite)
-    board = leaderboard.build(
-        of_benchmarks(records, benchmarks, results), quick=quick, metric=metric or ""
-    )
-    tell_left_out([*of_others, *board.left_out], unreadable, board.unsound)
-    code = EXIT_CELL_FAILED if strict and (unreadable or board.unsound) else EXIT_OK
+    chosen = of_benchmarks(records, benchmarks, results)
+    board = leaderboard.build(chosen, quick=quick, metric=metric or "")
+    print_left_out([*of_others, *board.left_out], unreadable, board.rejected)
+    code = EXIT_CELL_FAILED if strict and (unreadable or board.rejected) else EXIT_OK
     if write and board.rows:
-        folder = results if write == Path(BESIDE) else write
-        for path in write_pages(pages_of(board, results.as_posix()), folder):
+        # The page of a results folder belongs beside its records, where --verify looks for it.
+        folder = results if write == Path(_RESULTS) else write
+        for path in write_files(board_files(board, results.as_posix()), folder):
             click.echo(f"wrote {path}", err=True)
         return code
-    if board.rows or form == "json":
-        click.echo(formats.render(registry, form, board, comma_list(columns or "")))
+    if board.rows or form == "json":  # an empty array is a valid document
+        click.echo(formats.render(registry, form, board, list(parse_list(columns or ""))))
     if code == EXIT_OK and not board.rows:
         which = f" of the suite '{suite}'" if suite else ""
+        run = f"metabench run {f'--suite {suite}' if suite else '--all'}"
         raise NothingSelected(
-            f"'{results}' holds no record{which} to rank.",
-            hint=f"`metabench run {f'--suite {suite}' if suite else '--all'}` makes some.",
+            f"'{results}' has no record{which} to rank.", hint=f"`{run}` creates records."
         )
     return code
 
 
 def _verify(results: Path, records: list[Record], unreadable: list[Unreadable]) -> int:
-    from metabench.leaderboard.pages import problems_of
+    from metabench.leaderboard.verify import problems_of
 
     problems = problems_of(records, unreadable, results, results.as_posix())
     for problem in problems:
         click.echo(problem, err=True)
     if problems:
-        click.echo(f"{len(problems)} problem(s) in '{results}'.", err=True)
+        click.echo(f"{counted(len(problems), 'problem')} in '{results}'.", err=True)
         return EXIT_CELL_FAILED
     if not records:
-        raise NothingSelected(f"'{results}' holds no record to verify.")
-    click.echo(f"{len(records)} records verified; the pages follow from them.")
+        raise NothingSelected(f"'{results}' has no record to verify.")
+    click.echo(f"{counted(len(records), 'record')} verified; the pages agree with them.")
     return EXIT_OK

@@ -1,15 +1,19 @@
-"""``metabench list``: what is installed."""
+"""``metabench list``: list what is installed."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import click
 
 from metabench.cli.output import print_json, print_table
+from metabench.cli.records import json_option
 
 KINDS = (
     "algorithms",
     "benchmarks",
     "suites",
+    "recipes",
     "datasets",
     "backbones",
     "metrics",
@@ -20,19 +24,32 @@ KINDS = (
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), default="algorithms")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+@json_option
 def command(kind: str, as_json: bool) -> None:
-    """List algorithms, benchmarks, suites, datasets, backbones, metrics, executors or formats."""
-    rows = (
-        _benchmarks() if kind == "benchmarks" else _suites() if kind == "suites" else _specs(kind)
-    )
+    """List algorithms, benchmarks, suites, recipes, datasets, backbones and the like."""
+    # Suites and recipes are files in the registry, and benchmarks are in suites.
+    makers = {"benchmarks": _benchmarks, "suites": _suites, "recipes": _recipes}
+    rows = makers[kind]() if kind in makers else _specs(kind)
     if as_json:
         print_json(rows)
     else:
-        print_table(rows)
+        print_table([{key: _text(value) for key, value in row.items()} for row in rows])
 
 
-def _specs(kind: str) -> list[dict[str, str]]:
+def _text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={setting}" for name, setting in value.items())
+    return value
+
+
+def _recipes() -> list[dict[str, Any]]:
+    from metabench.plugins import installed_plugins
+    from metabench.recipes.load import recipe_rows
+
+    return recipe_rows(installed_plugins().registry)
+
+
+def _specs(kind: str) -> list[dict[str, Any]]:
     from metabench.plugins import installed_plugins
     from metabench.registry import KINDS as REGISTRY_KINDS
 
@@ -41,7 +58,7 @@ def _specs(kind: str) -> list[dict[str, str]]:
         {
             "name": spec.name,
             "version": spec.version,
-            "library": spec.library or spec.distribution,
+            "library": spec.library or spec.distribution,  # without one, its own code does the work
             "distribution": spec.distribution,
             "summary": spec.summary,
         }
@@ -49,7 +66,7 @@ def _specs(kind: str) -> list[dict[str, str]]:
     ]
 
 
-def _suites() -> list[dict[str, str]]:
+def _suites() -> list[dict[str, Any]]:
     from metabench.benchmarks.model import load_suites
     from metabench.plugins import installed_plugins
 
@@ -64,7 +81,7 @@ def _suites() -> list[dict[str, str]]:
     ]
 
 
-def _benchmarks() -> list[dict[str, str | int]]:
+def _benchmarks() -> list[dict[str, Any]]:
     from metabench.benchmarks.model import load_suites
     from metabench.plugins import installed_plugins
 

@@ -1,4 +1,4 @@
-"""``metabench new-plugin``: a complete project with one algorithm, ready to install, test and change."""
+"""``metabench new-plugin``: create a project with one algorithm, ready to install and test."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _PREFIX = "metabench-"
     type=click.Path(path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Where the project's folder is made; here by default.",
+    help="The folder to create the project in; by default the current one.",
 )
 def command(name: str, into: Path) -> None:
-    """Make a project for the algorithm NAME: pyproject.toml, one module, a test, a CI workflow, a README."""
+    """Create a project for the algorithm NAME, with a test, a CI workflow and a README."""
     name = check_name(name.removeprefix(_PREFIX))
     folder = into / f"{_PREFIX}{name}"
     files = project_files(name)
     _write(folder, files)
-    click.echo(f"{folder} is made:")
+    click.echo(f"created {folder}:")
     for path in files:
         click.echo(f"  {path}")
     click.echo("Next:")
@@ -38,33 +38,34 @@ def command(name: str, into: Path) -> None:
 
 
 def check_name(name: str) -> str:
-    """The name, where it can be that of a project, a module and a class.
+    """Returns the name if a project, a module and a class can have it.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: If it is invalid, or taken.
     """
     if not _NAME.fullmatch(name) or len(name) > _LONGEST:
         likely = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")[:_LONGEST].strip("-")
         raise UsageError(
-            f"'{name}' cannot be the name of a plugin.",
-            hint=f"It has at most {_LONGEST} lower-case letters, digits and single hyphens, "
-            f"and begins with a letter: '{likely or 'my-algo'}'.",
+            f"'{name}' is not a valid name of a plugin.",
+            hint=f"Use at most {_LONGEST} lower-case letters, digits and single hyphens, and begin "
+            f"with a letter: '{likely or 'my-algo'}'.",
         )
     if name in _taken():
         raise UsageError(
-            f"'{name}' is an algorithm of metabench's own.",
-            hint=f"Take another name, such as 'my-{name}'.",
+            f"'{name}' is a built-in algorithm of metabench.",
+            hint=f"Choose another name, such as 'my-{name}'.",
         )
+    # The template imports names such as Support; a class of that name would shadow them.
     if re.search(rf"import .*\b{_class_name(name)}\b", _template("module.py.in")):
         raise UsageError(
-            f"'{name}' would make the class '{_class_name(name)}', which the module imports under that name.",
-            hint=f"Take another name, such as 'my-{name}'.",
+            f"'{name}' would name its class '{_class_name(name)}', which the module imports.",
+            hint=f"Choose another name, such as 'my-{name}'.",
         )
     return name
 
 
 def project_files(name: str) -> dict[str, str]:
-    """The text of every file of a new project, by its path in the project's folder."""
+    """Returns the text of every file of a new project, by its path in the project's folder."""
     from metabench import __version__
 
     module = f"{_PREFIX}{name}".replace("-", "_")
@@ -87,17 +88,15 @@ def project_files(name: str) -> dict[str, str]:
 
 
 def _fill(text: str, values: dict[str, str]) -> str:
+    # Not str.format: the templates are Python and TOML, which are full of braces.
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     return text
 
 
 def _template(name: str) -> str:
-    return (
-        Path(__file__)
-        .parent.parent.joinpath("templates", "plugin", name)
-        .read_text(encoding="utf-8")
-    )
+    folder = Path(__file__).parents[1] / "templates" / "plugin"
+    return (folder / name).read_text(encoding="utf-8")
 
 
 def _class_name(name: str) -> str:
@@ -114,20 +113,21 @@ def _write(folder: Path, files: dict[str, str]) -> None:
     """Write all files of a new folder.
 
     Raises:
-        UsageError: the folder is there already, or cannot be written.
+        UsageError: If the folder exists, or cannot be written.
     """
     if folder.exists() or folder.is_symlink():
         raise UsageError(
-            f"'{folder}' is there already, and is left as it is.",
-            hint="Take another name, or another place with --into.",
+            f"'{folder}' already exists, and was not changed.",
+            hint="Choose another name, or another folder with --into.",
         )
     try:
         for path, text in files.items():
             file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
+            # The same bytes on Windows: the example project is compared with them in a test.
             file.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UsageError(
             f"'{folder}' cannot be written: {error.strerror}.",
-            hint="Another place can be given with --into.",
+            hint="Choose another folder with --into.",
         ) from error

@@ -1,4 +1,4 @@
-"""What commands print: JSON documents and text tables."""
+"""Output of commands: JSON documents and text tables."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ import click
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on stdout."""
+    """Print a JSON document on stdout."""
     click.echo(json.dumps(document, indent=1))
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows as a table, with their keys as the heading."""
+    """Print rows as a table with their keys as the heading."""
     from tabulate import tabulate
 
-    click.echo(
-        tabulate(
-            [{k: str(v) for k, v in row.items()} for row in rows],
-            headers="keys",
-            disable_numparse=True,
-        )
-    )
+    # As text: tabulate would show the version "1.10" as the number 1.1.
+    text = [{key: str(value) for key, value in row.items()} for row in rows]
+    click.echo(tabulate(text, headers="keys", disable_numparse=True))

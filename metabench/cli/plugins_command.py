@@ -1,4 +1,4 @@
-"""``metabench plugins``: every plugin with what it brings, and what is wrong with it."""
+"""``metabench plugins``: show every plugin, what it provides and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import asdict
 import click
 
 from metabench.cli.output import print_json, print_table
+from metabench.cli.records import json_option
 
 
 @click.command("plugins")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+@json_option
 def command(as_json: bool) -> None:
     """Show every plugin: distribution, version, status, reason, and what it provides."""
     from metabench.benchmarks.model import load_suites
     from metabench.plugins import installed_plugins
 
     plugins = installed_plugins()
-    load_suites(plugins.registry)  # which tells of broken ones
-    infos = plugins.infos
+    load_suites(plugins.registry)  # marks the plugins whose suites are invalid
     if as_json:
-        print_json([asdict(info) for info in infos])
+        print_json([asdict(info) for info in plugins.infos])
         return
     print_table(
         [
@@ -34,6 +34,6 @@ def command(as_json: bool) -> None:
                 ),
                 "reason": info.reason,
             }
-            for info in infos
+            for info in plugins.infos
         ]
     )

@@ -1,4 +1,4 @@
-"""How a run is shown while it goes: bars on a terminal, plain lines elsewhere."""
+"""Progress of a run: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from metabench.running.cell import Cell
 from metabench.running.plan import Planned
 
 LINE_SECONDS = 15.0
+"""The time between two lines of a cell, where there is no terminal."""
+
 PHASES = {"load": "loading", "train": "meta-training", "test": "meta-test", "measure": "measuring"}
 
 
 def make_watcher(console: Console) -> Bars | Lines:
-    """Bars on a terminal, lines elsewhere."""
+    """Returns bars if the console is a terminal, and lines otherwise."""
     return Bars(console) if console.is_terminal else Lines(console.print)
 
 
 class Bars:
-    """One bar for all cells and one for each that runs, with its running score and the time left."""
+    """Shows a bar for all cells and one for each running cell, with its score and the time left."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -53,6 +55,7 @@ class Bars:
     def event(self, cell: Cell, event: dict[str, Any]) -> None:
         """See :class:`metabench.running.runner.Watcher`."""
         phase = event["phase"]
+        # A bar for each phase: rich estimates the time left from the speed of one bar.
         if self._phase.get(cell.title) != phase:
             self._remove(cell.title)
             self._phase[cell.title] = phase
@@ -80,13 +83,13 @@ class Bars:
 
 
 class Lines:
-    """A line when a cell begins, about four a minute while it goes, and one when it ends."""
+    """Prints a line when a cell starts, some while it runs, and one when it ends."""
 
     def __init__(self, write: Callable[..., None], *, every: float = LINE_SECONDS) -> None:
         self._write = write
         self._every = every
         self._last: dict[str, float] = {}
-        self._began: dict[tuple[str, str], tuple[float, float]] = {}
+        self._first: dict[tuple[str, str], tuple[float, float]] = {}
         self._count = 0
         self._total = 0
 
@@ -106,19 +109,19 @@ class Lines:
         if cell.title not in self._last:
             self._last[cell.title] = now
             self._say(f"{cell.title}: started")
-        # Not from zero: what a checkpoint brought took no time of this run.
-        began, had = self._began.setdefault(
-            (cell.title, event["phase"]), (now, event.get("done", 0))
-        )
+        phase, done = event["phase"], event.get("done", 0)
+        # Not from zero: what a resumed cell had done before took no time of this run.
+        start, before = self._first.setdefault((cell.title, phase), (now, done))
         if now - self._last[cell.title] < self._every or "done" not in event:
             return
         self._last[cell.title] = now
-        done, total = event["done"], event["total"]
-        left = f", {(now - began) * (total - done) / (done - had):.0f} s left" if done > had else ""
-        score = _score(event.get("score"))
-        self._say(
-            f"{cell.title}: {PHASES[event['phase']]} {done / total:.0%}{', ' + score if score else ''}{left}"
-        )
+        parts = [f"{cell.title}: {PHASES[phase]} {done / event['total']:.0%}"]
+        if event.get("score") is not None:
+            parts.append(_score(event["score"]))
+        if done > before:
+            seconds = (now - start) * (event["total"] - done) / (done - before)
+            parts.append(f"{seconds:.0f} s left")
+        self._say(", ".join(parts))
 
     def finished(self, record: Record) -> None:
         """See :class:`metabench.running.runner.Watcher`."""
@@ -135,11 +138,12 @@ def _title(record: Record) -> str:
 
 def _summary(record: Record) -> str:
     if record.status != "ok":
-        return f"{_title(record)}: {record.status}: {record.reason.partition(chr(10))[0]}"
-    seconds = (
-        f" after {record.training.seconds:.0f} s of meta-training" if record.training.steps else ""
-    )
-    return f"{_title(record)}: {record.benchmark.metrics[0]} {_score(record.score)}{seconds}"
+        first_line = record.reason.partition("\n")[0]
+        return f"{_title(record)}: {record.status}: {first_line}"
+    text = f"{_title(record)}: {record.benchmark.metrics[0]} {_score(record.score)}"
+    if record.training.steps:
+        text += f" after {record.training.seconds:.0f} s of meta-training"
+    return text
 
 
 def _score(score: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What the commands that read a results folder have in common."""
+"""Options and functions that the commands which read a results folder share."""
 
 from __future__ import annotations
 
@@ -9,62 +9,81 @@ from typing import TYPE_CHECKING
 import click
 
 from metabench.errors import ResultsError, UnknownName
+from metabench.utils.text import counted
 
 if TYPE_CHECKING:
     from metabench.records.schema import Record
     from metabench.records.store import Unreadable
 
-RUN_ALL = "`metabench run --all` makes one."
-RUN = "`metabench run` makes one."
+RUN_ALL = "`metabench run --all` creates one."
+RUN = "`metabench run` creates one."
+
+results_argument = click.argument(
+    "results", type=click.Path(path_type=Path), default=Path("results")
+)
+benchmarks_option = click.option(
+    "-b", "--benchmark", "benchmarks", multiple=True, metavar="GLOB", help="Only these benchmarks."
+)
+quick_option = click.option(
+    "--quick", is_flag=True, help="Show --quick records instead of the others."
+)
+strict_option = click.option(
+    "--strict", is_flag=True, help="Exit with 1 if a record or file is left out as invalid."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def load_records(folder: Path, *, hint: str = RUN_ALL) -> tuple[list[Record], list[Unreadable]]:
-    """Every record of a results folder, and every file among them that is none.
+    """Returns every record of a results folder, and every file in it that is not a valid record.
 
     Args:
-        folder: the results folder.
-        hint: what to do where it is missing.
+        folder: The results folder.
+        hint: What to do if it does not exist.
 
     Raises:
-        ResultsError: it is missing.
+        ResultsError: If it does not exist.
     """
     from metabench.records.store import ResultsFolder
 
-    if not folder.exists():
+    if not folder.exists():  # a misspelt path must not look like a folder without records
         raise ResultsError(f"there is no results folder '{folder}'.", hint=hint)
     return ResultsFolder(folder).load()
 
 
-def tell_left_out(
-    left_out: Iterable[str], unreadable: Sequence[Unreadable], unsound: Sequence[str] = ()
+def print_left_out(
+    left_out: Iterable[str], unreadable: Sequence[Unreadable], inconsistent: Sequence[str] = ()
 ) -> None:
-    """Say on stderr what a command leaves out, and count what is damaged.
+    """Print on stderr what a command leaves out.
 
     Args:
-        left_out: what is left out, in words.
-        unreadable: files among the records that are none.
-        unsound: those of ``left_out`` that are records which cannot be, or not with the others.
+        left_out: What is left out, in words.
+        unreadable: Files that are not valid records.
+        inconsistent: The items of ``left_out`` that are invalid records, or records that are
+            inconsistent with the majority.
     """
     for text in left_out:
         click.echo(f"left out: {text}", err=True)
     for file in unreadable:
         click.echo(f"left out: {file.path} {file.reason}", err=True)
     if unreadable:
-        click.echo(f"{len(unreadable)} file(s) among the records are none.", err=True)
-    if unsound:
-        click.echo(f"{len(unsound)} record(s) cannot stand beside the others.", err=True)
+        verb = "is not a valid record" if len(unreadable) == 1 else "are not valid records"
+        click.echo(f"{counted(len(unreadable), 'file')} {verb}.", err=True)
+    if inconsistent:
+        verb = "is" if len(inconsistent) == 1 else "are"
+        text = f"{counted(len(inconsistent), 'record')} {verb} invalid or inconsistent"
+        click.echo(f"{text} with the majority.", err=True)
 
 
 def of_benchmarks(records: list[Record], patterns: Sequence[str], folder: Path) -> list[Record]:
-    """The records of the benchmarks that were asked for; all of them where none was.
+    """Returns the records of some benchmarks; of all if there is no pattern.
 
     Args:
-        records: those of the folder.
-        patterns: names or globs of benchmarks.
-        folder: where they are from, for the message.
+        records: The records.
+        patterns: Names or globs of benchmarks.
+        folder: The folder of the records, for the message.
 
     Raises:
-        UnknownName: a pattern matches no benchmark of the records.
+        UnknownName: If a pattern matches no benchmark of the records.
     """
     from metabench.registry import match_names
 
@@ -74,37 +93,33 @@ def of_benchmarks(records: list[Record], patterns: Sequence[str], folder: Path) 
     try:
         chosen = match_names("benchmark", names, patterns)
     except UnknownName as error:
-        held = f"holds records of {', '.join(names)}." if names else "holds no record."
+        held = f"has records of {', '.join(names)}." if names else "has no record."
         raise UnknownName("benchmark", error.name, names, hint=f"'{folder}' {held}") from None
     return [r for r in records if r.benchmark.name in chosen]
 
 
 def of_suite(records: list[Record], suite: str) -> tuple[list[Record], list[str]]:
-    """The records of a suite's benchmarks as it defines them now, and in words which others of it there are.
+    """Returns the records of a suite's current benchmarks, and in words what that leaves out.
 
     Args:
-        records: those of the folder.
-        suite: its name, or the path of a ``.toml`` file that is one.
+        records: The records.
+        suite: Its name, or the path of its ``.toml`` file.
 
     Raises:
-        UnknownName: there is no such suite.
-        ConfigError: its file cannot be read.
+        UnknownName: If there is no such suite.
+        ConfigError: If its file is invalid.
     """
+    from metabench.config import Selection
     from metabench.plugins import installed_plugins
-    from metabench.running.plan import Selection, select_benchmarks
+    from metabench.running.selection import select_benchmarks
 
     versions = {
         benchmark.name: benchmark.version
         for benchmark in select_benchmarks(installed_plugins().registry, Selection(suite=suite))
     }
     named = [r for r in records if r.benchmark.name in versions]
+    # Versions of a benchmark have other episodes, and cannot be ranked together.
     kept = [r for r in named if r.benchmark.version == versions[r.benchmark.name]]
     others = len(named) - len(kept)
-    return kept, [
-        f"{others} record(s) of other versions of the suite's benchmarks"
-    ] if others else []
-
-
-def comma_list(text: str) -> list[str]:
-    """The names in a list with commas; spaces and empty places are nothing."""
-    return [name for name in map(str.strip, text.split(",")) if name]
+    text = f"{counted(others, 'record')} of other versions of the suite's benchmarks"
+    return kept, [text] if others else []

@@ -1,12 +1,12 @@
-"""The gate: what a change did to the scores, cell by cell, with a verdict that a CI can act on."""
+"""Compare two sets of records, cell by cell, with a verdict for continuous integration."""
 
-from metabench.compare.gate import Comparison, compare
-from metabench.compare.report import benchmark_entries, sentence, to_document, to_markdown, to_table
-from metabench.compare.verdicts import Row, Verdict
+from metabench.compare.comparison import Comparison, compare
+from metabench.compare.render import benchmark_entries, sentence, to_document, to_markdown, to_table
+from metabench.compare.verdicts import ComparisonRow, Verdict
 
 __all__ = [
     "Comparison",
-    "Row",
+    "ComparisonRow",
     "Verdict",
     "benchmark_entries",
     "compare",

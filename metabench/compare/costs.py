@@ -1,62 +1,51 @@
-"""Time and memory: they warn, and only within one machine."""
+"""Warnings about time and memory, within one machine only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from metabench.records.schema import Record, Value
-
-FINGERPRINT = ("cpu", "gpu", "threads", "torch", "device", "precision")
-"""The facts of the environment that must agree before two timings are compared."""
+from metabench.records.costs import median_cost
+from metabench.records.schema import Record
+from metabench.runtime.provenance import machine_facts
 
 SLOWER = 1.3
-"""A timing warns from this ratio on, if the distance is also more than both distances of quartiles."""
+"""A timing warns from this ratio on, if it also exceeds the sum of both interquartile ranges."""
 
 LARGER = 1.2
 """A peak of memory warns from this ratio on."""
 
 _TIMINGS = ("adapt_ms", "predict_ms")
-_LEAST_MS = 0.1  # what a clock and a busy machine make of nothing
+_LEAST_MS = 0.1  # the scheduler alone changes a timing by this much
 
 
 def other_machine(base: Sequence[Record], new: Sequence[Record]) -> str:
-    """Why the costs of some records cannot be compared, in words; empty where they can."""
-    first = base[0].environment
+    """Returns why the costs of some records are not comparable; empty if they are."""
+    first = machine_facts(base[0].environment)
     for record in [*base, *new]:
-        for fact in FINGERPRINT:
-            was, now = first.get(fact), record.environment.get(fact)
-            if was != now:
-                return f"{fact} was {was} and is {now}"
+        facts = machine_facts(record.environment)
+        for fact, was in first.items():
+            if was != facts[fact]:
+                return f"{fact} was {was} and is {facts[fact]}"
     return ""
 
 
 def warnings(base: Sequence[Record], new: Sequence[Record]) -> list[str]:
-    """What got slower or larger, in words; nothing where the machine is another."""
+    """Returns what became slower or larger; nothing between two machines."""
     if other_machine(base, new):
         return []
     found = []
     for name in _TIMINGS:
-        was, now = _median(base, name), _median(new, name)
+        was, now = median_cost(base, name), median_cost(new, name)
         if was is None or now is None:
             continue
-        spread = (_median(base, f"{name}_iqr") or 0.0) + (_median(new, f"{name}_iqr") or 0.0)
+        iqr = f"{name}_iqr"
+        spread = (median_cost(base, iqr) or 0.0) + (median_cost(new, iqr) or 0.0)
         if now > was * SLOWER and now - was > max(spread, _LEAST_MS):
             found.append(f"slower: {name} was {was:.3g} and is {now:.3g}")
     for name in ("peak_device_mb", "peak_process_mb"):
-        was, now = _median(base, name), _median(new, name)
+        was, now = median_cost(base, name), median_cost(new, name)
         if was is not None and now is not None:
             if now > was * LARGER:
                 found.append(f"larger: {name} was {was:.0f} and is {now:.0f}")
-            break
+            break  # on a GPU the memory of the process says nothing
     return found
-
-
-def _median(records: Sequence[Record], name: str) -> float | None:
-    """The median over the seeds of a cost that they have."""
-    values: list[Value | None] = [
-        r.metrics["cost"].values.get(name) for r in records if "cost" in r.metrics
-    ]
-    numbers = [float(v) for v in values if isinstance(v, (int, float))]
-    return float(np.median(numbers)) if numbers else None

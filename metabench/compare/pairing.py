@@ -1,26 +1,27 @@
-"""Which records stand against which, and why some cannot."""
+"""Pair the records of two folders, and explain which pairs are not comparable."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from metabench.benchmarks.model import Benchmark
+from metabench.records.comparability import explain_conflict
 from metabench.records.schema import Record
+from metabench.records.selection import RecordSelection
 from metabench.registry import natural_order
+from metabench.utils.finite import number
 
-_LARGEST = 1e100  # the squares of larger ones are not finite; NaN is not smaller
-
-Groups = dict[tuple[str, str], dict[str, list[Record]]]
+# Records by benchmark name and algorithm label, and below that by benchmark title.
+_Groups = dict[tuple[str, str], dict[str, list[Record]]]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The records of one algorithm on one benchmark, one for each seed; a side may have none.
+    """The records of one algorithm on one benchmark, one for each seed; a side may be empty.
 
-    Args:
-        base: what it is compared with.
-        new: what is compared.
+    Attributes:
+        base: The records to compare with.
+        new: The records to compare.
     """
 
     base: list[Record]
@@ -28,116 +29,65 @@ class Pair:
 
 
 def pair(base: Iterable[Record], new: Iterable[Record]) -> tuple[list[Pair], list[str]]:
-    """Pair the records of two folders by algorithm (with what was chosen by hand) and benchmark.
+    """Pair the records of two folders by algorithm label and benchmark title.
 
-    Quick records stand against quick ones and no others, and each version of a benchmark against itself. What
-    is on both sides in different versions only becomes a pair too: one that cannot be compared.
+    Each version of a benchmark is compared with itself, and ``--quick`` records with ``--quick``
+    records. Two sides that share no version become a pair too, which is not comparable.
 
     Returns:
         The pairs, and what was left out in words.
     """
     left_out: list[str] = []
-    sides: list[Groups] = []
-    for name, records in (("base", list(base)), ("new", list(new))):
-        groups, replaced = _newest(records)
-        if replaced:
-            left_out.append(
-                f"{replaced} {name} record(s) that later ones of the same algorithm replace"
-            )
-        sides.append(groups)
+    sides: list[_Groups] = []
+    for name, records in (("base", base), ("new", new)):
+        selection = RecordSelection(list(records)).latest(prefer_ok=False)
+        left_out += [f"{name}: {message}" for message in selection.messages]
+        sides.append(_groups(selection))
     pairs: list[Pair] = []
     for place in sorted(
         sides[0].keys() | sides[1].keys(), key=lambda p: tuple(map(natural_order, p))
     ):
         before, after = sides[0].get(place, {}), sides[1].get(place, {})
         pairs += [Pair(before[title], after[title]) for title in before if title in after]
-        gone = [records for title, records in before.items() if title not in after]
-        come = [records for title, records in after.items() if title not in before]
-        if gone and come:
-            pairs.append(Pair(gone.pop(), come.pop()))
-        pairs += [Pair(records, []) for records in gone]
-        pairs += [Pair([], records) for records in come]
+        removed = [records for title, records in before.items() if title not in after]
+        added = [records for title, records in after.items() if title not in before]
+        # A new version of a benchmark is one change, not a cell that is gone and one that is new.
+        if removed and added:
+            pairs.append(Pair(removed.pop(), added.pop()))
+        pairs += [Pair(records, []) for records in removed]
+        pairs += [Pair([], records) for records in added]
     return pairs, left_out
 
 
-def _newest(records: Sequence[Record]) -> tuple[Groups, int]:
-    """The newest record of each cell by place and title, and how many others there are.
-
-    An attempt that was interrupted says nothing and replaces nothing. The seeds must be seeds of one thing:
-    those that ran with another version or other hyper-parameters than the newest are left out.
-    """
-    groups: Groups = {}
-    in_order = sorted(
-        records, key=lambda r: (r.status != "interrupted", r.finished, r.status == "ok")
-    )
-    for record in in_order:
-        place = (record.benchmark.name, record.algorithm.label)
-        groups.setdefault(place, {}).setdefault(record.benchmark.title, []).append(record)
-    kept = 0
-    for by_title in groups.values():
-        for title, group in by_title.items():
-            well = [r for r in group if r.status == "ok"]
-            same = [r for r in group if r.status != "ok" or _made_of(r) == _made_of(well[-1])]
-            by_seed = {record.seed: record for record in same}
-            by_title[title] = [by_seed[seed] for seed in sorted(by_seed)]
-            kept += len(by_seed)
-    return groups, len(records) - kept
-
-
-def _made_of(record: Record) -> tuple[object, ...]:
-    algorithm = record.algorithm
-    return (
-        algorithm.distribution,
-        algorithm.version,
-        algorithm.hyperparameters,
-        record.data_digest,
-    )
+def _groups(selection: RecordSelection) -> _Groups:
+    groups: _Groups = {}
+    for (title, label), records in sorted(
+        selection.by_algorithm().items(), key=lambda one: natural_order(one[0][0])
+    ):
+        groups.setdefault((records[0].benchmark.name, label), {})[title] = records
+    return groups
 
 
 def obstacle(base: Sequence[Record], new: Sequence[Record]) -> str:
-    """Why the scores of some records cannot be compared, in words; empty where they can.
+    """Returns why the scores of some records are not comparable; empty if they are.
 
     Args:
-        base: records that are ok, at least one.
-        new: the same.
+        base: Records that are ok, at least one.
+        new: The same for the other side.
     """
     first = base[0]
     for record in [*base, *new]:
-        if change := definition_change(first.benchmark, record.benchmark):
-            return change
+        if conflict := explain_conflict(first, record):
+            return conflict
     for record in [*base, *new]:
-        if record.episode_digest != first.episode_digest:
-            return f"tested on other episodes: {first.episode_digest[:12]} and {record.episode_digest[:12]}"
-    name = first.benchmark.metrics[0]
-    for record in [*base, *new]:
-        was, now = first.metrics.get(name), record.metrics.get(name)
-        if was is None or now is None:
-            return f"a record holds no {name}"
-        if (was.version, was.direction, was.unit) != (now.version, now.direction, now.unit):
-            return f"{name} was version {was.version} and is {now.version}"
-        if not now.episodes or len(now.episodes) != len(was.episodes):
-            return f"{name} of {len(was.episodes)} episodes and of {len(now.episodes)}"
-        if not all(abs(score) < _LARGEST for score in now.episodes):
-            return f"{name} of an episode is not a number that can be reckoned with"
+        for score in record.metrics[record.metric].episodes:
+            if number(score) is None:
+                return f"invalid {record.metric} of an episode: {score:g}"
     return ""
 
 
-def definition_change(was: Benchmark, now: Benchmark) -> str:
-    """How what a benchmark's score depends on differs, in words; empty where it does not."""
-    was, now = was.scored, now.scored
-    if was == now:
-        return ""
-    if was.quick != now.quick:
-        return f"a {'--quick' if was.quick else 'full'} record and a {'--quick' if now.quick else 'full'} one"
-    old, fresh = was.model_dump(), now.model_dump()
-    changed = [
-        f"{name} was {old[name]} and is {fresh[name]}" for name in old if old[name] != fresh[name]
-    ]
-    return f"another benchmark: {'; '.join(changed)}"
-
-
 def changes(base: Record, new: Record) -> str:
-    """What else is different of an algorithm that ran twice, in words."""
+    """Returns what else changed between two runs of an algorithm: version, settings, data."""
     found = []
     if base.algorithm.version != new.algorithm.version:
         found.append(f"version was {base.algorithm.version} and is {new.algorithm.version}")
@@ -148,5 +98,5 @@ def changes(base: Record, new: Record) -> str:
         if was.get(name) != now.get(name)
     ]
     if base.data_digest != new.data_digest:
-        found.append("the training data are others")
+        found.append("the training data changed")
     return "; ".join(found)

@@ -1,4 +1,4 @@
-"""One row of a comparison: what became of a cell."""
+"""The verdict on one cell."""
 
 from __future__ import annotations
 
@@ -11,41 +11,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metabench.compare.costs import other_machine, warnings
-from metabench.compare.pairing import Pair, changes, definition_change, obstacle
-from metabench.records.schema import Record, Status
+from metabench.compare.pairing import Pair, changes, obstacle
+from metabench.records.comparability import explain_definitions
+from metabench.records.schema import SHARE, Record
 from metabench.stats import seeds_test, t_interval
+from metabench.utils.grouping import grouped
 
 Verdict = Literal["worse", "not-comparable", "gone", "better", "new", "same"]
 
-ABSOLUTE_UNIT = "share"
-"""In this unit an effect is a difference; in others it is relative to the larger of the two means."""
-
 
 @dataclass(frozen=True)
-class Row:
-    """What became of one algorithm on one benchmark.
+class ComparisonRow:
+    """The verdict on one algorithm on one benchmark.
 
     Attributes:
-        algorithm: its name, with what was chosen by hand.
-        benchmark: ``name@version``, with ``+quick`` for the shrunken form.
-        verdict: what became of it.
-        seeds: the seeds that this row is about.
-        metric: what the score is.
-        direction: whether a higher or a lower score is better.
-        unit: the unit of the score.
-        base: mean score of the base.
-        new: mean score of the new side.
-        new_ci95: half the 95 % interval of the new score over the episodes.
-        difference: new minus base, paired by episode.
-        ci95: half the 95 % t-interval of the difference over the episodes.
-        effect: the gain in the terms of the least effect; a loss is negative.
-        p_episodes: p-value of the paired permutation test over the episodes.
-        p_seeds: p-value against the spread of the seeds; nothing where no side has two.
-        p_value: the larger of the two, corrected by Holm's procedure over the whole comparison.
-        reason: why the verdict is what it is.
-        notes: what else is different.
-        warnings: what got slower or larger.
-        other_machine: why time and memory were not compared.
+        algorithm: Its name with the overridden hyper-parameters.
+        benchmark: ``name@version``, with ``+quick`` for a ``--quick`` run.
+        verdict: The verdict.
+        seeds: The seeds of this row.
+        metric: What the score is.
+        direction: Whether a higher or a lower score is better.
+        unit: The unit of the score.
+        base: The mean score of the base.
+        new: The mean score of the new side.
+        new_ci95: Half the width of the 95 % interval of the new score over the episodes.
+        difference: New minus base, paired by episode.
+        ci95: Half the width of the 95 % t-interval of the difference over the episodes.
+        effect: The gain as the minimum effect measures it; a loss is negative.
+        p_episodes: The p-value of the paired permutation test over the episodes.
+        p_seeds: The p-value of the t-test over the seeds; ``None`` if neither side has two seeds.
+        p_value: The larger of the two, after Holm's correction over the comparison.
+        reason: Why the verdict is what it is.
+        notes: What else changed.
+        warnings: What became slower or larger.
+        other_machine: Why time and memory were not compared.
     """
 
     algorithm: str
@@ -71,39 +70,41 @@ class Row:
 
     @property
     def title(self) -> str:
-        """The cell in a few words."""
+        """``ALGORITHM on BENCHMARK``."""
         return f"{self.algorithm} on {self.benchmark}"
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A row whose verdict waits for the p-values.
+class PendingRow:
+    """A row whose verdict depends on the p-values of the whole comparison.
 
-    Args:
-        row: the row without a verdict of its own yet.
-        differences: one for each episode.
+    Attributes:
+        row: The row without its verdict.
+        differences: New minus base in each episode, ``[E]``.
     """
 
-    row: Row
+    row: ComparisonRow
     differences: NDArray[np.float64] = field(repr=False)
 
 
-def judge_pair(pair: Pair) -> list[Row | Waiting]:
-    """The rows of a pair: one for the seeds that both sides have, one each for those that broke or mended."""
+def judge_pair(pair: Pair) -> list[ComparisonRow | PendingRow]:
+    """Returns the rows of a pair: one for all seeds that are ok on both sides.
+
+    Seeds that are not ok on both sides get a row for each combination of statuses.
+    """
     if not pair.base or not pair.new:
         return [_one_sided(pair)]
     base, new = _by_seed(pair.base), _by_seed(pair.new)
     common = sorted(base.keys() & new.keys())
     first = replace(_start(pair.new), seeds=tuple(common))
-    reason = definition_change(pair.base[0].benchmark, pair.new[0].benchmark)
+    # Before the seeds: another definition explains why seeds are missing.
+    reason = explain_definitions(pair.base[0].benchmark, pair.new[0].benchmark)
     if not common:
-        reason = reason or f"no seed on both sides: {_list(base)} and {_list(new)}"
+        reason = reason or f"no common seed: {_list(base)} and {_list(new)}"
     if reason:
         return [replace(first, verdict="not-comparable", reason=reason)]
-    groups: dict[tuple[Status, Status], list[int]] = {}
-    for seed in common:
-        groups.setdefault((base[seed].status, new[seed].status), []).append(seed)
-    rows: list[Row | Waiting] = []
+    rows: list[ComparisonRow | PendingRow] = []
+    groups = grouped(common, lambda seed: (base[seed].status, new[seed].status))
     for statuses, seeds in groups.items():
         row = replace(first, seeds=tuple(seeds))
         if statuses == ("ok", "ok"):
@@ -113,18 +114,19 @@ def judge_pair(pair: Pair) -> list[Row | Waiting]:
     return rows
 
 
-def _unscored(row: Row, base: Record, new: Record) -> Row:
-    """The row of seeds that are not ok on both sides."""
+def _unscored(row: ComparisonRow, base: Record, new: Record) -> ComparisonRow:
+    """Returns the row of seeds that are not ok on both sides."""
     if base.status == new.status:
         return replace(row, verdict="same", reason=f"{_status(new)} on both sides")
     verdict: Verdict = "not-comparable"
+    # An interrupted cell may have succeeded: it is no evidence for either side.
     if "interrupted" not in (base.status, new.status):
         verdict = "worse" if base.status == "ok" else "better" if new.status == "ok" else verdict
     return replace(row, verdict=verdict, reason=f"was {_status(base)} and is {_status(new)}")
 
 
-def _scored(row: Row, pair: Pair, seeds: Sequence[int]) -> Row | Waiting:
-    """The row of the seeds that are ok on both sides: the mean over them, episode by episode."""
+def _scored(row: ComparisonRow, pair: Pair, seeds: Sequence[int]) -> ComparisonRow | PendingRow:
+    """Returns the row of the seeds that are ok on both sides."""
     base, new = ([r for r in side if r.status == "ok"] for side in (pair.base, pair.new))
     reason = obstacle(base, new)
     if reason:
@@ -135,90 +137,90 @@ def _scored(row: Row, pair: Pair, seeds: Sequence[int]) -> Row | Waiting:
     differences = now - was
     mean, half_width = t_interval(differences.tolist())
     gain = mean if result.direction == "higher" else -mean
-    scale = (
-        1.0 if result.unit == ABSOLUTE_UNIT else max(abs(float(was.mean())), abs(float(now.mean())))
-    )
+    # Errors have no natural scale: their effect is relative to the larger mean.
+    scale = 1.0 if result.unit == SHARE else max(abs(float(was.mean())), abs(float(now.mean())))
     means = [[float(np.mean(r.metrics[row.metric].episodes)) for r in side] for side in (base, new)]
+    # All seeds of both sides: the unpaired ones still measure the variation between seeds.
     p_seeds = seeds_test(means[0], means[1], mean, common=len(seeds))
-    alone = {r.seed for r in [*base, *new]} - set(seeds)
+    unpaired = {r.seed for r in [*base, *new]} - set(seeds)
     notes = [changes(before[0], after[0])]
-    if alone:
-        notes.append(f"seeds {_list(alone)} on one side only")
+    if unpaired:
+        notes.append(f"seeds {_list(unpaired)} on one side only")
     scored = replace(
         row,
         direction=result.direction,
         unit=result.unit,
         base=float(was.mean()),
         new=float(now.mean()),
-        new_ci95=_number(t_interval(now.tolist()).half_width),
+        new_ci95=_known(t_interval(now.tolist()).half_width),
         difference=mean,
-        ci95=_number(half_width),
+        ci95=_known(half_width),
         effect=gain / scale if scale > 0 else 0.0,
-        p_seeds=_number(p_seeds),
+        p_seeds=_known(p_seeds),
         notes=tuple(filter(None, notes)),
         warnings=tuple(warnings(before, after)),
         other_machine=other_machine(before, after),
     )
-    return Waiting(scored, differences)
+    return PendingRow(scored, differences)
 
 
-def settle(row: Row, *, p_episodes: float, p_value: float, min_effect: float, alpha: float) -> Row:
-    """The row with its verdict.
+def decide(
+    row: ComparisonRow, *, p_episodes: float, p_value: float, min_effect: float, alpha: float
+) -> ComparisonRow:
+    """Returns the row with its verdict.
 
     Args:
-        row: the row.
-        p_episodes: the p-value over the episodes.
-        p_value: the corrected p-value.
-        min_effect: the least effect that matters.
-        alpha: the level.
+        row: The row.
+        p_episodes: The p-value over the episodes.
+        p_value: The corrected p-value.
+        min_effect: The minimum effect.
+        alpha: The significance level.
     """
     assert row.effect is not None
     large, significant = abs(row.effect) >= min_effect, p_value < alpha
     verdict: Verdict = "same"
-    if row.difference == 0:
+    if row.difference == 0:  # the usual case: the same code, to the bit
         reason = "no difference"
     elif large and significant:
         verdict = "better" if row.effect > 0 else "worse"
-        reason = "significant, and beyond the least effect"
+        reason = "significant, and at least the minimum effect"
     elif significant:
-        reason = "significant, and smaller than the least effect"
+        reason = "significant, but below the minimum effect"
     elif large and row.p_seeds is not None and p_episodes < alpha <= row.p_seeds:
-        reason = "no more than meta-training again makes of it"
+        reason = "within the variation between seeds"
     else:
         reason = "not significant"
     if verdict != "same" and row.p_seeds is None:
-        reason += "; with one seed it is not known what meta-training again makes of it"
+        reason += "; with one seed the variation between seeds is unknown"
     return replace(row, verdict=verdict, p_episodes=p_episodes, p_value=p_value, reason=reason)
 
 
-def _one_sided(pair: Pair) -> Row:
+def _one_sided(pair: Pair) -> ComparisonRow:
     records = pair.new or pair.base
-    row = replace(_start(records), seeds=tuple(r.seed for r in records))
-    row = replace(row, verdict="new" if pair.new else "gone")
-    well = [r for r in records if r.status == "ok"]
-    if not well:
-        return replace(row, reason=f"it is {_status(records[0])}")
-    reason = obstacle(well, well)
+    verdict: Verdict = "new" if pair.new else "gone"
+    row = replace(_start(records), seeds=tuple(r.seed for r in records), verdict=verdict)
+    ok = [r for r in records if r.status == "ok"]
+    if not ok:
+        return replace(row, reason=f"its status is {_status(records[0])}")
+    reason = obstacle(ok, ok)
     if reason:
         return replace(row, verdict="not-comparable", reason=reason)
-    result = well[0].metrics[row.metric]
-    mean, half_width = t_interval(_mean_scores(well).tolist())
+    result = ok[0].metrics[row.metric]
+    mean, half_width = t_interval(_mean_scores(ok).tolist())
     row = replace(row, direction=result.direction, unit=result.unit)
     if pair.base:
         return replace(row, base=mean)
-    return replace(row, new=mean, new_ci95=_number(half_width))
+    return replace(row, new=mean, new_ci95=_known(half_width))
 
 
-def _start(records: Sequence[Record]) -> Row:
+def _start(records: Sequence[Record]) -> ComparisonRow:
     first = records[0]
-    return Row(
-        first.algorithm.label, first.benchmark.title, "same", metric=first.benchmark.metrics[0]
-    )
+    return ComparisonRow(first.algorithm.label, first.benchmark.title, "same", metric=first.metric)
 
 
 def _mean_scores(records: Sequence[Record]) -> NDArray[np.float64]:
-    """The score of each episode, averaged over seeds: ``[E]``."""
-    scores = [r.metrics[r.benchmark.metrics[0]].episodes for r in records]
+    """Returns the score of each episode, averaged over the seeds: ``[E]``."""
+    scores = [r.metrics[r.metric].episodes for r in records]
     return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
 
 
@@ -235,5 +237,5 @@ def _status(record: Record) -> str:
     return f"{record.status} ({line})" if line else record.status
 
 
-def _number(value: float) -> float | None:
+def _known(value: float) -> float | None:
     return None if math.isnan(value) else value

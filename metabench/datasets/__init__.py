@@ -1,4 +1,4 @@
-"""Data sets: one file each."""
+"""Data sets: one module or package each, with the base classes, downloads and caches they share."""
 
 from metabench.datasets.base import ClassDataset, ClassPool, Split, TaskFamily
 

@@ -1,11 +1,12 @@
-"""What every data set gives: labelled examples in memory, or a family of functions."""
+"""Base classes of data sets: labelled examples in memory, or a family of functions."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -20,10 +21,10 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def data_root(root: Path | None = None) -> Path:
-    """The folder that holds one folder per data set.
+    """Returns the folder that holds one folder per data set.
 
     Args:
-        root: the folder that was asked for (``--data``).
+        root: The folder given by the user (``--data``).
 
     Returns:
         ``root``, else ``$METABENCH_DATA``, else ``data`` in the cache folder.
@@ -36,7 +37,11 @@ def data_root(root: Path | None = None) -> Path:
 
 
 def cache_root() -> Path:
-    """The folder for what can be made again: ``$METABENCH_CACHE``, else ``~/.cache/metabench``."""
+    """Returns the folder for reproducible files.
+
+    Returns:
+        ``$METABENCH_CACHE``, else ``metabench`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+    """
     if chosen := os.environ.get("METABENCH_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "metabench"
@@ -48,16 +53,16 @@ class ClassPool:
 
     Args:
         images: uint8 ``[classes * variants, examples, *input]``; rows ``c * variants`` to
-            ``(c + 1) * variants - 1`` show class ``c``.
-        class_names: one name for each class, unique in the pool.
-        groups: the group (alphabet, super-class) of each class.
-        origins: what each class was made from, for the leakage audit: two classes with the same origin
-            show the same thing, however it is turned. By default the class names.
-        variants: how many rows show one class; an episode draws one of them for each of its classes
-            (MAML turns a class at random by a multiple of 90 degrees: four variants).
+            ``(c + 1) * variants - 1`` are the variants of class ``c``.
+        class_names: Name of each class, unique in the pool.
+        groups: Group of each class, such as its alphabet or superclass.
+        origins: What each class was made from, for the leakage audit: classes with the same origin
+            have the same content, for example rotated. By default the class names.
+        variants: Rows per class. An episode draws one of them for each of its classes (MAML
+            rotates a class at random by a multiple of 90 degrees: four variants).
 
     Raises:
-        DataError: the parts do not fit each other.
+        DataError: If the arguments are inconsistent.
     """
 
     images: Tensor
@@ -68,59 +73,63 @@ class ClassPool:
 
     def __post_init__(self) -> None:
         if not self.groups:
+            # The dataclass is frozen; its own constructor may still fill in defaults.
             object.__setattr__(self, "groups", ("",) * len(self.class_names))
         if not self.origins:
             object.__setattr__(self, "origins", self.class_names)
         if self.images.dtype != torch.uint8 or self.images.ndim < 3:
             raise DataError(
-                f"a class pool holds uint8 [rows, examples, *input], not "
-                f"{self.images.dtype} {list(self.images.shape)}."
+                f"the images of a class pool are {self.images.dtype} {list(self.images.shape)}, "
+                "not uint8 [rows, examples, *input]."
             )
         if len(self.images) != len(self.class_names) * self.variants:
             raise DataError(
-                f"{len(self.images)} rows of images for {len(self.class_names)} classes "
-                f"of {self.variants} variants."
+                f"a class pool has {len(self.images)} rows of images for {len(self.class_names)} "
+                f"classes of {self.variants} variants."
             )
         if len(set(self.class_names)) != len(self.class_names):
-            raise DataError("the class names of a pool must be unique.")
+            raise DataError("the class names of a pool are not unique.")
         if not len(self.groups) == len(self.origins) == len(self.class_names):
-            raise DataError("a class pool has one group and one origin for each class.")
+            raise DataError(
+                f"a class pool has {len(self.groups)} groups and {len(self.origins)} origins for "
+                f"{len(self.class_names)} classes; it needs one of each per class."
+            )
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.class_names)
 
     @property
     def examples(self) -> int:
-        """How many examples each class has."""
+        """Examples per class."""
         return int(self.images.shape[1])
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
+        """Shape of one example."""
         return tuple(self.images.shape[2:])
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 of the images and names: the same data give the same digest everywhere."""
+        """sha256 of the images and the class names, the same on every machine."""
         h = hashlib.sha256()
+        # Groups and origins are left out: they change no episode of the plain protocol.
         h.update(repr((tuple(self.images.shape), self.class_names, self.variants)).encode())
         h.update(self.images.cpu().contiguous().numpy().tobytes())
         return h.hexdigest()
 
     def to(self, device: torch.device | str) -> ClassPool:
-        """The same pool with its images on a device."""
-        return ClassPool(
-            self.images.to(device), self.class_names, self.groups, self.origins, self.variants
-        )
+        """Returns the same pool with its images on a device."""
+        return replace(self, images=self.images.to(device))
 
 
 class ClassDataset(ABC):
     """A data set of labelled examples, split by class.
 
-    A subclass takes ``root`` (the folder that holds one folder per data set; ``None`` means the default) and,
-    as keyword arguments, the options that a benchmark may set in its ``dataset_options``.
+    A subclass takes ``root`` (the folder that holds one folder per data set; ``None`` for the
+    default) and, as keyword arguments, the options that a benchmark may set in its
+    ``dataset_options``.
     """
 
     name: ClassVar[str]
@@ -132,14 +141,18 @@ class ClassDataset(ABC):
 
     @abstractmethod
     def pool(self, split: Split) -> ClassPool:
-        """The examples of one split; the classes of two splits are disjoint.
+        """Returns the examples of one split; the classes of different splits are disjoint.
 
         Raises:
-            DataError: the data are missing or damaged; the hint says how to get them.
+            DataError: If the data are missing or damaged; the hint says how to get them.
         """
 
     def check_split(self, split: str) -> None:
-        """Raise UsageError where there is no such split."""
+        """Check the name of a split.
+
+        Raises:
+            UsageError: If there is no split of this name.
+        """
         if split not in SPLITS:
             raise UsageError(
                 f"unknown split '{split}'.", hint=f"The splits are {', '.join(SPLITS)}."
@@ -147,9 +160,9 @@ class ClassDataset(ABC):
 
 
 class TaskFamily(ABC):
-    """A family of functions to regress: a task is one function.
+    """A family of functions for regression: each task is one function.
 
-    A subclass takes ``root`` as every data set does, and leaves it unused.
+    A subclass takes ``root`` as every data set does, and ignores it.
     """
 
     name: ClassVar[str]
@@ -163,20 +176,17 @@ class TaskFamily(ABC):
 
     @property
     def input_size(self) -> int:
-        """Random numbers that make an input."""
-        size = 1
-        for n in self.input_shape:
-            size *= n
-        return size
+        """Random numbers per input."""
+        return math.prod(self.input_shape)
 
     @property
     def digest(self) -> str:
-        """Stands for the definition: the name and version."""
+        """Identifies the definition: sha256 of name and version."""
         return hashlib.sha256(f"{self.name}@{self.version}".encode()).hexdigest()
 
     @abstractmethod
     def evaluate(self, parameters: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn uniform numbers into tasks.
+        """Map uniform numbers to inputs and targets of tasks.
 
         Args:
             parameters: float64 ``[T, parameters]`` in ``[0, 1)``.

@@ -14,9 +14,12 @@ from metabench.datasets.base import TaskFamily
 class Sinusoid(TaskFamily):
     r"""Sine waves of random amplitude and phase.
 
-    .. math:: y = A \sin(x - \varphi), \quad A \sim U[0.1, 5], \; \varphi \sim U[0, \pi], \; x \sim U[-5, 5]
+    .. math::
+        y = A \sin(x - \varphi), \quad
+        A \sim U[0.1, 5], \; \varphi \sim U[0, \pi], \; x \sim U[-5, 5]
 
-    Predicting zero costs :math:`E[A^2] / 2 = 4.252`; no model can beat 3.006 before it adapts.
+    The mean squared error of predicting zero is :math:`E[A^2] / 2 = 4.252`; that of the best
+    predictor without adaptation is 3.006.
 
     Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400, section 5.1.
     """
@@ -28,7 +31,7 @@ class Sinusoid(TaskFamily):
     parameters: ClassVar[int] = 2
 
     def evaluate(self, parameters: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Uniform numbers to sine waves; see :class:`TaskFamily`."""
+        """Map uniform numbers to sine waves; see :class:`TaskFamily`."""
         amplitude = (0.1 + 4.9 * parameters[:, 0])[:, None, None]
         phase = (math.pi * parameters[:, 1])[:, None, None]
         x = 10 * inputs - 5

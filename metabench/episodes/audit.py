@@ -1,4 +1,4 @@
-"""The leakage audit: were classes of meta-test seen in meta-training?"""
+"""Leakage audit: detects meta-test classes that were drawn in meta-training."""
 
 from __future__ import annotations
 
@@ -11,46 +11,51 @@ from metabench.errors import LeakageError
 
 
 class LeakageAudit:
-    """Keeps count of the training classes really drawn, and holds them against the test classes really drawn.
+    """Records the training classes that were drawn and compares held-out classes with them.
 
     Args:
-        train_origins: what each class of the training pool was made from
+        train_origins: Origin of each class of the training pool
             (:attr:`metabench.datasets.ClassPool.origins`).
-        device: where the drawn classes are.
+        device: Device of the class indices that :meth:`add` takes.
     """
 
     def __init__(self, train_origins: Sequence[str], device: torch.device | str = "cpu") -> None:
         self._origins = tuple(train_origins)
+        # On the device of the episodes: recording a batch must not wait for a GPU.
         self._seen = torch.zeros(len(self._origins), dtype=torch.bool, device=device)
 
-    def saw(self, classes: Tensor) -> None:
-        """Note the training classes of some episodes, int64 of any shape."""
+    def add(self, classes: Tensor) -> None:
+        """Record the training classes of drawn episodes, int64 of any shape."""
         self._seen[classes.flatten()] = True
 
     @property
     def seen(self) -> set[str]:
-        """The origins of the training classes drawn so far."""
+        """Origins of the training classes drawn so far."""
         return {self._origins[i] for i in self._seen.nonzero().flatten().tolist()}
 
     def check(self, drawn: Sequence[str], *, split: str) -> None:
-        """Raise LeakageError where a drawn class of a held-out split was seen in training.
+        """Check that no class of the held-out episodes was drawn in training.
 
         Args:
-            drawn: the origins of the classes that the held-out episodes really show.
-            split: the name of that split, for the message.
+            drawn: Origins of the classes in the held-out episodes.
+            split: Name of their split, for the message.
+
+        Raises:
+            LeakageError: If a class was drawn in both.
         """
         leaked = sorted(self.seen & set(drawn))
         if leaked:
             raise LeakageError(
-                f"{len(leaked)} of the {len(set(drawn))} classes in the {split} episodes were seen in "
-                f"meta-training, '{leaked[0]}' among them.",
-                hint="The splits of the data set must be disjoint; the scores of this cell mean nothing.",
+                f"{len(leaked)} of the {len(set(drawn))} classes in the {split} episodes were "
+                f"seen in meta-training, such as '{leaked[0]}'.",
+                hint="Make the splits of the data set disjoint; the scores of this cell are "
+                "invalid.",
             )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What was seen, for a checkpoint."""
+        """Returns what was drawn, for a checkpoint."""
         return {"seen": self._seen}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what a checkpoint saw."""
+        """Restore what was drawn from a checkpoint."""
         self._seen.copy_(state["seen"])

@@ -1,4 +1,4 @@
-"""The base of all executors."""
+"""The base class of all executors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from metabench.running.job import Job, Terms
 
 
 class Executor(ABC):
-    """Where cells run: in this process, in others, on a cluster.
+    """Runs cells: in this process, in worker processes, on a cluster.
 
     Args:
-        terms: what the run asks for. A constructor that cannot keep to them raises UsageError.
+        terms: What the run requires. A constructor that cannot keep to it raises UsageError.
 
     Attributes:
-        name: what ``metabench run --executor`` calls it.
+        name: The name for ``metabench run --executor``.
     """
 
     name: ClassVar[str]
@@ -27,8 +27,8 @@ class Executor(ABC):
 
     @abstractmethod
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
-        """Run cells, and give the one record of each as it ends, in any order.
+        """Run cells. Yields one record for each as it ends, in any order.
 
-        On KeyboardInterrupt it ends what it started, may give records with the status ``interrupted``, and
-        lets the interrupt go on.
+        On KeyboardInterrupt it ends what it started, may yield records with the status
+        ``interrupted``, and raises the interrupt again.
         """

@@ -1,4 +1,4 @@
-"""Cells in this process, one after the other: for debuggers, and for classes that only this process knows."""
+"""The executor ``in-process``, for debuggers and for classes that only this process knows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from metabench.running.job import Job, Terms
 
 
 class InProcessExecutor(Executor):
-    """Runs cells here; a cell that hangs cannot be ended, and one that crashes takes everything with it.
+    """Runs cells in this process, one after the other. A cell that crashes ends the run.
 
     Raises:
-        UsageError: a time limit is set.
+        UsageError: If the run has a time limit.
     """
 
     name: ClassVar[str] = "in-process"
@@ -25,8 +25,8 @@ class InProcessExecutor(Executor):
         super().__init__(terms)
         if terms.timeout is not None:
             raise UsageError(
-                "a time limit needs worker processes, and these cells run in this one.",
-                hint="Leave out the time limit, or install the algorithm as a plugin.",
+                "a time limit needs worker processes, and these cells run in this process.",
+                hint="Omit the time limit, or install the algorithm as a plugin.",
             )
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:

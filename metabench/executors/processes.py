@@ -1,4 +1,4 @@
-"""Cells in worker processes: one each, so that none can harm another."""
+"""The executor ``processes``: a worker process for each cell."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar
 
 from metabench.executors.base import Executor
-from metabench.executors.launch import Fresh, Launcher, Nursery, Worker
+from metabench.executors.launchers import ForkLauncher, Launcher, SpawnLauncher, WorkerProcess
 from metabench.records.schema import Record, Status, now
 from metabench.running.job import Job, Terms
+from metabench.running.run_cell import TRACEBACK_LENGTH
 
 GRACE_SECONDS = 5.0
-TAIL = 4000
+"""How long a worker may take to exit after SIGTERM, or after its record."""
+
+_POLL_SECONDS = 0.2
 
 
 @dataclass(eq=False)
-class _Running:
+class _Worker:
+    """A running cell."""
+
     job: Job
-    process: Worker
-    errors: IO[str]
-    began: float = field(default_factory=time.monotonic)
+    process: WorkerProcess
+    stderr: IO[str]
+    start: float = field(default_factory=time.monotonic)
     started: str = field(default_factory=now)
     listener: threading.Thread | None = None
     record: Record | None = None
@@ -39,11 +44,12 @@ class _Running:
 
 
 class ProcessExecutor(Executor):
-    """Runs cells in worker processes, some at a time: one for each core by default, or one on a GPU.
+    """Runs cells in worker processes: one for each core at a time by default, or one on a GPU.
 
     Args:
-        terms: what the run asks for.
-        forks: fork the workers, where the system can, from a process that has imported PyTorch.
+        terms: What the run requires.
+        forks: Whether to fork workers from a process that has imported PyTorch, if the system
+            supports it.
     """
 
     name: ClassVar[str] = "processes"
@@ -51,31 +57,32 @@ class ProcessExecutor(Executor):
     def __init__(self, terms: Terms, *, forks: bool = True) -> None:
         super().__init__(terms)
         on_gpu = terms.device.startswith("cuda")
-        self.jobs = terms.jobs or (1 if on_gpu else max(1, (os.cpu_count() or 1) // terms.threads))
+        cores = max(1, (os.cpu_count() or 1) // terms.threads)
+        self.jobs = terms.jobs or (1 if on_gpu else cores)
         self.timeout = terms.timeout
         self.forks = forks
-        self._launcher: Launcher = Fresh()
-        self._running: dict[int, _Running] = {}
+        self._launcher: Launcher = SpawnLauncher()
+        self._workers: dict[int, _Worker] = {}
         self._events: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Record]:
         """See :class:`Executor`.
 
-        On KeyboardInterrupt the workers are ended, and a record with the status ``interrupted`` is given for
-        each cell that was running, before the interrupt goes on.
+        On KeyboardInterrupt it ends the workers and yields a record with the status ``interrupted``
+        for each running cell before it raises the interrupt again.
         """
         waiting = list(jobs)[::-1]
-        self._launcher = self._choose_launcher([conditions.threads for _, _, conditions in waiting])
+        self._launcher = self._make_launcher(waiting)
         try:
-            while waiting or self._running:
-                while waiting and len(self._running) < self.jobs:
+            while waiting or self._workers:
+                while waiting and len(self._workers) < self.jobs:
                     self._start(waiting.pop())
                 yield from self._wait()
         except KeyboardInterrupt:
-            running = list(self._running.values())
+            workers = list(self._workers.values())
             self.stop()
-            self._drain(running)
-            for worker in running:
+            self._drain(workers)
+            for worker in workers:
                 yield worker.record or _ended(
                     worker, "interrupted", "the run was interrupted; its checkpoint is kept"
                 )
@@ -84,41 +91,42 @@ class ProcessExecutor(Executor):
             self.stop()
             self._launcher.close()
 
-    def _choose_launcher(self, threads: list[int]) -> Launcher:
-        """A nursery pays from the second cell on."""
-        if self.forks and Nursery.possible and len(threads) > 1:
-            return Nursery(max(threads))
-        return Fresh()
+    def _make_launcher(self, jobs: list[Job]) -> Launcher:
+        # For a single cell the fork server would import PyTorch as long as the worker itself.
+        if self.forks and ForkLauncher.available and len(jobs) > 1:
+            return ForkLauncher(max(job.conditions.threads for job in jobs))
+        return SpawnLauncher()
 
     def stop(self) -> None:
         """End every worker."""
-        for worker in self._running.values():
+        for worker in self._workers.values():
             _end(worker.process)
             _close(worker)
-        self._running.clear()
+        self._workers.clear()
 
-    def _drain(self, workers: list[_Running]) -> None:
-        """A cell that was done when the interrupt came is done."""
+    def _drain(self, workers: list[_Worker]) -> None:
+        """Take the records of cells that had finished when the interrupt came."""
         by_pid = {worker.process.pid: worker for worker in workers}
         with contextlib.suppress(queue.Empty):
             while True:
                 pid, event = self._events.get_nowait()
                 if pid in by_pid and event is not None and event["phase"] == "done":
-                    self._take(by_pid[pid], event)
+                    self._handle(by_pid[pid], event)
 
     def _start(self, job: Job) -> None:
-        errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        process = self._launcher.start(errors, job.conditions.threads)
-        worker = _Running(job, process, errors)
-        self._running[process.pid] = worker
+        stderr = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        process = self._launcher.start(stderr, job.conditions.threads)
+        worker = _Worker(job, process, stderr)
+        self._workers[process.pid] = worker
         worker.listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
         worker.listener.start()
         assert process.stdin is not None
-        with contextlib.suppress(OSError):  # it died at once: the listener tells
+        with contextlib.suppress(OSError):  # it exited at once, and the listener reports that
             process.stdin.write(job.line() + "\n")
             process.stdin.flush()
 
-    def _listen(self, process: Worker) -> None:
+    def _listen(self, process: WorkerProcess) -> None:
+        """Queue the events of a worker, and ``None`` when it has exited."""
         assert process.stdout is not None
         with process.stdout:
             for line in process.stdout:
@@ -128,50 +136,49 @@ class ProcessExecutor(Executor):
         self._events.put((process.pid, None))
 
     def _wait(self) -> Iterator[Record]:
-        """Handle the next event, or what the clock brings."""
+        """Handle the next event, and end the workers whose time is over."""
         try:
-            pid, event = self._events.get(timeout=0.2)
+            pid, event = self._events.get(timeout=_POLL_SECONDS)
         except queue.Empty:
             pid, event = 0, {}
-        worker = self._running.get(pid)
+        worker = self._workers.get(pid)
         if worker is not None and event is None:
-            del self._running[pid]
+            del self._workers[pid]
             yield self._finish(worker)
         elif worker is not None and event:
-            self._take(worker, event)
+            self._handle(worker, event)
         clock = time.monotonic()
-        for worker in self._running.values():
-            if (
-                self.timeout is not None
-                and clock - worker.began > self.timeout
-                and worker.record is None
-            ):
+        for worker in self._workers.values():
+            overdue = self.timeout is not None and clock - worker.start > self.timeout
+            if overdue and worker.record is None:
                 worker.timed_out = True
                 _end(worker.process)
-            # What it has started may hold on to its pipe, or keep it from ending though its cell is done.
+            # Processes that it started may keep its stdout open after its exit, or keep it from
+            # exiting after its record.
             elif worker.process.poll() is not None or clock - worker.done > GRACE_SECONDS:
                 _end(worker.process)
 
-    def _take(self, worker: _Running, event: dict[str, Any]) -> None:
+    def _handle(self, worker: _Worker, event: dict[str, Any]) -> None:
         if event["phase"] == "done":
             worker.record = Record.model_validate(event["record"])
             worker.done = time.monotonic()
         else:
             self.terms.on_event(worker.job.cell, event)
 
-    def _finish(self, worker: _Running) -> Record:
+    def _finish(self, worker: _Worker) -> Record:
+        """Returns the record of a worker that has exited."""
         try:
             if worker.record is not None:
                 return worker.record
             if worker.timed_out:
                 return _ended(worker, "timeout", f"it took longer than {self.timeout:g} s")
-            return _ended(worker, "failed", _cause_of_death(worker.process.wait()))
+            return _ended(worker, "failed", _exit_reason(worker.process.wait()))
         finally:
             _close(worker)
 
 
-def _end(process: Worker) -> None:
-    """End a worker and whatever it has started."""
+def _end(process: WorkerProcess) -> None:
+    """End a worker and every process in its group: first SIGTERM, then SIGKILL."""
     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
@@ -181,28 +188,28 @@ def _end(process: Worker) -> None:
     process.wait()
 
 
-def _close(worker: _Running) -> None:
-    """Close what leads to a worker that has ended."""
+def _close(worker: _Worker) -> None:
+    """Close the pipes and files of a worker that has exited."""
     if worker.process.stdin is not None:
-        with contextlib.suppress(OSError):  # what it never read
+        with contextlib.suppress(OSError):  # data that it never read
             worker.process.stdin.close()
     if worker.listener is not None:
         worker.listener.join()
-    worker.errors.close()
+    worker.stderr.close()
 
 
-def _ended(worker: _Running, status: Status, reason: str) -> Record:
-    """The record of a cell whose worker could not write it."""
+def _ended(worker: _Worker, status: Status, reason: str) -> Record:
+    """Returns the record of a worker that could not write it, with the end of its stderr."""
     tail = ""
-    if not worker.errors.closed:
-        worker.errors.seek(0)
-        tail = worker.errors.read()[-TAIL:]
+    if not worker.stderr.closed:
+        worker.stderr.seek(0)
+        tail = worker.stderr.read()[-TRACEBACK_LENGTH:]
     return worker.job.ended(status, reason, traceback=tail, started=worker.started)
 
 
-def _cause_of_death(code: int) -> str:
+def _exit_reason(code: int) -> str:
     if code == -signal.SIGKILL:
-        return "its process was killed; the kernel does that where memory runs out"
+        return "its process was killed, as the kernel does when memory runs out"
     if code < 0:
-        return f"its process died of signal {-code} ({signal.Signals(-code).name})"
-    return f"its process ended with exit code {code} before it was done"
+        return f"its process was ended by signal {-code} ({signal.Signals(-code).name})"
+    return f"its process exited with code {code} before it finished"

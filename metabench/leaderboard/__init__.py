@@ -1,1 +1,1 @@
-"""Leaderboards: pure functions of stored records."""
+"""The leaderboard: select -> score -> rank -> render, all pure functions of stored records."""

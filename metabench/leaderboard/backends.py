@@ -1,32 +1,34 @@
-"""One method by several libraries, side by side: accuracy, speed and memory, as a page made from records."""
+"""Compare one method by several libraries: accuracy, speed and memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 from tabulate import tabulate
 
 from metabench.errors import NothingSelected
-from metabench.leaderboard.build import build, by_benchmark, newest
-from metabench.leaderboard.rows import Row
+from metabench.leaderboard.build import build
+from metabench.leaderboard.render import by_benchmark
+from metabench.leaderboard.rows import LeaderboardRow
+from metabench.records.costs import median
 from metabench.records.schema import Record
 from metabench.runtime.provenance import machine_of
 
 BACKENDS = ("maml", "l2l-maml", "higher-maml", "torchopt-maml", "torchfunc-maml")
-"""MAML five times; the first is what the others are held against."""
+"""MAML by each library; speeds are relative to the first."""
 
 _ABOUT = """\
-# The same method by several libraries
+# One method by several libraries
 
 Each row is the same method on the same training tasks and the same frozen test episodes. With equal
-hyper-parameters one seed starts all of them at the same parameters, and what differs is whose code runs the
-inner loop.
+hyper-parameters and one seed, all start from the same parameters; they differ in the library that
+runs the inner loop.
 
-Speed is meta-training tasks in a second, validation and test apart; memory is the most that the cell's
-process (on a GPU, the device) held. Both are medians over the seeds. They compare within one machine only.
+Speed is the number of meta-training tasks in a second, without validation and test. Memory is the
+peak of the cell's process, or of the device on a GPU. Both are medians over the seeds, and compare
+within one machine only.
 
-This page is made from records: `metabench backends {folder} > leaderboards/backends.md`."""
+This page is generated from records: `metabench backends {folder} > leaderboards/backends.md`."""
 
 
 def render(
@@ -35,68 +37,66 @@ def render(
     names: Sequence[str] = BACKENDS,
     folder: str = "leaderboards/backends",
 ) -> str:
-    """The page, in markdown: the same text for the same records in any order.
+    """Returns the page in Markdown; it does not depend on the order of the records.
 
     Args:
-        records: the records; ``--quick`` ones and those of other algorithms are left out.
-        names: the algorithms, the first of which the others' speed is given relative to; one of them with a
-            hyper-parameter chosen by hand is a row of its own.
-        folder: where the records lie, for the line that tells how the page is made.
+        records: The records. Those of other algorithms and of ``--quick`` runs are left out.
+        names: The algorithms. Speeds are relative to the first. Each set of overridden
+            hyper-parameters is a row of its own.
+        folder: The folder of the records, for the command that the page states.
 
     Raises:
-        NothingSelected: none of the records is of these algorithms.
-        ResultsError: the records cannot be compared.
+        NothingSelected: If no record is of these algorithms.
+        ResultsError: If the records are not comparable.
     """
-    chosen = [r for r in records if r.algorithm.name in names and not r.benchmark.quick]
-    if not chosen:
-        raise NothingSelected(f"there is no record of {', '.join(names)}.")
-    board = build(chosen)
-    kept: dict[tuple[str, str], list[Record]] = {}
-    for record in newest(chosen):
-        kept.setdefault((record.benchmark.title, record.algorithm.label), []).append(record)
+    board = build(r for r in records if r.algorithm.name in names)
+    if not board.rows:
+        raise NothingSelected(
+            f"there is no record of {', '.join(names)}.", hint="`metabench run -a NAME` makes one."
+        )
+    kept = board.selection.by_algorithm()
     parts = [_ABOUT.format(folder=folder)]
-    for benchmark, rows in by_benchmark(board.rows):
-        of = {row.algorithm: kept[benchmark, row.algorithm] for row in rows}
+    for benchmark, rows in by_benchmark(board.rows).items():
+        groups = {row.algorithm: kept[benchmark, row.algorithm] for row in rows}
         parts += [
             f"## {benchmark}",
-            _table(rows, of, names),
-            _settings(of.values()),
-            _where(of.values()),
+            _table(rows, groups, names),
+            _settings(groups.values()),
+            _machines(groups.values()),
         ]
     return "\n\n".join(parts)
 
 
 def tasks_per_second(record: Record) -> float | None:
-    """Meta-training tasks in a second of meta-training; nothing where it is not known.
-
-    An outer step has as many tasks as the hyper-parameter ``tasks`` says.
-    """
-    tasks = record.algorithm.hyperparameters.get("tasks")
+    """Returns the meta-training tasks in a second of meta-training, or nothing if unknown."""
     training = record.training
-    if (
-        record.status != "ok"
-        or not isinstance(tasks, int)
-        or not training.steps
-        or not training.seconds
-    ):
+    tasks = training.tasks
+    if not tasks:
+        # Older records do not count tasks; an outer step drew as many as the hyper-parameter says.
+        per_step = record.algorithm.hyperparameters.get("tasks")
+        tasks = training.steps * per_step if isinstance(per_step, int) else 0
+    if record.status != "ok" or not tasks or not training.seconds:
         return None
-    return training.steps * tasks / training.seconds
+    return tasks / training.seconds
 
 
-def _table(rows: Sequence[Row], of: dict[str, list[Record]], names: Sequence[str]) -> str:
-    speeds = {label: _median(map(tasks_per_second, records)) for label, records in of.items()}
-    base = speeds.get(names[0])
-    order = sorted(
-        rows, key=lambda row: (names.index(of[row.algorithm][0].algorithm.name), row.algorithm)
-    )
-    body = [_cells(row, speeds[row.algorithm], base) for row in order]
-    missing = set(names) - {records[0].algorithm.name for records in of.values()}
-    body += [{"algorithm": name, "status": "no record"} for name in names if name in missing]
+def _table(
+    rows: Sequence[LeaderboardRow], groups: Mapping[str, Sequence[Record]], names: Sequence[str]
+) -> str:
+    algorithms = {label: records[0].algorithm.name for label, records in groups.items()}
+    speeds = {label: median(map(tasks_per_second, records)) for label, records in groups.items()}
+    order = sorted(rows, key=lambda row: (names.index(algorithms[row.algorithm]), row.algorithm))
+    body = [_cells(row, speeds[row.algorithm], speeds.get(names[0])) for row in order]
+    body += [
+        {"algorithm": name, "status": "no record"}
+        for name in names
+        if name not in algorithms.values()
+    ]
     shown = [{k: v.replace("|", "\\|") for k, v in cells.items()} for cells in body]
     return tabulate(shown, headers="keys", tablefmt="pipe", disable_numparse=True)
 
 
-def _cells(row: Row, speed: float | None, base: float | None) -> dict[str, str]:
+def _cells(row: LeaderboardRow, speed: float | None, base: float | None) -> dict[str, str]:
     percent = row.metric == "accuracy"
     scale, form = (100, ".2f") if percent else (1, ".3f")
     score = "" if row.score is None else f"{scale * row.score:{form}}"
@@ -115,30 +115,24 @@ def _cells(row: Row, speed: float | None, base: float | None) -> dict[str, str]:
 
 
 def _settings(groups: Iterable[Sequence[Record]]) -> str:
-    """Whether all ran with the same hyper-parameters, and else which differ."""
+    """Returns a sentence on the hyper-parameters that differ between the rows."""
     known = [r.algorithm.hyperparameters for records in groups for r in records if r.status == "ok"]
     names = sorted({name for values in known for name in values})
-    other = [name for name in names if len({str(values.get(name)) for values in known}) > 1]
-    if other:
-        return f"**These hyper-parameters are not the same in all rows: {', '.join(other)}.**"
+    different = [name for name in names if len({str(values.get(name)) for values in known}) > 1]
+    if different:
+        return f"**Hyper-parameters that differ between the rows: {', '.join(different)}.**"
     return "All rows have the same hyper-parameters."
 
 
-def _where(groups: Iterable[Sequence[Record]]) -> str:
-    """The machines that the records tell of; more than one, and speed and memory do not compare."""
+def _machines(groups: Iterable[Sequence[Record]]) -> str:
     machines = sorted(
         {machine_of(r.environment) for records in groups for r in records if r.environment}
     )
     if not machines:
-        return "The records tell no machine."
+        return "The records do not state the machine."
     if len(machines) == 1:
         return f"Measured on {machines[0]}."
     listed = "\n".join(f"* {machine}" for machine in machines)
     return (
-        f"**Measured on different machines, so that speed and memory do not compare:**\n\n{listed}"
+        f"**Measured on different machines, so speed and memory are not comparable:**\n\n{listed}"
     )
-
-
-def _median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.median(known)) if known else None

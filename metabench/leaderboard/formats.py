@@ -1,4 +1,4 @@
-"""The formats of a leaderboard: those that ship, and how one of a plugin is called."""
+"""The built-in formats of a leaderboard, and the call of any format."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from metabench.utils.redirect import stdout_to_stderr
 
 
 def render(registry: Registry, name: str, board: Leaderboard, columns: Sequence[str] = ()) -> str:
-    """A leaderboard as text, in a format that anybody may have brought.
+    """Returns a leaderboard as text in a registered format.
 
     Args:
-        registry: what is installed.
-        name: the format.
-        board: the leaderboard.
-        columns: the columns beside the score, or ``all``; by default the format chooses.
+        registry: The installed plugins.
+        name: The format.
+        board: The leaderboard.
+        columns: The extra columns, or ``all``; by default the format chooses.
 
     Raises:
-        UnknownName: there is no such format or column.
-        PluginError: the format cannot be imported, fails, or gives no text.
+        UnknownName: If there is no such format or column.
+        PluginError: If the format cannot be imported, fails, or returns no text.
     """
     spec = registry.get("format", name)
     function = spec.load()
     try:
-        with stdout_to_stderr():
+        with stdout_to_stderr():  # a plugin may print, and stdout is the document
             text = function(board, columns)
     except MetabenchError:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # a plugin may also call sys.exit
         raise _broken(registry, spec, f"failed: {describe_error(error)}") from error
     if not isinstance(text, str):
-        raise _broken(registry, spec, f"gave {reprlib.repr(text)}, which is no text")
+        raise _broken(registry, spec, f"returned {reprlib.repr(text)} instead of text")
     return text
 
 
@@ -45,30 +45,30 @@ def _broken(registry: Registry, spec: Spec, what: str) -> PluginError:
 
 
 def table(board: Leaderboard, columns: Sequence[str] = ()) -> str:
-    """A table for each benchmark, for a terminal."""
+    """Returns a table for each benchmark, for a terminal."""
     return board.render("table", columns)
 
 
 def markdown(board: Leaderboard, columns: Sequence[str] = ()) -> str:
-    """A table for each benchmark, with a heading."""
+    """Returns a table for each benchmark, with a heading."""
     return board.render("markdown", columns)
 
 
 def csv(board: Leaderboard, columns: Sequence[str] = ()) -> str:
-    """One table with all that is known, whatever columns are asked for."""
+    """Returns one table with all columns, whichever are chosen."""
     return board.render("csv", columns)
 
 
 def json(board: Leaderboard, columns: Sequence[str] = ()) -> str:
-    """One array with all that is known, whatever columns are asked for."""
+    """Returns one array with all columns, whichever are chosen."""
     return board.render("json", columns)
 
 
 def html(board: Leaderboard, columns: Sequence[str] = ()) -> str:
-    """A table for each benchmark, with a heading; every name is escaped."""
+    """Returns a table for each benchmark, with a heading; names are escaped."""
     return board.render("html", columns)
 
 
 def latex(board: Leaderboard, columns: Sequence[str] = ()) -> str:
-    """A table for each benchmark, in the style of booktabs."""
+    """Returns a table for each benchmark in the style of booktabs."""
     return board.render("latex", columns)

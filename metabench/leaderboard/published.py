@@ -1,4 +1,4 @@
-"""What the papers report, for the rows of a leaderboard."""
+"""The figures that papers report, for the rows of a leaderboard."""
 
 from __future__ import annotations
 
@@ -8,46 +8,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import TypeAlias
 
 from metabench.benchmarks.model import Benchmark
-
-Value: TypeAlias = bool | int | float | str
+from metabench.records.schema import Value
 
 METHODS: Mapping[str, str] = {
+    # Both normalise with the statistics of the query batch, and so do these rows of the papers.
     "fomaml": "fomaml-transductive",
     "reptile": "reptile-transductive",
     "matchingnet": "matchingnet-cosine",
 }
-"""What the table of published figures calls a method, where that is not its name here: both of the first
-always use the statistics of the queries in batch norm, as those rows do."""
+"""The name of an algorithm in ``published.csv``, if it differs from its name here."""
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFigure:
     """A published figure.
 
     Attributes:
-        value: a share of 1 for accuracy, or a mean squared error.
-        plus_minus: what the paper gives with it; papers mean different quantities by that.
-        source: where it stands.
+        value: An accuracy between 0 and 1, or a mean squared error.
+        source: The paper and its table.
     """
 
     value: float
-    plus_minus: float | None
     source: str
 
 
-def published(
+def published_figure(
     benchmark: Benchmark, metric: str, algorithm: str, hyperparameters: Mapping[str, Value]
-) -> Published | None:
-    """The figure of the method's own paper, or the first that another reports; ``None`` where none is known.
+) -> PublishedFigure | None:
+    """Returns the figure of the method's own paper, or else the first that another paper reports.
 
     Args:
-        benchmark: the benchmark that was run.
-        metric: the metric that ranks.
-        algorithm: the algorithm's name.
-        hyperparameters: what it ran with: a variant of a method has a figure of its own, or none.
+        benchmark: The benchmark that was run.
+        metric: The metric that ranks.
+        algorithm: The algorithm's name.
+        hyperparameters: Its hyper-parameters: a variant of a method has a figure of its own.
     """
     method = METHODS.get(algorithm, algorithm)
     if algorithm == "matchingnet" and hyperparameters.get("distance") == "l2":
@@ -61,15 +57,14 @@ def published(
 
 
 @cache
-def _figures() -> dict[tuple[str, ...], Published]:
-    figures: dict[tuple[str, ...], Published] = {}
+def _figures() -> dict[tuple[str, ...], PublishedFigure]:
+    figures: dict[tuple[str, ...], PublishedFigure] = {}
     file = importlib.resources.files("metabench.leaderboard") / "published.csv"
     with file.open(encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
             share = 100 if row["metric"].endswith("_percent") else 1
-            value = float(Decimal(row["value"]) / share)
-            spread = float(Decimal(row["plus_minus"]) / share) if row["plus_minus"] else None
-            figure = Published(value, spread, row["source"])
+            # Decimal, because 98.9 / 100 in floats is not 0.989.
+            figure = PublishedFigure(float(Decimal(row["value"]) / share), row["source"])
             key = (row["dataset"], row["method"], row["ways"], row["shots"], row["metric"])
-            figures.setdefault(key, figure)  # the method's own paper stands first
+            figures.setdefault(key, figure)  # the file lists the method's own paper first
     return figures

@@ -1,49 +1,51 @@
-"""Rows in order, each with its rank in its benchmark."""
+"""Rank the rows of each benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from metabench.leaderboard.rows import Row
-from metabench.leaderboard.scores import Scored
+from metabench.leaderboard.rows import LeaderboardRow
+from metabench.leaderboard.scores import AggregateScore
 from metabench.registry import natural_order
 from metabench.stats import shared_ranks
+from metabench.utils.grouping import grouped
+
+ScoredRow = tuple[LeaderboardRow, AggregateScore]
 
 
-def ranked(rows: Sequence[tuple[Row, Scored]]) -> list[Row]:
-    """The rows by benchmark, the best first, those without a score at the bottom.
+def rank_rows(rows: Sequence[ScoredRow]) -> list[LeaderboardRow]:
+    """Returns the rows by benchmark, best first, with their ranks; rows without a score last.
 
-    Where every episode has a score, algorithms that cannot be told apart share a rank
-    (:func:`~metabench.stats.shared_ranks`); where each row has one number, only equal ones do.
+    With a score in every episode, algorithms share a rank if the test does not distinguish them
+    (:func:`~metabench.stats.shared_ranks`). With one value a row, only equal values share one.
 
     Args:
-        rows: each with its score in full.
+        rows: Each row with its score.
     """
-    groups: dict[str, list[tuple[Row, Scored]]] = {}
-    for row, score in rows:
-        groups.setdefault(row.benchmark, []).append((row, score))
-    found: list[Row] = []
+    groups = grouped(rows, lambda one: one[0].benchmark)
+    found: list[LeaderboardRow] = []
     for benchmark in sorted(groups, key=natural_order):
+        # Sorted by name first: sorting is stable, so equal scores stay in this order.
         group = sorted(groups[benchmark], key=lambda one: natural_order(one[0].algorithm))
-        scored = sorted((one for one in group if one[0].score is not None), key=_goodness)
+        scored = sorted((one for one in group if one[0].score is not None), key=_loss)
         ranks = _ranks(scored)
         found += [replace(row, rank=rank) for (row, _), rank in zip(scored, ranks, strict=True)]
         found += [row for row, _ in group if row.score is None]
     return found
 
 
-def _ranks(scored: Sequence[tuple[Row, Scored]]) -> list[int]:
-    """The ranks of rows that stand in order."""
+def _ranks(scored: Sequence[ScoredRow]) -> list[int]:
+    """Returns the ranks of rows that are sorted by score."""
     episodes = [score.episodes for _, score in scored if score.episodes is not None]
     if scored and len(episodes) == len(scored):
         return shared_ranks(episodes, higher_is_better=scored[0][0].direction != "lower")
-    values = [_goodness(one) for one in scored]
-    return [1 + values.index(value) for value in values]
+    losses = [_loss(one) for one in scored]
+    return [1 + losses.index(loss) for loss in losses]
 
 
-def _goodness(one: tuple[Row, Scored]) -> float:
-    """Smaller is better."""
+def _loss(one: ScoredRow) -> float:
+    """Returns the score so that lower is better."""
     row = one[0]
     assert row.score is not None
     return row.score if row.direction == "lower" else -row.score

@@ -1,4 +1,4 @@
-"""One row of a leaderboard, and how it is made from the records of its seeds."""
+"""A row of a leaderboard."""
 
 from __future__ import annotations
 
@@ -8,51 +8,56 @@ from typing import Any
 
 import numpy as np
 
-from metabench.leaderboard.columns import Beside, Found
-from metabench.leaderboard.published import published
-from metabench.leaderboard.scores import Scored, is_column, of_column, of_episodes
+from metabench.leaderboard.extras import ColumnValue, ExtraValues
+from metabench.leaderboard.published import published_figure
+from metabench.leaderboard.scores import (
+    AggregateScore,
+    is_column,
+    score_of_column,
+    score_of_metric,
+)
+from metabench.records.costs import median_cost
 from metabench.records.schema import Record, Value
 from metabench.runtime.provenance import machine_of
-from metabench.utils.finite import number
 
 
 @dataclass(frozen=True)
-class Row:
+class LeaderboardRow:
     """One algorithm on one benchmark, over all its seeds.
 
     Attributes:
         benchmark: ``name@version``.
-        algorithm: its name, with what was chosen by hand.
-        settings: what was chosen by hand, by name; nothing where it ran as its recipe has it.
-        version: its own version.
-        library: the library that did the work, or the distribution.
-        backbone: the network below the head.
+        algorithm: Its name with the overridden hyper-parameters.
+        settings: The overridden hyper-parameters; empty for the recipe as it is.
+        version: Its own version.
+        library: The library that does its computations, or its distribution.
+        backbone: The network below the head.
         status: ``ok``, or the status of the seeds that are not.
-        rank: its place in the benchmark, shared by those that cannot be told apart
-            (:func:`metabench.stats.shared_ranks`). Nothing for a row without a score.
-        score: mean over the episodes of the mean over the seeds.
-        ci95: half the 95 % t-interval over the episodes: other episodes of the same test classes.
-        class_low: the lower end of the 95 % interval for new test classes, by a bootstrap over classes.
-        class_high: its upper end.
-        seed_sd: standard deviation of the seeds' means: the same algorithm, meta-trained again.
-        episodes: test episodes.
-        seeds: the seeds that ended well.
-        paper: the published figure, where there is one.
-        paper_difference: the score minus that figure.
-        paper_source: where it stands.
-        metric: what the score is.
-        direction: whether a higher or a lower score is better.
-        adapt_ms: median milliseconds to adapt to one task.
-        predict_ms: median milliseconds to predict the queries of one task.
-        peak_mb: most memory of the process, or of the device where it is a GPU.
-        parameters: how many.
-        train_seconds: mean seconds of meta-training.
-        train_examples: mean examples that meta-training drew.
-        machine: where these costs are from; compare them with those of the same machine.
-        episode_digest: the sha256 of the test episodes.
-        reason: why it is not ok, or has no score.
-        more: the columns beside the score, by key (:data:`metabench.leaderboard.columns.KEYS`).
-        why: why one of them has no number, by key.
+        rank: Its rank on the benchmark (:func:`metabench.stats.shared_ranks`); ``None`` without
+            a score.
+        score: The mean over the episodes of the mean over the seeds.
+        ci95: Half the width of the 95 % t-interval over the episodes, of the same test classes.
+        class_low: The lower end of the 95 % bootstrap interval for new test classes.
+        class_high: The upper end.
+        seed_sd: The standard deviation of the seeds' means.
+        episodes: The number of test episodes.
+        seeds: The number of seeds that are ok.
+        paper: The published figure.
+        paper_difference: The score minus the published figure.
+        paper_source: The paper and its table.
+        metric: What the score is.
+        direction: Whether a higher or a lower score is better.
+        adapt_ms: Median milliseconds to adapt to one task.
+        predict_ms: Median milliseconds to predict the queries of one task.
+        peak_mb: Peak memory of the device if it is a GPU, else of the process.
+        parameters: The number of parameters.
+        train_seconds: Mean seconds of meta-training.
+        train_examples: Mean number of examples that meta-training drew.
+        machine: The machine of these costs; they compare within one machine only.
+        episode_digest: The sha256 of the test episodes.
+        reason: Why the status is not ``ok``, or why there is no score.
+        extra: The extra columns, by key (:data:`metabench.leaderboard.columns.KEYS`).
+        missing: Why an extra column has no value, by key.
     """
 
     benchmark: str
@@ -84,102 +89,111 @@ class Row:
     machine: str
     episode_digest: str
     reason: str
-    more: dict[str, Found]
-    why: dict[str, str]
+    extra: dict[str, ColumnValue]
+    missing: dict[str, str]
 
     def flat(self) -> dict[str, Any]:
-        """All but the settings, which the label has, and each of the further columns under its own key."""
+        """Returns the row as JSON and CSV have it: each extra column under its own key."""
         row = asdict(self)
-        more = row.pop("more")
-        del row["settings"]
-        return row | {key: value for key, value in more.items() if key not in row}
+        extra, row["why"] = row.pop("extra"), row.pop("missing")
+        del row["settings"]  # the label shows them
+        return row | {key: value for key, value in extra.items() if key not in row}
 
 
-def row_of(
-    benchmark: str, records: Sequence[Record], beside: Beside, metric: str, rule: Record | None
-) -> tuple[Row, Scored]:
-    """The row of one algorithm on one benchmark, without its rank, and its score in full.
+def make_row(
+    records: Sequence[Record], extra: ExtraValues, metric: str, reference: Record | None
+) -> tuple[LeaderboardRow, AggregateScore]:
+    """Returns the row of one algorithm on one benchmark, without its rank, and its score.
 
     Args:
-        benchmark: ``name@version``.
-        records: its records, one for each seed.
-        beside: its further columns.
-        metric: what the score is; the benchmark's own metric where it is empty.
-        rule: see :func:`metabench.leaderboard.scores.ruler`.
+        records: Its records, one for each seed.
+        extra: Its extra columns.
+        metric: The metric or column to rank by; the metric of the benchmark if empty.
+        reference: See :func:`metabench.leaderboard.scores.score_of_metric`.
     """
-    well = [r for r in records if r.status == "ok"]
-    bad = [r for r in records if r.status != "ok"]
-    first = (well or records)[0]
-    algorithm, main = first.algorithm, first.benchmark.metrics[0]
-    costs = _costs(well)
+    ok = [r for r in records if r.status == "ok"]
+    other = [r for r in records if r.status != "ok"]
+    first = (ok or records)[0]
+    algorithm = first.algorithm
+    costs = _costs(ok)
     if metric and is_column(metric):
-        scored = of_column(metric, costs, beside)
+        score = score_of_column(metric, costs, extra)
     else:
-        scored = of_episodes(well, metric or main, rule)
-    paper = published(first.benchmark, scored.metric, algorithm.name, algorithm.hyperparameters)
-    reasons = sorted({r.reason.partition("\n")[0] for r in bad})
-    if well and scored.value is None:
-        reasons.append(scored.why)
-    row = Row(
-        benchmark=benchmark,
+        score = score_of_metric(ok, metric or first.metric, reference)
+    # The first line: further ones are details for the record's own page.
+    reasons = sorted({r.reason.partition("\n")[0] for r in other})
+    if ok and score.value is None:
+        reasons.append(score.missing)
+    parameters = median_cost(ok, "parameters")
+    row = LeaderboardRow(
+        benchmark=first.benchmark.title,
         algorithm=algorithm.label,
         settings=algorithm.overrides,
         version=algorithm.version,
         library=algorithm.library or algorithm.distribution,
+        # A recipe may ask for another network than the benchmark.
         backbone=str(algorithm.hyperparameters.get("backbone") or first.benchmark.backbone),
-        status=_status(bad, len(records)),
+        status=_status(other, len(records)),
         rank=None,
-        score=scored.value,
-        ci95=scored.ci95,
-        # Rounded: the last bits of a bootstrap are the processor's, and a page is verified on other ones.
-        class_low=round(scored.new_classes.low, 6) if scored.new_classes else None,
-        class_high=round(scored.new_classes.high, 6) if scored.new_classes else None,
-        seed_sd=scored.seed_sd,
-        episodes=0 if scored.episodes is None else len(scored.episodes),
-        seeds=len(well),
-        paper=paper.value if paper else None,
-        paper_difference=None
-        if paper is None or scored.value is None
-        else scored.value - paper.value,
-        paper_source=paper.source if paper else "",
-        metric=scored.metric,
-        direction=scored.direction,
-        parameters=_whole(_cost(well, "parameters")),
+        seeds=len(ok),
+        parameters=None if parameters is None else round(parameters),
         machine="; ".join(sorted({machine_of(r.environment) for r in records if r.environment})),
         episode_digest=first.episode_digest,
         reason="; ".join(reasons),
-        more=beside.values,
-        why=beside.why,
+        extra=extra.values,
+        missing=extra.missing,
         **costs,
+        **_score_fields(score),
+        **_paper_fields(first, score),
     )
-    return row, scored
+    return row, score
 
 
-def _status(bad: Sequence[Record], seeds: int) -> str:
-    if not bad:
+def _status(other: Sequence[Record], seeds: int) -> str:
+    if not other:
         return "ok"
-    worst = bad[0].status
-    return worst if len(bad) == seeds else f"{worst} ({len(bad)} of {seeds} seeds)"
+    first = other[0].status
+    return first if len(other) == seeds else f"{first} ({len(other)} of {seeds} seeds)"
 
 
-def _costs(well: Sequence[Record]) -> dict[str, Any]:
-    """What is paid for the score, over the seeds."""
-    device_mb = _cost(well, "peak_device_mb")
+def _score_fields(score: AggregateScore) -> dict[str, Any]:
+    interval = score.new_classes
     return {
-        "adapt_ms": _cost(well, "adapt_ms"),
-        "predict_ms": _cost(well, "predict_ms"),
-        "peak_mb": device_mb if device_mb is not None else _cost(well, "peak_process_mb"),
-        "train_seconds": float(np.mean([r.training.seconds for r in well])) if well else None,
-        "train_examples": int(np.mean([r.training.examples for r in well])) if well else None,
+        "metric": score.metric,
+        "direction": score.direction,
+        "score": score.value,
+        "ci95": score.ci95,
+        # Rounded: the last bits of the bootstrap differ between processors, and committed pages
+        # are verified on other machines.
+        "class_low": round(interval.low, 6) if interval else None,
+        "class_high": round(interval.high, 6) if interval else None,
+        "seed_sd": score.seed_sd,
+        "episodes": 0 if score.episodes is None else len(score.episodes),
     }
 
 
-def _cost(records: Sequence[Record], name: str) -> float | None:
-    """The median over the seeds of a cost."""
-    found = [number(r.metrics["cost"].values.get(name)) for r in records if "cost" in r.metrics]
-    numbers = [value for value in found if value is not None]
-    return float(np.median(numbers)) if numbers else None
+def _paper_fields(record: Record, score: AggregateScore) -> dict[str, Any]:
+    algorithm = record.algorithm
+    figure = published_figure(
+        record.benchmark, score.metric, algorithm.name, algorithm.hyperparameters
+    )
+    if figure is None:
+        return {"paper": None, "paper_difference": None, "paper_source": ""}
+    difference = None if score.value is None else score.value - figure.value
+    return {
+        "paper": figure.value,
+        "paper_difference": difference,
+        "paper_source": figure.source,
+    }
 
 
-def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)
+def _costs(ok: Sequence[Record]) -> dict[str, Any]:
+    # On a GPU the memory of the process is mostly that of the CUDA libraries.
+    device_mb = median_cost(ok, "peak_device_mb")
+    return {
+        "adapt_ms": median_cost(ok, "adapt_ms"),
+        "predict_ms": median_cost(ok, "predict_ms"),
+        "peak_mb": device_mb if device_mb is not None else median_cost(ok, "peak_process_mb"),
+        "train_seconds": float(np.mean([r.training.seconds for r in ok])) if ok else None,
+        "train_examples": int(np.mean([r.training.examples for r in ok])) if ok else None,
+    }

@@ -1,4 +1,4 @@
-"""What a leaderboard ranks by: a score of every episode, or one number of each row."""
+"""The score of a row: of a metric with a score in every episode, or the value of a column."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metabench.errors import UnknownName
-from metabench.leaderboard.columns import COLUMNS, TRAINING, Beside, Form
+from metabench.leaderboard.columns import ALL_COLUMNS, ValueFormat
+from metabench.leaderboard.extras import ExtraValues
+from metabench.records.comparability import measurement_of
 from metabench.records.schema import MetricResult, Record
 from metabench.stats import ClassInterval, class_interval, seed_sd, t_interval
 
 COSTS = ("adapt_ms", "predict_ms", "peak_mb", "train_seconds", "train_examples")
-"""Costs of a row that it can be ranked by: the lowest first."""
+"""The costs that a leaderboard can rank by, lowest first."""
 
-_BETTER = {c.key: c.better for c in (*COLUMNS, *TRAINING) if c.better} | dict.fromkeys(
-    COSTS, "lower"
-)
-_FORMS: dict[str, Form] = {c.key: c.form for c in (*COLUMNS, *TRAINING)}
+_DIRECTIONS = {c.key: c.better for c in ALL_COLUMNS if c.better} | dict.fromkeys(COSTS, "lower")
+_FORMS: dict[str, ValueFormat] = {c.key: c.form for c in ALL_COLUMNS}
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
-    """The score of one algorithm on one benchmark.
+class AggregateScore:
+    """The score of one algorithm on one benchmark, aggregated over its seeds.
 
     Attributes:
-        metric: what the score is.
-        direction: whether a higher or a lower score is better; empty where there is none.
-        value: the mean over the episodes of the mean over the seeds, or the one number.
-        ci95: half the 95 % t-interval over the episodes.
-        new_classes: the interval for new test classes, where the records tell of classes.
-        seed_sd: standard deviation of the seeds' means, where there are two.
-        episodes: the mean over the seeds in each episode, ``[E]``.
-        why: why there is no score.
+        metric: The metric or the column.
+        direction: Whether a higher or a lower score is better; empty if there is no score.
+        value: The mean over the episodes of the mean over the seeds, or the value of the column.
+        ci95: Half the width of the 95 % t-interval over the episodes.
+        new_classes: The interval for new test classes, if the records state the classes.
+        seed_sd: The standard deviation of the seeds' means, if there are two seeds.
+        episodes: The mean over the seeds in each episode, ``[E]``.
+        missing: Why there is no score.
     """
 
     metric: str
@@ -46,86 +46,81 @@ class Scored:
     new_classes: ClassInterval | None = None
     seed_sd: float | None = None
     episodes: NDArray[np.float64] | None = None
-    why: str = ""
+    missing: str = ""
 
 
-def check_name(name: str, records: Iterable[Record]) -> None:
-    """Raise UnknownName where nothing of this name was measured in any record, or could have been."""
+def check_metric(name: str, records: Iterable[Record]) -> None:
+    """Check that a leaderboard can rank by a metric or column.
+
+    Raises:
+        UnknownName: If no record has episode scores of it, and no column has this name.
+    """
     measured = {m for record in records for m, result in record.metrics.items() if result.episodes}
-    choices = sorted(measured) + sorted(_BETTER)
+    choices = sorted(measured) + sorted(_DIRECTIONS)
     if name not in choices:
-        raise UnknownName(
-            "metric", name, choices, hint=f"A row can be ranked by {', '.join(choices)}."
-        )
+        raise UnknownName("metric", name, choices, hint=f"Choose one of {', '.join(choices)}.")
 
 
-def ruler(records: Iterable[Record], metric: str) -> Record | None:
-    """The newest record with scores by a metric: those of another version or with other options stay out."""
-    scored = [
-        r
-        for r in records
-        if r.status == "ok" and metric in r.metrics and r.metrics[metric].episodes
-    ]
-    return max(scored, key=lambda r: (r.finished, r.key), default=None)
-
-
-def of_episodes(records: Sequence[Record], metric: str, rule: Record | None) -> Scored:
-    """The score of one row by a metric of episodes.
+def score_of_metric(
+    records: Sequence[Record], metric: str, reference: Record | None
+) -> AggregateScore:
+    """Returns the score of a row by a metric with a score in every episode.
 
     Args:
-        records: those of the row that are ok, one for each seed.
-        metric: the name of the metric.
-        rule: see :func:`ruler`.
+        records: The records of the row that are ok, one for each seed.
+        metric: The name of the metric.
+        reference: The record that shows how the metric is measured; see
+            :func:`metabench.records.comparability.reference_record`.
     """
-    well = [
-        r
-        for r in records
-        if rule is not None and _counted_by(r, metric) == _counted_by(rule, metric)
-    ]
-    if not well:
-        return Scored(metric, why=_why(records, metric))
-    scores = np.mean([r.metrics[metric].episodes for r in well], axis=0)
+    conditions = None if reference is None else _conditions(reference, metric)
+    alike = [r for r in records if conditions and _conditions(r, metric) == conditions]
+    if not alike:
+        return AggregateScore(metric, missing=_why_missing(records, metric))
+    # Seeds first: the episodes are then independent samples of one averaged model.
+    scores = np.mean([r.metrics[metric].episodes for r in alike], axis=0)
     value, half_width = t_interval(scores)
-    spread = seed_sd([math.fsum(r.metrics[metric].episodes) / len(scores) for r in well])
-    return Scored(
+    spread = seed_sd([math.fsum(r.metrics[metric].episodes) / len(scores) for r in alike])
+    return AggregateScore(
         metric,
-        well[0].metrics[metric].direction,
+        alike[0].metrics[metric].direction,
         value,
         _known(half_width),
-        _for_new_classes(well, metric, scores),
+        _interval_for_new_classes(alike, metric, scores),
         _known(spread),
         scores,
     )
 
 
-def of_column(name: str, row: Mapping[str, Any], beside: Beside) -> Scored:
-    """The score of one row that is a number of its own, without an interval.
+def score_of_column(name: str, costs: Mapping[str, Any], extra: ExtraValues) -> AggregateScore:
+    """Returns the score of a row by one of its columns; it has no interval.
 
     Args:
-        name: one of :data:`metabench.leaderboard.columns.KEYS` or of :data:`COSTS`.
-        row: its costs, by name.
-        beside: its further columns.
+        name: The key of a column, or one of :data:`COSTS`.
+        costs: The costs of the row, by name.
+        extra: Its extra columns.
     """
-    value = row[name] if name in row else beside.values.get(name)
+    value = costs[name] if name in costs else extra.values.get(name)
     if value is None:
-        return Scored(name, why=beside.why.get(name, f"{name} was not measured"))
-    return Scored(name, _BETTER[name], float(value))
+        return AggregateScore(name, missing=extra.missing.get(name, f"{name} was not measured"))
+    return AggregateScore(name, _DIRECTIONS[name], float(value))
 
 
 def is_column(name: str) -> bool:
-    """Whether this is a number of a row, and no metric of episodes."""
-    return name in _BETTER
+    """Returns whether this is a column of a row rather than a metric with episode scores."""
+    return name in _DIRECTIONS
 
 
-def form_of(name: str) -> Form:
-    """How a score of this name is shown."""
+def form_of(name: str) -> ValueFormat:
+    """Returns how a score of this name is formatted."""
     return _FORMS.get(name, "number" if name in COSTS else "share")
 
 
-def hits_of(record: Record, metric: str) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-    """The classes of each episode, ``[E, ways]``, and how many of their queries were right.
+def class_hits_of(
+    record: Record, metric: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Returns the classes of each episode and their correctly classified queries, ``[E, ways]``.
 
-    Nothing where the record does not tell; where what it tells is not what its scores are made of, either.
+    Nothing if the record does not state them, or if its episode scores do not follow from them.
     """
     result, benchmark = record.metrics[metric], record.benchmark
     try:
@@ -134,46 +129,53 @@ def hits_of(record: Record, metric: str) -> tuple[NDArray[np.int64], NDArray[np.
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     shape = (len(result.episodes), benchmark.ways)
+    # NumPy accepts floats and objects, which are no class indices.
     if classes.dtype != np.int64 or classes.shape != shape or hits.shape != shape:
         return None
-    if not np.allclose(
-        hits.sum(1) / (benchmark.ways * benchmark.queries), result.episodes, atol=1e-6
-    ):
+    scores = hits.sum(1) / (benchmark.ways * benchmark.queries)
+    # Absolute: the metric divides in another order, and an accuracy of 0 has no relative error.
+    if not np.allclose(scores, result.episodes, atol=1e-6):
         return None
     return classes, hits
 
 
-def _for_new_classes(
+def _interval_for_new_classes(
     records: Sequence[Record], metric: str, scores: NDArray[np.float64]
 ) -> ClassInterval | None:
-    told = [hits_of(record, metric) for record in records]
-    known = [found for found in told if found is not None]
-    if len(known) < len(told) or any(
+    found = [class_hits_of(record, metric) for record in records]
+    known = [one for one in found if one is not None]
+    if len(known) < len(found) or any(
         not np.array_equal(known[0][0], classes) for classes, _ in known
     ):
-        return None
+        return None  # the hits of different classes cannot be averaged
     hits = np.mean([of_seed for _, of_seed in known], axis=0)
     try:
         return class_interval(known[0][0], hits, queries=records[0].benchmark.queries)
-    except ValueError:  # too few episodes, or all of the same classes: nothing is known of others
+    except ValueError:  # too few episodes or classes for an interval
         return None
 
 
-def _counted_by(record: Record, metric: str) -> tuple[object, ...]:
+def _conditions(record: Record, metric: str) -> tuple[object, ...]:
+    """Returns what the episode scores of two records must share to be ranked together."""
     found = record.metrics.get(metric)
     if found is None or not found.episodes:
         return ()
-    options = record.benchmark.metric_options.get(metric, {})
-    return found.version, found.direction, found.unit, len(found.episodes), options
+    return (
+        measurement_of(record, metric),
+        found.direction,
+        found.unit,
+        len(found.episodes),
+    )
 
 
-def _why(records: Sequence[Record], metric: str) -> str:
+def _why_missing(records: Sequence[Record], metric: str) -> str:
     found: list[MetricResult] = [r.metrics[metric] for r in records if metric in r.metrics]
     if any(result.episodes for result in found):
-        return f"{metric} was measured with other options than the rest"
+        return f"{metric} was measured by another version or with other options than the newest"
     reasons = sorted(
         {f"{result.status}: {result.reason.partition(chr(10))[0]}" for result in found}
     )
+    # A metric that is ok without episode scores has an empty reason.
     return "; ".join(r for r in reasons if r != "ok: ") or f"{metric} was not measured"
 
 

@@ -1,4 +1,4 @@
-"""Which inner step a loss that is not finite comes from: the cause that a failed cell tells."""
+"""The inner step at which a loss stops being finite."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from metabench.errors import DivergedError
 
 
 @contextlib.contextmanager
-def naming_the_inner_step(losses: Iterable[Tensor], *, steps: int) -> Iterator[None]:
-    """Inside, an outer loss that is not finite is told together with the inner step that it comes from.
+def locate_divergence(losses_by_step: Iterable[Tensor], *, steps: int) -> Iterator[None]:
+    """Add the inner step to a :class:`DivergedError` that is raised inside.
 
     ::
 
-        with naming_the_inner_step(losses_on_the_way(batch), steps=5):
+        with locate_divergence(method.query_losses_by_step(batch), steps=5):
             tasks.log(loss)
 
     Args:
-        losses: the losses after 0, 1, 2, ... inner steps; looked at only where the outer loss is not
-            finite, so a generator that computes them costs nothing else.
-        steps: inner steps of meta-training, for the message.
+        losses_by_step: The losses after 0, 1, 2, ... inner steps. Iterated only if an error is
+            raised, so a generator costs nothing otherwise.
+        steps: The inner steps of meta-training, for the message.
 
     Raises:
-        DivergedError: what was raised inside, with the step where one of the losses is not finite.
+        DivergedError: What was raised inside, with the first step whose loss is not finite.
     """
     try:
         yield
     except DivergedError as error:
-        lost = next((k for k, loss in enumerate(losses) if not bool(loss.isfinite().all())), None)
-        if lost is None:
+        finite = (bool(loss.isfinite().all()) for loss in losses_by_step)
+        first = next((step for step, is_finite in enumerate(finite) if not is_finite), None)
+        if first is None:
             raise
-        outer_loss = error.message.removesuffix(".")
-        if lost:
+        message = error.message.removesuffix(".")
+        if first:
             raise DivergedError(
-                f"{outer_loss}: the inner loop exploded at inner step {lost} of {steps}.",
+                f"{message}: the inner loop exploded at inner step {first} of {steps}.",
                 hint="A smaller inner learning rate is the usual cure.",
             ) from error
         raise DivergedError(
-            f"{outer_loss}: it is not finite before the first inner step either.", hint=error.hint
+            f"{message}: it is not finite before the first inner step either.", hint=error.hint
         ) from error

@@ -1,4 +1,4 @@
-"""Feature-wise linear modulation: a task vector becomes parameters of a network."""
+"""Feature-wise linear modulation (FiLM): task vectors become parameters of a network."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from metabench.learning.inner_loop import Params
 
 
 class FiLM(nn.Module):
-    r"""Turns a task vector into shifts and scales of a network's channels, starting from none at all.
+    r"""Turn a task vector into shifts and scales of a network's channels, which start at none.
 
     .. math::
         \gamma_c \leftarrow \gamma_c + \Delta_{\gamma_c}(z), \qquad
         \beta_c \leftarrow \beta_c + \Delta_{\beta_c}(z)
 
-    for the parameters that belong to one channel, such as batch norm's scale and shift or a layer's biases.
-    The columns of a fully connected layer's weight ``[inputs, outputs]``, where no scale follows it, are
-    multiplied by :math:`1 + \Delta(z)`. Convolutions stay the same for all tasks.
+    for parameters that belong to one channel, such as batch norm's scale and shift or the biases of
+    a layer. The columns of a linear layer's weight ``[inputs, outputs]``, which no scale follows,
+    are multiplied by :math:`1 + \Delta(z)`. Convolutions are the same for all tasks.
 
     Reference: Perez et al. 2018, arXiv:1709.07871; for few-shot learning Requeima et al. 2019,
     arXiv:1906.07697 (CNAPs).
 
     Args:
-        network: the network whose parameters are modulated.
-        task_size: the length of a task vector.
+        network: The network whose parameters are modulated.
+        task_size: The length of a task vector.
+
+    Attributes:
+        lengths: The number of channels of each modulated parameter by name.
     """
 
     def __init__(self, network: nn.Module, task_size: int) -> None:
@@ -34,9 +37,9 @@ class FiLM(nn.Module):
         nn.init.zeros_(self.generate.bias)
 
     def forward(self, network: nn.Module, vectors: Tensor) -> Params:
-        """Task vectors ``[T, task_size]`` to the parameters of the network, ``[T, ...]``."""
-        made = self.generate(vectors).split(list(self.lengths.values()), dim=-1)
-        changes = dict(zip(self.lengths, made, strict=True))
+        """Map task vectors ``[T, task_size]`` to the parameters of the network, ``[T, ...]``."""
+        parts = self.generate(vectors).split(list(self.lengths.values()), dim=-1)
+        changes = dict(zip(self.lengths, parts, strict=True))
         params = {}
         for name, p in network.named_parameters():
             if p.ndim == 1:

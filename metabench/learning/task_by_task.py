@@ -1,4 +1,4 @@
-"""Gradient-based methods whose inner loop takes one task at a time, as those of most libraries do."""
+"""Methods whose inner loop takes one task at a time, as the inner loops of most libraries do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,56 +15,65 @@ from torch.func import functional_call
 from metabench.algorithms.base import Predictor
 from metabench.backbones.inner_step import inner_step
 from metabench.episodes import Support, TaskBatch
-from metabench.learning.inner_loop import Params, after
-from metabench.learning.outer_loop import MetaGradient
+from metabench.learning.gradient_based import GradientBased
+from metabench.learning.inner_loop import Params
+from metabench.learning.learner import Learner
+from metabench.learning.predictors import after
 
 
-class TaskByTask(MetaGradient):
-    """A method that says what its inner loop does with one support set; the rest follows.
+class TaskByTask(GradientBased):
+    """A method whose inner loop adapts one task; the rest is that of a native algorithm.
 
-    Put before a native algorithm, as in ``class LibraryMAML(TaskByTask, MAML)``, it takes that algorithm's
-    hyper-parameters, recipe and learner, and leaves the inner loop to somebody else's code. From one seed
-    the two then start from the same parameters and see the same tasks.
+    Put before a native algorithm, as in ``class LibraryMAML(TaskByTask, MAML)``, it takes that
+    algorithm's hyper-parameters, recipes and learner, and leaves the inner loop to a library. From
+    one seed both start from the same parameters and see the same tasks. The outer gradient is
+    accumulated task by task, so one task's graph is in memory at a time.
 
-    The outer loop is that of the native algorithms, but for the gradient being gathered task by task, so that
-    no more than one task's graph is in memory.
+    A task works on buffers of its own, which :meth:`inner_loop` sees to. In meta-training the next
+    task starts from them, so that running statistics run; in evaluation they are discarded.
 
-    Buffers: a task works on buffers of its own, which is for :meth:`inner_loop` to see to. In meta-training
-    they are what the next task starts with, so that running statistics run; in evaluation they are forgotten.
+    Attributes:
+        learner: The network that is adapted.
     """
+
+    if TYPE_CHECKING:
+        learner: Learner
 
     @abstractmethod
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
-        """The learner of one task after 0, 1, 2, ... inner steps, without end.
+        """Yield the learner of one task after 0, 1, 2, ... inner steps, without end.
 
-        It has the learner's parameters and buffers by name, those that are not adapted among them, and maps
-        ``[B, *input]`` to ``[B, outputs]``. The same object may come back after each step. In training mode
-        it is differentiable in the method's own parameters, through all steps.
+        It has the learner's parameters and buffers by name, also those that are not adapted, and
+        maps ``[B, *input]`` to ``[B, outputs]``. The same object may be yielded after each step. In
+        training mode it is differentiable in the parameters of the method, through all steps.
 
         Args:
             support: ``x`` ``[S, *input]`` and ``y`` ``[S]``.
         """
 
     def outer_gradient(self) -> AbstractContextManager[Callable[[TaskBatch], Tensor]]:
-        """See :class:`MetaGradient`."""
-        return nullcontext(self._gradient)
+        """See :meth:`GradientBased.outer_gradient`."""
+        return nullcontext(self._accumulate_gradients)
 
-    def _gradient(self, batch: TaskBatch) -> Tensor:
+    def _accumulate_gradients(self, batch: TaskBatch) -> Tensor:
         self.zero_grad()
         losses = []
         for task in batch:
-            learner = after(self.inner_steps, _told(self.inner_loop(task.support)))
+            learner = after(self.inner_steps, _at_inner_steps(self.inner_loop(task.support)))
             with inner_step(self.inner_steps):
                 loss = self.problem.loss(learner(task.query_x), task.query_y) / len(batch)
             loss.backward()
             losses.append(loss.detach())
-            self._carry_over(learner)
+            self._keep_buffers(learner)
         return torch.stack(losses).sum()
 
-    def path(self, support: Support) -> Iterator[Predictor]:
-        """See :class:`GradientBased`."""
-        each = [Support(x, y, support.ways) for x, y in zip(support.x, support.y, strict=True)]
-        loops = [_told(self.inner_loop(support)) for support in each]
+    def trajectory(self, support: Support) -> Iterator[Predictor]:
+        """See :meth:`GradientBased.trajectory`."""
+        each = [
+            Support(x, y, support.ways, keep_graph=support.keep_graph)
+            for x, y in zip(support.x, support.y, strict=True)
+        ]
+        loops = [_at_inner_steps(self.inner_loop(support)) for support in each]
         for steps, learners in enumerate(zip(*loops, strict=True)):
             yield self._predictor([_state(learner) for learner in learners], steps)
 
@@ -77,24 +87,24 @@ class TaskByTask(MetaGradient):
         return predict
 
     def _forward(self, state: Params, x: Tensor) -> Tensor:
-        """One task's predictions; whatever the forward pass does to buffers is forgotten."""
+        """Return the predictions for one task; updates of buffers are discarded."""
         buffers = {name for name, _ in self.learner.named_buffers()}
         own = {name: t.clone() if name in buffers else t for name, t in state.items()}
         out: Tensor = functional_call(self.learner, own, (x,))
         return out
 
-    def _carry_over(self, learner: nn.Module) -> None:
-        """Let the next task start with the buffers that this one leaves."""
+    def _keep_buffers(self, learner: nn.Module) -> None:
+        """Copy the buffers of a task's learner, from which the next task starts."""
         state = _state(learner)
         with torch.no_grad():
             for name, buffer in self.learner.named_buffers():
                 buffer.copy_(state[name])
 
 
-def _told(learners: Iterator[nn.Module]) -> Iterator[nn.Module]:
-    """The same learners; whatever is asked on the way to one knows that it is that of the step before."""
-    for taken in itertools.count():
-        with inner_step(max(taken - 1, 0)):
+def _at_inner_steps(learners: Iterator[nn.Module]) -> Iterator[nn.Module]:
+    """Yield the same learners; each is computed as part of the inner step before it."""
+    for step in itertools.count():
+        with inner_step(max(step - 1, 0)):
             learner = next(learners, None)
         if learner is None:
             return
@@ -102,6 +112,6 @@ def _told(learners: Iterator[nn.Module]) -> Iterator[nn.Module]:
 
 
 def _state(learner: nn.Module) -> Params:
-    """Parameters and buffers by name, as they are now: a forward pass may write to buffers."""
+    """Return parameters and copies of buffers by name: a forward pass may update buffers."""
     buffers = {name: t.clone() for name, t in learner.named_buffers(remove_duplicate=False)}
     return dict(learner.named_parameters(remove_duplicate=False)) | buffers

@@ -16,18 +16,17 @@ class TaskEncoder(nn.Module):
 
     .. math:: z = \rho\left(\tfrac{1}{S} \textstyle\sum_i \varphi([e_i, t_i])\right)
 
-    In classification :math:`e_i` is the embedding of an example, by a backbone of the encoder's own, and
-    :math:`t_i` the mean embedding of its class: which examples belong together comes in, what their class is
-    called does not.
-    In regression :math:`e_i` is the input itself and :math:`t_i` its target.
+    In classification :math:`e_i` is the embedding of an example, by a backbone of the encoder's
+    own, and :math:`t_i` the mean embedding of its class: which examples belong together enters, and
+    how their class is numbered does not. In regression they are the input and the target.
 
     Reference: Zaheer et al. 2017, arXiv:1703.06114 (sums over sets).
 
     Args:
-        problem: what it is built for.
-        size: the length of a task vector.
-        hidden: the width of the hidden layers.
-        backbone: the backbone's name; by default the benchmark's own.
+        problem: The problem.
+        size: The length of a task vector.
+        hidden: The width of the hidden layers.
+        backbone: The name of the backbone; by default the benchmark's own.
     """
 
     def __init__(self, problem: Problem, *, size: int, hidden: int, backbone: str = "") -> None:
@@ -44,7 +43,7 @@ class TaskEncoder(nn.Module):
         self.all = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, size))
 
     def forward(self, support: Support) -> Tensor:
-        """``T`` support sets to ``[T, size]``."""
+        """Map ``T`` support sets to task vectors ``[T, size]``."""
         if self.backbone is None:
             examples = torch.cat([support.x.flatten(2), support.y], dim=-1)
         else:

@@ -1,62 +1,40 @@
-"""What every metric gives, and what becomes of one that cannot."""
+"""Base classes of metrics."""
 
 from __future__ import annotations
 
-import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-import torch
-
 from metabench.errors import MetabenchError, NotApplicable
 from metabench.metrics.trial import Predictions, Trial
-from metabench.records.schema import MetricStatus
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a metric found.
+    """The numbers that a metric returns.
 
     Args:
-        episodes: one score for each episode, from the first on; empty where the metric is not one of
-            episodes. A costly metric looks at fewer episodes than the benchmark has.
-        values: further numbers, by name.
+        episodes: Score of each episode, from the first on; fewer than the benchmark has if the
+            metric is costly, and empty if it has no score per episode.
+        values: Further values by name, which JSON can represent.
     """
 
     episodes: list[float] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a metric.
-
-    Args:
-        status: ``ok``, or why there is no measurement.
-        reason: why, in words.
-        measurement: what was found; empty unless it is ok.
-    """
-
-    status: MetricStatus = "ok"
-    reason: str = ""
-    measurement: Measurement = field(default_factory=Measurement)
-
-
 class Metric(ABC):
-    """Something measured on a trained algorithm.
+    """A quantity measured on a trained algorithm.
 
-    A metric with options is a frozen dataclass: each field is an option with its default. ``measure`` raises
-    :class:`~metabench.errors.NotApplicable` where it does not fit; a part of it that does not fit is
-    ``{"n/a": reason}`` among the values (see :func:`part`).
+    A metric with options is a frozen dataclass: each field is an option with its default.
 
     Attributes:
-        name: what it is called.
-        version: raised whenever its numbers would change.
-        direction: whether higher or lower is better.
-        unit: the unit of a score, for tables.
+        name: Name in benchmarks and records.
+        version: Raised whenever the numbers would change.
+        direction: Whether higher or lower is better.
+        unit: Unit of a score, for tables.
     """
 
     name: ClassVar[str]
@@ -66,68 +44,48 @@ class Metric(ABC):
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The names of data sets that it will ask the trial for, beside the benchmark's: none by default.
-
-        They are looked for before anything is trained.
-        """
+        """Names of further data sets that the metric needs, checked before training starts."""
         return ()
 
     @abstractmethod
     def measure(self, trial: Trial) -> Measurement:
         """Measure a trained algorithm on frozen episodes.
 
+        A value that does not apply is ``{"n/a": reason}``; see :func:`values_or_reason`.
+
         Raises:
-            NotApplicable: the metric does not fit the algorithm or the benchmark.
+            NotApplicable: If the metric does not apply to the algorithm or the benchmark.
         """
 
 
 class EpisodeMetric(Metric):
-    """A metric of predictions alone: one score for each episode. The first metric of a benchmark is one."""
+    """A metric with one score per episode from the predictions alone, as ranking needs it."""
 
     @abstractmethod
     def scores(self, predictions: Predictions) -> list[float]:
-        """One score for each episode."""
+        """Returns the score of each episode."""
 
     def measure(self, trial: Trial) -> Measurement:
-        """See :class:`Metric`."""
+        """Score the predictions of a trial; see :class:`Metric`."""
         return Measurement(self.scores(trial.predictions()))
 
 
-def measured(metric: Metric, trial: Trial) -> Outcome:
-    """Measure, and turn whatever goes wrong into a status of this metric alone.
+def values_or_reason(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Returns some values of a metric, or why there are none.
 
-    A measurement with a number that is not finite, or with a value that JSON cannot hold, has failed too.
-    Only what is no :class:`Exception` (a KeyboardInterrupt) leaves this function.
+    The other values of the metric are kept if these do not apply, or if the algorithm diverges
+    while they are measured.
+
+    Args:
+        measure: Returns the values.
+
+    Returns:
+        The values, ``{"n/a": reason}`` or ``{"failed": reason}``.
     """
-    try:
-        with trial.isolated(), torch.enable_grad():
-            found = metric.measure(trial)
-        _check(found)
-    except NotApplicable as error:
-        return Outcome("n/a", error.message)
-    except MetabenchError as error:
-        return Outcome("failed", str(error))
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return Outcome("out-of-memory", f"{type(error).__name__}: {error}")
-    except Exception as error:
-        return Outcome("failed", f"{type(error).__name__}: {error}")
-    return Outcome(measurement=found)
-
-
-def part(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """One part of a metric's values; ``{"n/a": reason}`` or ``{"failed": reason}`` where it cannot be.
-
-    The other parts of the metric survive, and so do those of a method that diverges under one of them only.
-    """
+    # Errors of metabench only: a bug of the metric must not hide in one of its values.
     try:
         return measure()
     except NotApplicable as error:
         return {"n/a": error.message}
     except MetabenchError as error:
         return {"failed": error.message}
-
-
-def _check(found: Measurement) -> None:
-    if not all(map(math.isfinite, found.episodes)):
-        raise ValueError("the score of an episode is not finite")
-    json.dumps(found.values, allow_nan=False)

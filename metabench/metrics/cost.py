@@ -1,4 +1,4 @@
-"""What adapting and predicting cost."""
+"""Cost of adapting and predicting: time, memory, parameters, FLOPs and energy."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from torch.utils.flop_counter import flop_registry
 
 from metabench.metrics.base import Measurement, Metric
 from metabench.metrics.trial import Trial
+from metabench.runtime import timing
 from metabench.runtime.energy import joules_each
-from metabench.runtime.exclusive import alone
+from metabench.runtime.exclusive import timing_lock
 from metabench.runtime.memory import peak_process_mb
-from metabench.runtime.timing import Timing, measure
 
 
 class Cost(Metric):
-    """Milliseconds to adapt to one task and to predict its queries, peak memory, parameters, and FLOPs.
+    """Milliseconds to adapt to one task and to predict its queries, memory, parameters, FLOPs.
 
-    One task at a time, after warm-up and synchronised with the device: the median, with the distance between
-    the quartiles, while every other cell on the machine waits; ``timed_alone`` says whether they did. Peak
-    memory of the process counts all of the cell's life so far, training included. ``gradient_order`` is what
-    the algorithm says of itself. FLOPs are those of matrix products, convolutions and attention, forward and
-    backward, by the formulas of :mod:`torch.utils.flop_counter`; n/a where there are none. Energy is that of
-    the whole card, where NVIDIA's driver tells it, and otherwise nothing.
+    Times are medians of one task at a time after warm-up, synchronized with the device, with their
+    interquartile range, while other cells on the machine wait; ``timed_alone`` says whether they
+    did. Peak memory of the process is that of the cell's whole life, training included.
+    ``gradient_order`` is what the algorithm declares. FLOPs are those of matrix products,
+    convolutions and attention, forward and backward, by the formulas of
+    :mod:`torch.utils.flop_counter`; n/a if there are none. Energy is that of the whole GPU, if
+    NVIDIA's driver reports it, else ``None``.
     """
 
     name: ClassVar[str] = "cost"
@@ -33,7 +34,7 @@ class Cost(Metric):
     unit: ClassVar[str] = "ms"
 
     def measure(self, trial: Trial) -> Measurement:
-        """See :class:`Metric`."""
+        """Measure the first test episode; see :class:`Metric`."""
         algorithm = trial.algorithm
         task = next(iter(trial.sampler.range(0, 1)))
         predictor = algorithm.adapt(task.support)
@@ -42,14 +43,16 @@ class Cost(Metric):
             with torch.no_grad():
                 predictor(task.query_x)
 
-        with alone():  # the others are asked to wait once for both
-            adapting = measure(lambda: algorithm.adapt(task.support), device=trial.device)
-            predicting = measure(predict, device=trial.device)
+        with (
+            timing_lock.exclusive()
+        ):  # the other cells are asked to wait once, for both measurements
+            adapting = timing.measure(lambda: algorithm.adapt(task.support), device=trial.device)
+            predicting = timing.measure(predict, device=trial.device)
         values: dict[str, Any] = {
-            **_timing("adapt", adapting),
-            **_timing("predict", predicting),
+            **_times("adapt", adapting),
+            **_times("predict", predicting),
             "predict_ms_per_query": predicting.median_ms / len(task.query_x),
-            "timed_alone": adapting.alone and predicting.alone,
+            "timed_alone": adapting.exclusive and predicting.exclusive,
             "parameters": sum(p.numel() for p in algorithm.parameters()),
             "gradient_order": algorithm.gradient_order,
             "peak_process_mb": peak_process_mb(),
@@ -60,16 +63,14 @@ class Cost(Metric):
         values["adapt_joules"] = joules_each(lambda: algorithm.adapt(task.support), trial.device)
         if trial.device.type == "cuda":
             values["peak_device_mb"] = torch.cuda.max_memory_allocated(trial.device) / 2**20
-        trial.restore()
         return Measurement(values=values)
 
 
-class FlopCount(TorchDispatchMode):
-    """Counts the floating-point operations of what runs inside, forward and backward.
+class FlopCounter(TorchDispatchMode):
+    """Counts the floating-point operations of the code inside, forward and backward."""
 
-    :class:`torch.utils.flop_counter.FlopCounterMode` does the same, and hooks every module besides, under
-    which some adaptations cannot be differentiated.
-    """
+    # torch.utils.flop_counter.FlopCounterMode does the same, but also hooks every module, under
+    # which some adaptations cannot be differentiated.
 
     total = 0
 
@@ -82,20 +83,21 @@ class FlopCount(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
+        # The packet stands for all overloads of an operation, as in PyTorch's own counter.
         if (count := flop_registry.get(func._overloadpacket)) is not None:
             self.total += int(count(*args, **kwargs, out_val=out))
         return out
 
 
 def _flops(function: Callable[[], object]) -> int | dict[str, Any]:
-    """What a call computes, or why that is not known."""
+    """Returns the operations of a call, or why they are unknown."""
     try:
-        with FlopCount() as counter:  # type: ignore[no-untyped-call]
+        with FlopCounter() as counter:  # type: ignore[no-untyped-call]
             function()
     except (RuntimeError, NotImplementedError) as error:
         return {"n/a": f"PyTorch cannot count its operations: {error}"}
     return counter.total or {"n/a": "PyTorch can count none of its operations."}
 
 
-def _timing(name: str, timing: Timing) -> dict[str, float]:
-    return {f"{name}_ms": timing.median_ms, f"{name}_ms_iqr": timing.iqr_ms}
+def _times(name: str, measured: timing.Timing) -> dict[str, float]:
+    return {f"{name}_ms": measured.median_ms, f"{name}_ms_iqr": measured.iqr_ms}

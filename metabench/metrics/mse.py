@@ -1,17 +1,17 @@
-"""Mean squared error over the queries of a regression task."""
+"""Mean squared error of regression tasks."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
 from metabench.errors import NotApplicable
-from metabench.metrics.accuracy.calibration import worst_decile
 from metabench.metrics.base import EpisodeMetric, Measurement
+from metabench.metrics.scoring import worst_decile
 from metabench.metrics.trial import Predictions, Trial
 
 
 class MeanSquaredError(EpisodeMetric):
-    r"""The mean squared error over the queries of a task.
+    r"""Mean squared error over the queries of a task.
 
     .. math:: \frac{1}{Q} \sum_q \lVert f(x_q) - y_q \rVert^2
     """
@@ -21,13 +21,13 @@ class MeanSquaredError(EpisodeMetric):
     unit: ClassVar[str] = "squared error"
 
     def scores(self, predictions: Predictions) -> list[float]:
-        """See :class:`EpisodeMetric`."""
+        """Returns the mean squared error of each episode; see :class:`EpisodeMetric`."""
         errors = (predictions.outputs - predictions.targets).double().square()
         scores: list[float] = errors.mean((1, 2)).tolist()
         return scores
 
     def measure(self, trial: Trial) -> Measurement:
-        """See :class:`Metric`."""
+        """Add the mean of the worst tenth of the episodes; see :class:`Metric`."""
         if not trial.algorithm.problem.regression:
             raise NotApplicable(
                 "it measures distances to real values, and this benchmark has labels."

@@ -1,4 +1,4 @@
-"""The options of metrics: read off their constructors, checked before anything is run."""
+"""Options of metrics: read from their constructors, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -16,36 +16,35 @@ from metabench.metrics.base import Metric
 from metabench.registry import Spec
 
 _PLAIN = (bool, int, float, str, tuple, list, type(None))
-_EXACT = ConfigDict(strict=False, allow_inf_nan=False)
+# Not strict: TOML has no tuples, and a whole number may stand for a float.
+_VALIDATION = ConfigDict(strict=False, allow_inf_nan=False)
 
 
 def make_metric(spec: Spec, options: Mapping[str, Any]) -> Metric:
-    """A metric with its options.
+    """Construct a metric with its options.
 
     Args:
-        spec: the metric's.
-        options: values by name, as :func:`check_options` permits them.
+        spec: Spec of the metric.
+        options: Values by name; see :func:`check_options`.
 
     Raises:
-        ConfigError: it has no such option, or the value is not of the option's type.
-        PluginError: it cannot be imported.
+        ConfigError: If there is no such option, or a value has the wrong type.
+        PluginError: If the metric cannot be imported.
     """
     metric: Metric = spec.load()(**check_options(spec, options))
     return metric
 
 
 def check_options(spec: Spec, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a metric as values of the types that its constructor asks for.
-
-    A list becomes a tuple where that is asked for, and a whole number a float.
+    """Convert the options of a metric to the types that its constructor declares.
 
     Args:
-        spec: the metric's.
-        options: values by name.
+        spec: Spec of the metric.
+        options: Values by name. A list may stand for a tuple, and an int for a float.
 
     Raises:
-        ConfigError: it has no such option, or the value is not of the option's type.
-        PluginError: it cannot be imported.
+        ConfigError: If there is no such option, or a value has the wrong type.
+        PluginError: If the metric cannot be imported.
     """
     if not options:
         return {}
@@ -57,39 +56,41 @@ def check_options(spec: Spec, options: Mapping[str, Any]) -> dict[str, Any]:
             guess = f" Did you mean '{close[0]}'?" if close else ""
             raise ConfigError(
                 f"metric '{spec.name}' has no option '{name}'.{guess}",
-                hint=f"It has {', '.join(known)}." if known else "It has none at all.",
+                hint=f"Its options are {', '.join(known)}." if known else "It has no options.",
             )
-        values[name] = _read(spec.name, known[name], value)
+        values[name] = _convert(spec.name, known[name], value)
     return values
 
 
 def _options(cls: type[Metric]) -> dict[str, inspect.Parameter]:
+    # `from __future__ import annotations` makes types strings, which eval_str turns back.
     try:
         signature = inspect.signature(cls, eval_str=True)
-    except NameError:  # a type that is imported for type checkers only
+    except NameError:  # a type that is imported under TYPE_CHECKING only
         signature = inspect.signature(cls)
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {p.name: p for p in signature.parameters.values() if p.kind in named}
 
 
-def _read(metric: str, parameter: inspect.Parameter, value: Any) -> Any:
-    if not _can_be_checked(parameter.annotation):
+def _convert(metric: str, parameter: inspect.Parameter, value: Any) -> Any:
+    if not _is_plain(parameter.annotation):
         return value
     try:
-        return TypeAdapter(parameter.annotation, config=_EXACT).validate_python(value)
+        return TypeAdapter(parameter.annotation, config=_VALIDATION).validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
+        problem = error.errors()[0]["msg"]
         raise ConfigError(
-            f"{metric}.{parameter.name} = {value!r} cannot be: {first['msg'][:1].lower()}{first['msg'][1:]}.",
+            f"invalid value for the metric option {metric}.{parameter.name}: {value!r} "
+            f"({problem[:1].lower()}{problem[1:]}).",
             hint=f"Its default is {parameter.default!r}.",
         ) from None
 
 
-def _can_be_checked(annotation: Any) -> bool:
-    """Whether a type is made of numbers, text, tuples and choices: what a suite file can say."""
+def _is_plain(annotation: Any) -> bool:
+    """Returns whether a type consists of numbers, text, tuples and choices, as TOML has them."""
     origin = typing.get_origin(annotation)
     if origin is typing.Literal:
         return True
     if origin in (tuple, list, typing.Union, types.UnionType):
-        return all(a is ... or _can_be_checked(a) for a in typing.get_args(annotation))
+        return all(a is ... or _is_plain(a) for a in typing.get_args(annotation))
     return annotation in _PLAIN

@@ -1,24 +1,21 @@
-"""The score that every family compares: accuracy, or minus the squared error in regression."""
+"""Scores of clean and perturbed episodes: accuracy, or minus the squared error in regression."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from metabench.episodes import TaskBatch
-from metabench.metrics.images import Where
-from metabench.metrics.trial import BATCH, Trial
+from metabench.metrics.perturbation import Perturbation, PerturbedSet
+from metabench.metrics.trial import BATCH_SIZE, Trial
 from metabench.stats import t_interval
-
-Change = Callable[[TaskBatch, Tensor], TaskBatch]
-"""A changed copy of some episodes, whose indices are int64 ``[T]``."""
 
 
 def score_episodes(outputs: Tensor, targets: Tensor) -> Tensor:
-    r"""One score for each episode, higher is better.
+    r"""Returns the score of each episode; higher is better.
 
     .. math::
         s = \frac{1}{Q} \sum_q [\arg\max_k f(x_q)_k = y_q]
@@ -35,84 +32,119 @@ def score_episodes(outputs: Tensor, targets: Tensor) -> Tensor:
     >>> score_episodes(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]), torch.tensor([[1, 0]]))
     tensor([0.5000], dtype=torch.float64)
     """
+    # In float64: a mean of zeros and ones is then exact but for one rounding.
     if targets.is_floating_point():
         return -(outputs - targets).double().square().mean((1, 2)).cpu()
     return (outputs.argmax(-1) == targets).double().mean(1).cpu()
 
 
-def first(trial: Trial, episodes: int, *, batch: int = BATCH) -> Iterator[tuple[Tensor, TaskBatch]]:
-    """The first ``episodes`` frozen episodes of a trial, in batches, each with its indices int64 ``[T]``."""
+def iter_episodes(
+    trial: Trial, episodes: int, *, batch_size: int = BATCH_SIZE
+) -> Iterator[tuple[Tensor, TaskBatch]]:
+    """Iterate over the first episodes of a trial in batches.
+
+    Args:
+        trial: The trained algorithm on frozen episodes.
+        episodes: Number of episodes; at most those of the trial.
+        batch_size: Episodes per batch.
+
+    Yields:
+        The indices of the episodes, int64 ``[T]``, and the episodes.
+    """
     last = min(episodes, trial.episodes)
-    for start in range(0, last, batch):
-        indices = torch.arange(start, min(start + batch, last), device=trial.device)
+    for start in range(0, last, batch_size):
+        indices = torch.arange(start, min(start + batch_size, last), device=trial.device)
         yield indices, trial.sampler.tasks(indices)
 
 
-def at_once(trial: Trial, batch: int) -> int:
-    """How many episodes :meth:`Trial.adapted` takes at once: ``batch``, or 1 without ``adapt_batch``."""
-    return batch if trial.algorithm.offers("adapt_batch") else 1
+def adaptable_batch_size(trial: Trial, batch_size: int) -> int:
+    """Returns ``batch_size``, or 1 if the algorithm has no ``adapt_batch``.
+
+    :meth:`Trial.adapted` takes that many episodes.
+    """
+    return batch_size if trial.algorithm.offers("adapt_batch") else 1
 
 
-def score_changed(trial: Trial, episodes: int, change: Change | None = None) -> Tensor:
-    """The scores of the first episodes, changed by ``change``, float64 ``[E]``.
+def score_perturbed(
+    trial: Trial, episodes: int, perturbation: Perturbation | None = None
+) -> Tensor:
+    """Returns the scores of the first episodes after a perturbation, float64 ``[E]``.
 
-    The batches are the same for every change, so that scores are paired to the last bit.
+    Args:
+        trial: The trained algorithm on frozen episodes.
+        episodes: Number of episodes.
+        perturbation: Applied to each batch; ``None`` for clean episodes.
     """
     scores = []
-    for indices, batch in first(trial, episodes):
-        changed = batch if change is None else change(batch, indices)
-        outputs = trial.predict(changed, start=int(indices[0]))
-        scores.append(score_episodes(outputs, changed.query_y))
+    # Every perturbation gets the same batches: the batch size can change last bits, and paired
+    # differences of unperturbed episodes must be exactly zero.
+    for indices, batch in iter_episodes(trial, episodes):
+        perturbed = batch if perturbation is None else perturbation(batch, indices)
+        outputs = trial.predict(perturbed, start=int(indices[0]))
+        scores.append(score_episodes(outputs, perturbed.query_y))
     return torch.cat(scores)
 
 
-def score_changes(
-    trial: Trial, episodes: int, changes: Sequence[Change], where: Where
+def score_each_perturbation(
+    trial: Trial, episodes: int, perturbations: Sequence[Perturbation], perturbed: PerturbedSet
 ) -> list[Tensor]:
-    """The scores under each of some changes, as :func:`score_changed` gives them.
-
-    A task whose query alone changes is adapted to once for all of them.
+    """Returns the scores under each perturbation, as :func:`score_perturbed` does.
 
     Args:
-        trial: the trained algorithm.
-        episodes: the first so many test episodes.
-        changes: the changes.
-        where: what all of them change.
+        trial: The trained algorithm on frozen episodes.
+        episodes: Number of episodes.
+        perturbations: The perturbations.
+        perturbed: Which set all of them change.
     """
-    if where != "query":
-        return [score_changed(trial, episodes, change) for change in changes]
-    scores: list[list[Tensor]] = [[] for _ in changes]
-    for indices, batch in first(trial, episodes, batch=at_once(trial, BATCH)):
+    if perturbed != "query":
+        return [score_perturbed(trial, episodes, perturbation) for perturbation in perturbations]
+    # The support set stays clean, so that a task is adapted to once for all perturbations.
+    scores: list[list[Tensor]] = [[] for _ in perturbations]
+    batch_size = adaptable_batch_size(trial, BATCH_SIZE)
+    for indices, batch in iter_episodes(trial, episodes, batch_size=batch_size):
         with trial.isolated(int(indices[0])):
             predict = trial.adapted(batch.support)
             with torch.no_grad():
-                for change, parts in zip(changes, scores, strict=True):
-                    query = change(batch, indices).query_x
-                    parts.append(score_episodes(predict(query).to(torch.float32), batch.query_y))
-    return [torch.cat(parts) for parts in scores]
+                for perturbation, found in zip(perturbations, scores, strict=True):
+                    query = perturbation(batch, indices).query_x
+                    found.append(score_episodes(predict(query).to(torch.float32), batch.query_y))
+    return [torch.cat(found) for found in scores]
 
 
-def summary(clean: Tensor, changed: Tensor) -> dict[str, float | None]:
-    r"""The mean score after a change, and the mean paired drop with half its 95 % interval.
+def summarize_drop(clean: Tensor, perturbed: Tensor) -> dict[str, float | None]:
+    r"""Returns the mean perturbed score, and the mean paired drop with half its 95 % interval.
 
     .. math:: \frac{1}{E} \sum_e \left(s_e - s'_e\right)
 
     Args:
-        clean: the scores before, float64 ``[E]``.
-        changed: the scores of the same episodes after.
+        clean: Scores of the clean episodes, float64 ``[E]``.
+        perturbed: Scores of the same episodes after the perturbation.
 
-    >>> summary(torch.tensor([1.0, 0.5]), torch.tensor([0.5, 0.0]))
+    >>> summarize_drop(torch.tensor([1.0, 0.5]), torch.tensor([0.5, 0.0]))
     {'score': 0.25, 'drop': 0.5, 'drop_ci95': 0.0}
     """
-    drop = score_interval(clean - changed)
-    return {"score": float(changed.mean()), "drop": drop["score"], "drop_ci95": drop["ci95"]}
+    # The interval of paired differences: episodes differ more than perturbations do.
+    drop = score_interval(clean - perturbed)
+    return {"score": float(perturbed.mean()), "drop": drop["score"], "drop_ci95": drop["ci95"]}
 
 
 def score_interval(scores: Tensor) -> dict[str, float | None]:
-    """The mean of some scores ``[E]``, and half its 95 % interval; ``None`` where there is but one.
+    """Returns the mean of scores ``[E]`` and half its 95 % interval; ``None`` for one score.
 
     >>> score_interval(torch.tensor([0.5, 0.5]))
     {'score': 0.5, 'ci95': 0.0}
     """
     mean, half_width = t_interval(scores.tolist())
     return {"score": mean, "ci95": None if math.isnan(half_width) else half_width}
+
+
+def worst_decile(scores: Sequence[float], *, higher_is_better: bool = True) -> float:
+    """Returns the mean score of the worst tenth of the episodes, at least one.
+
+    >>> worst_decile([0.9] * 19 + [0.1])
+    0.5
+    """
+    ordered = sorted(scores, reverse=not higher_is_better)
+    worst = ordered[: max(1, math.ceil(len(ordered) / 10))]
+    # fsum: exact, so that the order of the scores cannot change the last bit.
+    return math.fsum(worst) / len(worst)

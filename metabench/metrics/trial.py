@@ -1,8 +1,9 @@
-"""A trained algorithm on frozen episodes: what metrics look at."""
+"""A trained algorithm on frozen episodes: what metrics measure."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,24 +14,25 @@ from metabench.algorithms.base import Algorithm, Predictor
 from metabench.episodes import Sampler, Support, Task, TaskBatch
 from metabench.errors import CellFailed, DivergedError
 from metabench.runtime.counter_rng import make_key
-from metabench.runtime.exclusive import give_way
+from metabench.runtime.exclusive import timing_lock
 from metabench.runtime.rng_state import seed_everything
 
-BATCH = 20
-"""Episodes adapted to at once, where the algorithm can. A constant: the batch size can change last bits."""
+# Fixed, and not an option: the batch size can change the last bits of predictions.
+BATCH_SIZE = 20
+"""Episodes adapted to together, if the algorithm has ``adapt_batch``."""
 
-MOST_STEPS = 100
-"""Inner steps that are looked at, at most, for the one after which predictions are not finite."""
+MAX_PATH_STEPS = 100
+"""Inner steps searched for the first one after which predictions are not finite."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What an algorithm said of the query sets of all episodes.
+    """The predictions of an algorithm for the query sets of ``E`` episodes.
 
     Args:
-        outputs: ``[E, Q, outputs]``: logits, or values in regression.
-        targets: int64 ``[E, Q]``, or ``[E, Q, outputs]``.
-        classes: int64 ``[E, ways]``: the class of the pool behind each label.
+        outputs: Logits, or values in regression, ``[E, Q, outputs]``.
+        targets: int64 ``[E, Q]``, or ``[E, Q, outputs]`` in regression.
+        classes: Class of the pool behind each label, int64 ``[E, ways]``.
     """
 
     outputs: Tensor
@@ -41,18 +43,19 @@ class Predictions:
 class Trial:
     """One algorithm on the first ``episodes`` episodes of a sampler.
 
-    The algorithm is in evaluation mode, its random numbers depend on nothing but the episode (or the batch of
-    them), and whatever it changes in itself while it adapts is put back before the next.
+    Random numbers depend only on the episode (or the batch of them). Changes of the algorithm's
+    parameters and buffers while it adapts are undone before the next batch.
 
     Args:
-        algorithm: the trained algorithm.
-        sampler: the frozen episodes.
-        episodes: how many of them.
-        on_episode: called with the number of episodes done and the predictions so far, for a progress bar.
-        elsewhere: gives the same kind of episodes from another data set, by its name.
+        algorithm: The trained algorithm, in evaluation mode.
+        sampler: The frozen episodes.
+        episodes: Number of episodes.
+        on_episode: Called with the number of episodes done and the predictions so far, for
+            progress.
+        elsewhere: Returns a sampler of the same kind of episodes from another data set, by name.
 
     Attributes:
-        leaked_state: the names of the parameters and buffers that adaptation changed.
+        leaked_state: Names of the parameters and buffers that adaptation changed.
     """
 
     def __init__(
@@ -71,38 +74,39 @@ class Trial:
         self.leaked_state: set[str] = set()
         self._on_episode = on_episode
         self._predictions: Predictions | None = None
+        # A copy of all values: what adaptation changes is restored, not only reported.
         self._saved = {name: tensor.detach().clone() for name, tensor in _state(algorithm).items()}
 
     @property
     def device(self) -> torch.device:
-        """Where the episodes are."""
+        """Device of the episodes."""
         return self.sampler.device
 
     def batches(self) -> Iterator[TaskBatch]:
-        """The episodes, in batches."""
-        for start in range(0, self.episodes, BATCH):
-            yield self.sampler.range(start, min(start + BATCH, self.episodes))
+        """Iterate over the episodes in batches of :data:`BATCH_SIZE`."""
+        for start in range(0, self.episodes, BATCH_SIZE):
+            yield self.sampler.range(start, min(start + BATCH_SIZE, self.episodes))
 
     def predictions(self) -> Predictions:
-        """What the algorithm says of every query set; computed once.
+        """Returns the predictions for all query sets; computed once.
 
         Raises:
-            DivergedError: a prediction is not finite.
-            CellFailed: a prediction has the wrong shape.
+            DivergedError: If a prediction is not finite.
+            CellFailed: If a prediction has the wrong shape.
         """
         if self._predictions is None:
-            parts: list[Predictions] = []
+            batches: list[Predictions] = []
             done = 0
             for batch in self.batches():
                 outputs = self.predict(batch, start=done)
-                parts.append(Predictions(outputs, batch.query_y, batch.classes))
+                batches.append(Predictions(outputs, batch.query_y, batch.classes))
                 done += len(batch)
                 if self._on_episode is not None:
-                    self._on_episode(done, parts)
+                    self._on_episode(done, batches)
             self._predictions = Predictions(
-                torch.cat([p.outputs for p in parts]),
-                torch.cat([p.targets for p in parts]),
-                torch.cat([p.classes for p in parts]),
+                torch.cat([p.outputs for p in batches]),
+                torch.cat([p.targets for p in batches]),
+                torch.cat([p.classes for p in batches]),
             )
         return self._predictions
 
@@ -110,62 +114,65 @@ class Trial:
         """Adapt to each support set of a batch and predict its queries, ``[T, Q, outputs]``.
 
         Args:
-            batch: some episodes.
-            start: the index of the first, which seeds the algorithm's random numbers.
+            batch: The episodes.
+            start: Index of the first one, which seeds the random numbers.
 
         Raises:
-            DivergedError: a prediction is not finite.
-            CellFailed: a prediction has the wrong shape.
+            DivergedError: If a prediction is not finite.
+            CellFailed: If a prediction has the wrong shape.
         """
-        give_way()
+        # A cell that measures time may ask all others to wait, which they do between batches.
+        timing_lock.yield_to_writers()
         if self.algorithm.offers("adapt_batch"):
             seed_everything(make_key("adapt", start))
-            outputs = self._ask(self.algorithm.adapt_batch(batch.support), batch.query_x)
+            outputs = _predict(self.algorithm.adapt_batch(batch.support), batch.query_x)
             self.restore()
         else:
+            # One seed per task: its predictions are the same in any batch.
             outputs = torch.stack(
-                [self._predict_one(task, start + i) for i, task in enumerate(batch)]
+                [self._predict_task(task, start + i) for i, task in enumerate(batch)]
             )
         try:
             return self.checked(outputs, batch.query_x, start=start)
         except DivergedError as error:
-            bad = _first_not_finite(outputs)
-            raise self._with_inner_step(error, list(batch)[bad], start + bad) from error
+            # Only after a failure, because the search takes up to 100 inner steps.
+            first = _first_not_finite(outputs)
+            raise self._with_inner_step(error, list(batch)[first], start + first) from error
 
     def checked(self, outputs: Tensor, query: Tensor, *, start: int = 0) -> Tensor:
-        """The same predictions, if they are ``[T, Q, outputs]`` and finite.
+        """Returns the predictions after checking their shape and that they are finite.
 
         Args:
-            outputs: what was predicted.
-            query: the inputs it was predicted for, ``[T, Q, *input]``.
-            start: the index of the first episode, for the message.
+            outputs: The predictions.
+            query: The inputs that were predicted, ``[T, Q, *input]``.
+            start: Index of the first episode, for the message.
 
         Raises:
-            DivergedError: a prediction is not finite.
-            CellFailed: they have the wrong shape.
+            DivergedError: If a prediction is not finite.
+            CellFailed: If the shape is not ``[T, Q, outputs]``.
         """
-        wanted = (*query.shape[:2], self.algorithm.problem.outputs)
-        if outputs.shape != wanted:
+        expected = (*query.shape[:2], self.algorithm.problem.outputs)
+        if outputs.shape != expected:
             raise CellFailed(
-                f"'{self.algorithm.name}' predicted {list(outputs.shape)}, and the episodes ask for "
-                f"{list(wanted)} (tasks, queries, outputs)."
+                f"'{self.algorithm.name}' predicted {list(outputs.shape)}, but the episodes need "
+                f"{list(expected)} (tasks, queries, outputs)."
             )
         if not bool(torch.isfinite(outputs).all()):
             index = start + _first_not_finite(outputs)
             raise DivergedError(
                 f"'{self.algorithm.name}' gave a prediction that is not finite in episode {index}.",
-                hint="A smaller inner learning rate is the usual cure.",
+                hint="Try a smaller inner learning rate.",
             )
         return outputs
 
     @contextlib.contextmanager
     def isolated(self, start: int = 0) -> Iterator[None]:
-        """Inside, random numbers depend on the episode alone; afterwards the algorithm is as it was.
+        """Seed random numbers by the episode, and undo changes of the algorithm afterwards.
 
         Args:
-            start: the index of the first episode that is looked at.
+            start: Index of the first episode inside.
         """
-        give_way()
+        timing_lock.yield_to_writers()
         seed_everything(make_key("adapt", start))
         try:
             yield
@@ -173,39 +180,31 @@ class Trial:
             self.restore()
 
     def adapted(self, support: Support) -> Predictor:
-        """Adapt to ``T`` support sets; to be called, and its predictor used, inside :meth:`isolated`.
+        """Adapt to ``T`` support sets and return the predictor with its graph.
 
-        The predictor keeps its graph, so that a gradient may run to the query, and to the support where the
-        adaptation is differentiable. It is not :meth:`predict`, which asks each predictor before the next
-        task is adapted to.
+        Call it, and the predictor, inside :meth:`isolated`. Gradients flow to the query; with
+        ``support.keep_graph`` also to the support set, if the adaptation is differentiable.
 
         Args:
-            support: ``x`` ``[T, S, *input]`` and ``y`` ``[T, S]``; ``T`` is 1 where the algorithm has no
-                ``adapt_batch``, because it may keep in itself what it adapts.
+            support: ``x`` ``[T, S, *input]`` and ``y`` ``[T, S]``; ``T`` is 1 if the algorithm has
+                no ``adapt_batch``, because it may adapt parameters of its own.
 
         Returns:
-            A predictor from ``[T, Q, *input]`` to ``[T, Q, outputs]`` that is :meth:`checked`.
+            A predictor from ``[T, Q, *input]`` to ``[T, Q, outputs]``; see :meth:`checked`.
         """
         if self.algorithm.offers("adapt_batch"):
-            many = self.algorithm.adapt_batch(support)
-            return lambda query: self.checked(many(query), query)
+            predict_batch = self.algorithm.adapt_batch(support)
+            return lambda query: self.checked(predict_batch(query), query)
+        # Adapted to one task, but called like a batched predictor.
         x, y = support.x.squeeze(0), support.y.squeeze(0)
-        one = self.algorithm.adapt(Support(x, y, support.ways))
-        return lambda query: self.checked(one(query.squeeze(0)).unsqueeze(0), query)
-
-    def predict_alone(self, support: Support, query: Tensor) -> Tensor:
-        """Adapt to one support set and predict its queries, ``[Q, outputs]``."""
-        return self._ask(self.algorithm.adapt(support), query)
-
-    def _ask(self, predictor: Predictor, query: Tensor) -> Tensor:
-        with torch.no_grad():
-            return predictor(query).to(torch.float32)
+        predict = self.algorithm.adapt(dataclasses.replace(support, x=x, y=y))
+        return lambda query: self.checked(predict(query.squeeze(0)).unsqueeze(0), query)
 
     def restore(self) -> None:
-        """Put back what adaptation changed, and remember that it did.
+        """Undo changes of parameters and buffers, and record their names.
 
         Raises:
-            CellFailed: parameters or buffers were added, removed or replaced by others.
+            CellFailed: If parameters or buffers were added, removed or changed in shape.
         """
         state = _state(self.algorithm)
         for name in state.keys() ^ self._saved.keys():
@@ -213,34 +212,45 @@ class Trial:
         for name, tensor in state.items():
             saved = self._saved[name]
             if tensor.shape != saved.shape:
-                raise CellFailed(f"adaptation gave the parameter or buffer '{name}' another shape.")
-            # By value: a tensor does not count the changes that are made through its `.data`.
+                raise CellFailed(
+                    f"adaptation changed the shape of the parameter or buffer '{name}'."
+                )
+            # By value: a tensor's version counter misses changes made through its `.data`.
             if not torch.equal(tensor, saved):
                 self.leaked_state.add(name)
                 with torch.no_grad():
                     tensor.copy_(saved)
 
-    def _with_inner_step(self, error: DivergedError, task: Task, index: int) -> DivergedError:
-        """The same error, with the inner step that the predictions are not finite after, if found."""
-        if not self.algorithm.offers("adapt_path"):
-            return error
-        with self.isolated(index):
-            path = self.algorithm.adapt_path(task.support, MOST_STEPS)
-            finite = (bool(self._ask(predict, task.query_x).isfinite().all()) for predict in path)
-            step = next((k for k, sound in enumerate(finite) if not sound), None)
-        if step is None:
-            return error
-        where = f"after inner step {step}" if step else "before the first inner step"
-        return DivergedError(f"{error.message.removesuffix('.')}, {where}.", hint=error.hint)
-
-    def _predict_one(self, task: Task, index: int) -> Tensor:
+    def _predict_task(self, task: Task, index: int) -> Tensor:
         seed_everything(make_key("adapt", index))
-        outputs = self.predict_alone(task.support, task.query_x)
+        outputs = _predict(self.algorithm.adapt(task.support), task.query_x)
+        # Before the next task: the algorithm may adapt parameters of its own.
         self.restore()
         return outputs
 
+    def _with_inner_step(self, error: DivergedError, task: Task, index: int) -> DivergedError:
+        """Add to an error the inner step after which predictions are not finite, if found."""
+        if not self.algorithm.offers("adapt_path"):
+            return error
+        with self.isolated(index):
+            path = self.algorithm.adapt_path(task.support, MAX_PATH_STEPS)
+            # A generator: the search ends at the first step that is not finite.
+            finite = (bool(_predict(predict, task.query_x).isfinite().all()) for predict in path)
+            step = next((k for k, is_finite in enumerate(finite) if not is_finite), None)
+        if step is None:
+            return error
+        when = f"after inner step {step}" if step else "before the first inner step"
+        return DivergedError(f"{error.message.removesuffix('.')}, {when}.", hint=error.hint)
+
+
+def _predict(predictor: Predictor, query: Tensor) -> Tensor:
+    with torch.no_grad():
+        # One type for all metrics, whatever precision an algorithm computes in.
+        return predictor(query).to(torch.float32)
+
 
 def _first_not_finite(outputs: Tensor) -> int:
+    """Returns the position of the first episode with a prediction that is not finite."""
     return int((~outputs.isfinite()).flatten(1).any(1).nonzero()[0])
 
 

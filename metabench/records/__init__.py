@@ -1,1 +1,1 @@
-"""Records: their schema, their files, and which of them may be compared."""
+"""Records: one JSON file for each cell that was run."""

@@ -1,4 +1,4 @@
-"""Records: one JSON file for each cell, written whole or not at all."""
+"""The JSON schema of a record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from metabench.benchmarks.model import Benchmark
+from metabench.config import DEFAULT_RECIPE
 from metabench.utils.digest import digest_of
+from metabench.utils.values import Value as Value
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -17,54 +19,58 @@ Status = Literal[
     "ok", "failed", "timeout", "out-of-memory", "skipped", "broken-plugin", "interrupted"
 ]
 FINAL: frozenset[str] = frozenset({"ok", "skipped"})
-"""What a later run need not try again."""
+"""The statuses that a later run does not try again."""
 
 MetricStatus = Literal["ok", "n/a", "failed", "out-of-memory"]
-"""``n/a``: the metric does not fit the method or the benchmark, and the reason says why."""
+"""``n/a``: the metric does not apply to the method or the benchmark."""
 
-Value = bool | int | float | str
+SHARE = "share"
+"""The unit of a score between 0 and 1."""
 
 
-class _Part(BaseModel):
-    """A part of a record: nothing unknown, and no number that is none."""
+class _Model(BaseModel):
+    """Base of the models: unknown fields, infinities and NaN are invalid."""
 
+    # Unknown fields may change the meaning of the known ones: a newer schema is not read in part.
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class AlgorithmId(_Part):
-    """Which algorithm ran, and with what.
+class AlgorithmId(_Model):
+    """The algorithm that ran, with its hyper-parameters.
 
     Attributes:
-        name: what the command line calls it.
-        version: its own version.
-        distribution: what brings it, with the version of that.
-        library: the library that does its work, where that is another.
-        hyperparameters: every value that it ran with.
-        overrides: those that were chosen by hand.
+        name: Its name on the command line.
+        version: Its own version.
+        distribution: The distribution that provides it.
+        distribution_version: The version of that distribution.
+        library: The library that does its computations, if that is another distribution.
+        recipe: The recipe of the hyper-parameters that the user did not set; empty in records
+            that are older than recipes.
+        hyperparameters: All hyper-parameters.
+        overrides: Those that differ from the recipe because the user set them.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str
     version: str = ""
     distribution: str = ""
     distribution_version: str = ""
     library: str = ""
+    recipe: str = ""
     hyperparameters: dict[str, Value] = {}
     overrides: dict[str, Value] = {}
 
     @property
     def label(self) -> str:
-        """The name, with what was chosen by hand: ``maml[inner_lr=0.1]``."""
-        if not self.overrides:
-            return self.name
-        return f"{self.name}[{','.join(f'{k}={v}' for k, v in sorted(self.overrides.items()))}]"
+        """The name with another recipe and the overrides: ``maml[recipe=paper,inner_lr=0.1]``."""
+        # Sorted: the order of options on the command line must not create another row.
+        settings = [f"{name}={value}" for name, value in sorted(self.overrides.items())]
+        if self.recipe not in ("", DEFAULT_RECIPE):
+            settings.insert(0, f"recipe={self.recipe}")
+        return f"{self.name}[{','.join(settings)}]" if settings else self.name
 
 
-class CurvePoint(_Part):
+class CurvePoint(_Model):
     """One point of the learning curve."""
-
-    model_config = ConfigDict(extra="forbid")
 
     examples: int
     steps: int
@@ -73,21 +79,20 @@ class CurvePoint(_Part):
     score: float
 
 
-class Training(_Part):
-    """What meta-training took.
+class Training(_Model):
+    """What meta-training used.
 
     Attributes:
-        examples: examples drawn.
-        steps: outer steps.
-        tasks: episodes drawn; 0 where single examples are drawn, and in records from before this was counted.
-        seconds: time in training alone, over all sittings.
-        joules: what the whole card used in that time; nothing where no driver tells it.
-        sittings: in how many runs it was done; more than one where it was killed and went on.
-        best_examples: where on the curve the state that was tested stands.
-        curve: meta-validation along the way.
+        examples: Examples drawn.
+        steps: Outer steps.
+        tasks: Episodes drawn. 0 if single examples are drawn, and in records that are older than
+            this count.
+        seconds: Seconds of training alone, summed over all sessions.
+        joules: Energy of the whole device in that time; ``None`` if no driver reports it.
+        sittings: Number of sessions; more than one if a killed run was resumed.
+        best_examples: Position on the curve of the state that was tested, in examples.
+        curve: The meta-validation scores during training.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     examples: int = 0
     steps: int = 0
@@ -99,19 +104,20 @@ class Training(_Part):
     curve: list[CurvePoint] = []
 
 
-class MetricResult(_Part):
-    """What a metric found, or why it found nothing.
+class MetricResult(_Model):
+    """The result of a metric.
 
     Attributes:
-        status: ``ok``, ``n/a`` where it does not fit, or how it failed; the metric that ranks is ``ok``.
-        reason: why it is not ``ok``.
-        mean: the mean over the episodes.
-        ci95: half the width of the 95 % t-interval over the episodes.
-        episodes: the score of each episode.
-        values: further numbers.
+        version: The version of the metric.
+        direction: Whether a higher or a lower score is better.
+        unit: The unit of the scores.
+        status: ``ok``, ``n/a`` or how it failed. The metric that ranks is ``ok``.
+        reason: Why the status is not ``ok``.
+        mean: The mean over the episodes.
+        ci95: Half the width of the 95 % t-interval over the episodes.
+        episodes: The score of each episode.
+        values: Further results; any JSON.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     version: str
     direction: Literal["higher", "lower"]
@@ -124,10 +130,27 @@ class MetricResult(_Part):
     values: dict[str, Any] = {}
 
 
-class Record(_Part):
-    """All that is known of a cell that was run."""
+class Record(_Model):
+    """Everything that is stored of one cell.
 
-    model_config = ConfigDict(extra="forbid")
+    Attributes:
+        schema_version: The version of this schema.
+        key: The digest of all that the scores depend on (:func:`key_of`).
+        algorithm: The algorithm.
+        benchmark: The full definition of the benchmark.
+        seed: The seed.
+        status: How the cell ended.
+        reason: Why the status is not ``ok``.
+        traceback: The traceback of an exception.
+        data_digest: The sha256 of the data set.
+        episode_digest: The sha256 of the test episodes.
+        training: What meta-training used.
+        metrics: The result of each metric, by name.
+        notes: Remarks for the reader, such as a deviation from the recipe.
+        environment: The machine and the installed software.
+        started: Time in ISO 8601, UTC.
+        finished: Time in ISO 8601, UTC.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     key: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -147,41 +170,48 @@ class Record(_Part):
     finished: str = ""
 
     @model_validator(mode="after")
-    def _ok_means_scored(self) -> Record:
-        main = self.metrics.get(self.benchmark.metrics[0])
+    def _ok_requires_scores(self) -> Record:
+        # Tables and charts index the scores of records that are ok without further checks.
+        main = self.metrics.get(self.metric)
         if self.status == "ok" and (
             main is None or main.mean is None or len(main.episodes) != self.benchmark.test_episodes
         ):
-            raise ValueError(
-                f"it is ok, and holds no {self.benchmark.metrics[0]} of every test episode"
-            )
+            raise ValueError(f"its status is ok, but it holds no {self.metric} of every episode")
         return self
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that ranks."""
+        return self.benchmark.metrics[0]
 
     @property
     def score(self) -> float | None:
         """The mean of the metric that ranks."""
-        main = self.metrics.get(self.benchmark.metrics[0])
+        main = self.metrics.get(self.metric)
         return None if main is None else main.mean
 
     @property
     def file_name(self) -> str:
-        """The place of its file in the records folder; a name of a plugin's never leaves that folder."""
+        """The path of its file below the records folder."""
+        # A plugin chooses the algorithm's name: it must not become a path out of the folder. File
+        # systems limit a name to 255 bytes. The key distinguishes hyper-parameters and versions.
         safe = re.sub(r"[^A-Za-z0-9._-]+", "_", self.algorithm.name).strip(".")[:80] or "_"
         return f"{self.benchmark.title}/{safe}-s{self.seed}-{self.key[:10]}.json"
 
 
 def now() -> str:
-    """The time as it stands in records: ISO 8601, UTC."""
+    """Returns the time as records state it: ISO 8601, UTC, in seconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def key_of(algorithm: AlgorithmId, benchmark: Benchmark, seed: int, data_digest: str) -> str:
-    """The key of a cell: what its scores depend on, and nothing else."""
+    """Returns the key of a cell: the sha256 of all that its scores depend on."""
+    # Not the machine and the versions of libraries: a stored record is not run again elsewhere.
     return digest_of(
         {
             "algorithm": f"{algorithm.distribution}:{algorithm.name}@{algorithm.version}",
             "hyperparameters": algorithm.hyperparameters,
-            "benchmark": benchmark.title,
+            "benchmark": benchmark.title,  # its version implies its definition
             "seed": seed,
             "data": data_digest,
         }

@@ -1,4 +1,4 @@
-"""A folder of records: one JSON file for each cell, written whole or not at all."""
+"""Read and write a folder of records."""
 
 from __future__ import annotations
 
@@ -15,27 +15,33 @@ from metabench.records.schema import SCHEMA_VERSION, Record
 from metabench.utils.files import atomic_path
 
 LARGEST_FILE = 64 * 2**20
-"""Bytes of the largest file that is read as a record; real ones have a hundredth of it."""
+"""Bytes of the largest file that is read; the committed records have at most 0.1 MiB."""
 
-
+# No process takes an hour to write one file, so an older temporary file is from a killed run.
 _STALE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file among the records that is none."""
+    """A file in the records folder that is not a valid record.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong; a predicate of which the file is the subject.
+    """
 
     path: Path
     reason: str
 
 
 class ResultsFolder:
-    """A folder of results: ``records/`` for the cells and ``checkpoints/`` for their states.
+    """A results folder: ``records/`` for the cells and ``checkpoints/`` for their states.
 
-    The checkpoint of a cell that is done is its trained state: a metric asked for later is measured on that.
+    The checkpoint of a finished cell holds the trained state: metrics that a later run adds are
+    measured on it.
 
     Args:
-        path: the folder; made when something is written.
+        path: The folder. It is created when something is written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,12 +50,16 @@ class ResultsFolder:
         self.checkpoints = path / "checkpoints"
 
     def check_writable(self) -> None:
-        """Raise ResultsError where records could not be written, before anything is run."""
+        """Check that records can be written, and remove the temporary files of killed runs.
+
+        Raises:
+            ResultsError: If the folder cannot be written.
+        """
         try:
             with atomic_path(self.records / ".writable") as probe:
                 probe.write_text("")
             (self.records / ".writable").unlink()
-            self._sweep()
+            self._remove_stale_files()
         except OSError as error:
             raise ResultsError(
                 f"the results folder '{self.path}' cannot be written: {error.strerror or error}.",
@@ -57,41 +67,46 @@ class ResultsFolder:
             ) from error
 
     def save(self, record: Record) -> Path:
-        """Write a record. One that did not go well never takes the place of one that did."""
+        """Write a record and return its path.
+
+        A record that is not ``ok`` never replaces one that is: it is written to
+        ``*.failed.json`` next to it.
+        """
         path = self.records / record.file_name
-        beside = path.with_suffix(".failed.json")
+        failed = path.with_suffix(".failed.json")
         if record.status != "ok" and path.exists():
-            with contextlib.suppress(ResultsError):
+            with contextlib.suppress(ResultsError):  # a damaged record may be replaced
                 if read_record(path).status == "ok":
-                    path = beside
+                    path = failed
         with atomic_path(path) as temporary:
             temporary.write_text(record.model_dump_json() + "\n", encoding="utf-8")
-        if path != beside:
-            beside.unlink(missing_ok=True)
+        if path != failed:
+            failed.unlink(missing_ok=True)
         return path
 
     def checkpoint(self, key: str) -> Path:
-        """Where the checkpoint of a cell stands."""
+        """Returns the path of a cell's checkpoint."""
         return self.checkpoints / f"{key[:32]}.pt"
 
-    def _sweep(self) -> None:
-        """Remove what a run that was killed left half-written; another run may be writing the newer ones."""
+    def _remove_stale_files(self) -> None:
         for folder in (self.records, self.checkpoints):
             for path in folder.rglob(".*.tmp"):
+                # Newer ones may be in use by another run in the same folder.
                 with contextlib.suppress(FileNotFoundError):
                     if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                         path.unlink()
 
     def load(self) -> tuple[list[Record], list[Unreadable]]:
-        """Every record, and every file that is none with the reason.
+        """Returns all records, and all files that are not valid records.
 
         A folder of JSON files without ``records/`` is read as well.
         """
         root = self.records if self.records.is_dir() else self.path
         records: list[Record] = []
         unreadable: list[Unreadable] = []
+        # Sorted: file systems list in any order, and pages must be reproducible.
         for path in sorted(root.rglob("*.json")):
-            if path.name.startswith("."):
+            if path.name.startswith("."):  # another run may be writing it
                 continue
             try:
                 records.append(read_record(path))
@@ -104,12 +119,15 @@ def read_record(path: Path) -> Record:
     """Read a record.
 
     Raises:
-        ResultsError: the file is truncated, foreign, too large, or of another schema version.
+        ResultsError: If the file is not a valid record: truncated, of another program, too large,
+            or of another schema version. The message is a predicate of which the file is the
+            subject.
     """
     try:
         if (size := path.stat().st_size) > LARGEST_FILE:
             raise ResultsError(
-                f"is no record: it has {size / 2**20:.0f} MiB, and a record at most 64"
+                f"is too large for a record: {size / 2**20:.0f} MiB, where at most "
+                f"{LARGEST_FILE / 2**20:.0f} are read"
             )
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -117,16 +135,9 @@ def read_record(path: Path) -> Record:
     try:
         record = Record.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["loc"] == ("schema_version",):
-            raise ResultsError(
-                f"is a record of schema version {first['input']!r}, and this metabench reads {SCHEMA_VERSION}"
-            ) from error
-        where = ".".join(map(str, first["loc"]))
-        raise ResultsError(
-            f"is not a record: {where + ': ' if where else ''}{first['msg']}"
-        ) from error
+        raise ResultsError(_explain(error)) from error
     for name, metric in record.metrics.items():
+        # `values` is any JSON, which pydantic does not search for NaN and infinities.
         try:
             json.dumps(metric.values, allow_nan=False)
         except ValueError as error:
@@ -134,3 +145,15 @@ def read_record(path: Path) -> Record:
                 f"is not a record: metrics.{name}.values: a number is not finite"
             ) from error
     return record
+
+
+def _explain(error: ValidationError) -> str:
+    """Returns the first of pydantic's errors in one line."""
+    first = error.errors()[0]
+    if first["loc"] == ("schema_version",):
+        return (
+            f"is a record of schema version {first['input']!r}; "
+            f"this metabench reads version {SCHEMA_VERSION}"
+        )
+    where = ".".join(map(str, first["loc"]))
+    return f"is not a record: {where + ': ' if where else ''}{first['msg']}"

@@ -1,21 +1,23 @@
-"""The page that people look at: a static site made from stored records, which opens from disk.
+"""The report: a static site made from stored records, which opens from disk.
 
-========================  ============================================================================
-:mod:`~.facts`            what is taken from the records, and what is left out
+========================  ===========================================================
+:mod:`~.data`             the records of each benchmark, ranked
 :mod:`~.curves`           the curves that a record holds
-:mod:`~.charts`           one file for each chart: from facts to a figure
-:mod:`~.plotting`         a figure as a drawing, which a template writes as SVG
-:mod:`~.paper`            the same figure in matplotlib
-:mod:`~.view`, `~.html`   what the templates are given, and the templates
-:mod:`~.site`             the folder, written whole or not at all
-========================  ============================================================================
+:mod:`~.charts`           one function for each chart: from the data to a figure
+:mod:`~.layout`           a figure with its scales, ticks, limits and layers
+:mod:`~.svg`              draws a layout as SVG, for the page
+:mod:`~.paper`            draws a layout with matplotlib, for a paper
+:mod:`~.context`          the variables of the templates
+:mod:`~.pages`            the templates, rendered
+:mod:`~.site`             the folder, written atomically
+========================  ===========================================================
 
-Whatever comes from a record is untrusted: it reaches a page through a template that escapes it, and a file's
-name through :func:`metabench.report.facts.file_names`.
+Text of a record is untrusted: it reaches a page only through a template that escapes it, and a
+file name only through :func:`metabench.report.data.file_names`.
 """
 
-from metabench.report.facts import Facts, Section, gather
-from metabench.report.pages import pages_of
+from metabench.report.data import BenchmarkResults, ReportData, gather
+from metabench.report.pages import render_site
 from metabench.report.site import write_site
 
-__all__ = ["Facts", "Section", "gather", "pages_of", "write_site"]
+__all__ = ["BenchmarkResults", "ReportData", "gather", "render_site", "write_site"]

@@ -1,4 +1,4 @@
-"""The columns of a leaderboard on the page: what a cell says, and what it is sorted by."""
+"""The columns of a leaderboard on the page: texts of cells, and numbers to sort by."""
 
 from __future__ import annotations
 
@@ -6,164 +6,155 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from metabench.leaderboard.rows import Row
-from metabench.report.facts import Section
-from metabench.report.figure import show
+from metabench.leaderboard.rows import LeaderboardRow
+from metabench.report.data import BenchmarkResults
+from metabench.report.values import format_number
 from metabench.utils.finite import number
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One cell.
+class TableCell:
+    """A cell.
 
     Attributes:
-        text: what it says.
-        order: what it is sorted by; nothing for text, and for a number that is not there.
-        after: what stands behind the text, smaller.
+        text: The text.
+        order: The number to sort by; ``None`` for text and for a missing number.
+        suffix: A smaller text after it.
     """
 
     text: str
     order: float | None = None
-    after: str = ""
+    suffix: str = ""
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column.
+class TableColumn:
+    """A column.
 
     Attributes:
-        title: its heading.
-        about: what it is, in a sentence.
-        cells: one for each row.
-        numeric: whether it is sorted by number.
+        title: The heading.
+        about: A sentence that explains it.
+        cells: The cell of each row.
+        numeric: Whether it is sorted by number.
     """
 
     title: str
     about: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     numeric: bool = True
 
 
-def columns_of(section: Section) -> list[Column]:
-    """The columns of a benchmark's leaderboard; those without any content are left out.
-
-    The name of the algorithm and the status are not among them: they stand at the ends.
-    """
-    rows, percent = section.rows, section.percent
+def columns_of(results: BenchmarkResults) -> list[TableColumn]:
+    """Returns the columns between the algorithm and the status that have any content."""
+    rows, percent = results.rows, results.percent
     unit = " (%)" if percent else ""
 
     def numeric(
-        title: str, about: str, value: Callable[[Row], float | None], *, share: bool = False
-    ) -> Column:
-        return Column(title, about, tuple(_number(value(row), percent=share) for row in rows))
+        title: str, about: str, value: Callable[[LeaderboardRow], float | None]
+    ) -> TableColumn:
+        return TableColumn(title, about, tuple(_number_cell(value(row)) for row in rows))
+
+    def score(
+        title: str, about: str, value: Callable[[LeaderboardRow], float | None]
+    ) -> TableColumn:
+        cells = tuple(_number_cell(value(row), percent=percent) for row in rows)
+        return TableColumn(title + unit, about, cells)
+
+    def text(title: str, about: str, value: Callable[[LeaderboardRow], str]) -> TableColumn:
+        return TableColumn(title, about, tuple(TableCell(value(row)) for row in rows), False)
 
     columns = [
         numeric(
             "rank",
-            "Shared by those that the test on the same episodes does not tell from the best of them.",
+            "Shared by algorithms that the test on the same episodes does not distinguish from "
+            "the best of them.",
             lambda row: row.rank,
         ),
-        Column(
-            section.metric + unit,
+        TableColumn(
+            results.metric + unit,
             "The mean over the test episodes, with its 95 % interval over the episodes.",
-            tuple(_score(row, percent=percent) for row in rows),
+            tuple(_score_cell(row, percent=percent) for row in rows),
         ),
-        Column(
+        TableColumn(
             "new classes" + unit,
-            "The 95 % interval over the test classes: what to expect on others.",
-            tuple(_new_classes(row, percent=percent) for row in rows),
+            "The 95 % interval for other test classes.",
+            tuple(_new_classes_cell(row, percent=percent) for row in rows),
         ),
-        numeric("seeds", "Seeds that ended well.", lambda row: row.seeds),
-        numeric(
-            "seed sd" + unit,
-            "Standard deviation over the seeds.",
-            lambda row: row.seed_sd,
-            share=percent,
-        ),
-        numeric("paper" + unit, "The published figure.", lambda row: row.paper, share=percent),
-        numeric(
-            "difference" + unit,
+        numeric("seeds", "The number of seeds that are ok.", lambda row: row.seeds),
+        score("seed sd", "The standard deviation over the seeds.", lambda row: row.seed_sd),
+        score("paper", "The published figure.", lambda row: row.paper),
+        score(
+            "difference",
             "The score minus the published figure.",
             lambda row: row.paper_difference,
-            share=percent,
         ),
-        *_further(section),
+        *_metric_columns(results),
+        numeric("adapt ms", "Median time to adapt to one episode.", lambda row: row.adapt_ms),
+        numeric("predict ms", "Median time to predict its queries.", lambda row: row.predict_ms),
         numeric(
-            "adapt ms", "Median milliseconds to adapt to one episode.", lambda row: row.adapt_ms
+            "memory MB", "Peak memory of the device or of the process.", lambda row: row.peak_mb
         ),
-        numeric(
-            "predict ms", "Median milliseconds to predict its queries.", lambda row: row.predict_ms
-        ),
-        numeric(
-            "memory MB", "Most memory of the process or of the device.", lambda row: row.peak_mb
-        ),
-        numeric("parameters", "How many.", lambda row: row.parameters),
+        numeric("parameters", "The number of parameters.", lambda row: row.parameters),
         numeric("train s", "Seconds of meta-training.", lambda row: row.train_seconds),
         numeric(
             "train examples", "Examples that meta-training drew.", lambda row: row.train_examples
         ),
-        Column(
-            "library", "What did the work.", tuple(Cell(row.library) for row in rows), numeric=False
-        ),
-        Column(
-            "backbone",
-            "The network below the head.",
-            tuple(Cell(row.backbone) for row in rows),
-            numeric=False,
-        ),
+        text("library", "The library that does the computations.", lambda row: row.library),
+        text("backbone", "The network below the head.", lambda row: row.backbone),
     ]
     return [column for column in columns if any(cell.text for cell in column.cells)]
 
 
-def _further(section: Section) -> list[Column]:
-    """The mean of every other metric that has one, over the seeds."""
-    names: dict[str, str] = {}
+def _metric_columns(results: BenchmarkResults) -> list[TableColumn]:
+    """Returns the mean over the seeds of each further metric that has a mean."""
+    about: dict[str, str] = {}
     means: dict[tuple[str, str], float] = {}
-    for row in section.rows:
-        records = section.well(row.algorithm)
-        for name in dict.fromkeys(
-            name for r in records for name in r.metrics if name != section.metric
-        ):
+    for row in results.rows:
+        records = results.ok(row.algorithm)
+        # A dict, because a set would order the columns differently in every process.
+        names = dict.fromkeys(n for r in records for n in r.metrics if n != results.metric)
+        for name in names:
             found = [r.metrics[name] for r in records if name in r.metrics]
             values = [value for m in found if (value := number(m.mean)) is not None]
             if values:
                 means[row.algorithm, name] = fmean(values)
-                better = "Lower" if found[0].direction == "lower" else "Higher"
-                names.setdefault(
-                    name, f"Mean over its episodes, {found[0].unit}. {better} is better."
-                )
+                unit, direction = found[0].unit, found[0].direction
+                about.setdefault(name, f"Mean over its episodes, in {unit}; {direction} is better.")
     return [
-        Column(
-            name, about, tuple(_number(means.get((row.algorithm, name))) for row in section.rows)
+        TableColumn(
+            name,
+            text,
+            tuple(_number_cell(means.get((row.algorithm, name))) for row in results.rows),
         )
-        for name, about in names.items()
+        for name, text in about.items()
     ]
 
 
-def best_rows(rows: Sequence[Row]) -> set[str]:
-    """The algorithms of the first rank."""
+def best_algorithms(rows: Sequence[LeaderboardRow]) -> set[str]:
+    """Returns the algorithms of the first rank."""
     return {row.algorithm for row in rows if row.rank == 1}
 
 
-def _number(value: float | None, *, percent: bool = False) -> Cell:
-    value = number(value)
-    return Cell(_compact(value, percent=percent), value)
+def _number_cell(value: float | None, *, percent: bool = False) -> TableCell:
+    value = number(value)  # the script sorts by it: NaN has no order
+    return TableCell(_compact(value, percent=percent), value)
 
 
 def _compact(value: float | None, *, percent: bool) -> str:
     if value is None or percent or value == int(value):
-        return show(value, percent=percent)
+        return format_number(value, percent=percent)
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _new_classes(row: Row, *, percent: bool) -> Cell:
+def _new_classes_cell(row: LeaderboardRow, *, percent: bool) -> TableCell:
     low, high = number(row.class_low), number(row.class_high)
     if low is None or high is None:
-        return Cell("")
-    return Cell(f"{show(low, percent=percent)} to {show(high, percent=percent)}", low)
+        return TableCell("")
+    ends = (format_number(end, percent=percent) for end in (low, high))
+    return TableCell(" to ".join(ends), low)
 
 
-def _score(row: Row, *, percent: bool) -> Cell:
+def _score_cell(row: LeaderboardRow, *, percent: bool) -> TableCell:
     score, ci95 = number(row.score), number(row.ci95)
     half = "" if ci95 is None else f"± {100 * ci95:.2f}" if percent else f"± {ci95:.3g}"
-    return Cell(show(score, percent=percent), score, half)
+    return TableCell(format_number(score, percent=percent), score, half)

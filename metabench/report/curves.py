@@ -1,4 +1,4 @@
-"""The curves that a record holds, and one curve of several seeds."""
+"""The curves that a record holds, and their mean over the seeds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from metabench.records.schema import Record
 from metabench.report.figure import Point
-from metabench.report.values import at, float_of, numbers, thinned
+from metabench.report.values import at, numbers, parse_number, thinned
 from metabench.utils.finite import number
 
 Curve = list[Point]
@@ -16,12 +16,12 @@ CurveOf = Callable[[Record], Curve]
 
 
 def adaptation_curve(record: Record) -> Curve:
-    """The score against inner steps, with its 95 % interval over the episodes where the record has it."""
+    """Returns the score by inner steps, with its 95 % interval over the episodes."""
     found = at(_values(record, "adaptation"), "curve")
-    steps = numbers(at(found, "steps")) or [0.0]  # a method in one pass is one point
+    steps = numbers(at(found, "steps")) or [0.0]  # a method without inner steps has one point
     half_widths = numbers(at(found, "ci95"))
     scores = numbers(at(found, "score"))
-    if len(half_widths) != len(scores):
+    if len(half_widths) != len(scores):  # missing or malformed
         half_widths = [None] * len(scores)
     triples = zip(steps, scores, half_widths, strict=False)
     return _curve(
@@ -32,14 +32,14 @@ def adaptation_curve(record: Record) -> Curve:
 
 
 def shots_curve(record: Record) -> Curve:
-    """The score against the number of shots."""
+    """Returns the score by number of shots."""
     found = at(_values(record, "adaptation"), "shots")
     pairs = zip(numbers(at(found, "shots")), numbers(at(found, "score")), strict=False)
     return _curve(Point(x, y) for x, y in pairs if x is not None and x >= 1 and y is not None)
 
 
 def learning_curve(record: Record) -> Curve:
-    """The meta-validation score against the examples that meta-training drew."""
+    """Returns the meta-validation score by examples drawn."""
     return _curve(
         Point(float(p.examples), p.score)
         for p in record.training.curve
@@ -48,7 +48,7 @@ def learning_curve(record: Record) -> Curve:
 
 
 def severity_curve(record: Record) -> Curve:
-    """The score against the severity of corruptions of the query, the mean over the kinds; 0 is clean."""
+    """Returns the score by severity of the corruptions of the query, averaged over their kinds."""
     values = _values(record, "noise")
     kinds = at(values, "corruptions", "query")
     scores: dict[float, list[float]] = {}
@@ -61,16 +61,13 @@ def severity_curve(record: Record) -> Curve:
 
 
 def flips_curve(record: Record) -> Curve:
-    """The score against the share of support labels that were flipped."""
+    """Returns the score by share of flipped support labels."""
     values = _values(record, "noise")
     return _from_clean(values, _scores_by_number(at(values, "label_noise")))
 
 
 def radius_curve(record: Record) -> Curve:
-    """The score against the radius of the L-inf ball of the attack.
-
-    PGD where gradients reach the input, the Square attack elsewhere.
-    """
+    """Returns the score by radius of an L-inf attack: PGD, or Square without gradients."""
     values = _values(record, "adversarial")
     attacks = at(values, "attacks")
     for attack in ("pgd-linf-", "square-linf-"):
@@ -85,13 +82,14 @@ def radius_curve(record: Record) -> Curve:
 
 
 def over_seeds(curves: Sequence[Curve]) -> tuple[Point, ...]:
-    """The mean of the seeds' curves at every x that all of them have.
+    """Returns the mean of the seeds' curves at every x that all of them have.
 
-    The band is the mean of their intervals; where they have none, the range over the seeds.
+    The band is the mean of their intervals, or the range over the seeds if they have none.
 
     >>> over_seeds([[Point(0, 1.0)], [Point(0, 3.0), Point(1, 3.0)]])
     (Point(x=0, y=2.0, low=1.0, high=3.0),)
     """
+    # A seed without a curve is left out; an x that one curve lacks would mix different seeds.
     by_x = [{point.x: point for point in curve} for curve in curves if curve]
     if not by_x:
         return ()
@@ -115,17 +113,17 @@ def _values(record: Record, metric: str) -> dict[str, Any]:
 
 
 def _scores_by_number(found: object) -> dict[float, float]:
-    """The scores of an object whose keys are numbers."""
+    """Returns the scores of an object whose keys are numbers."""
     scores = {}
     for key, summary in found.items() if isinstance(found, dict) else ():
-        x, y = float_of(key), number(at(summary, "score"))
+        x, y = parse_number(key), number(at(summary, "score"))
         if x is not None and y is not None:
             scores[x] = y
     return scores
 
 
 def _from_clean(values: dict[str, Any], scores: dict[float, float]) -> Curve:
-    """A curve that begins with the clean score at 0; nothing where nothing was spoiled."""
+    """Returns a curve that begins with the clean score at 0, if it has any other point."""
     clean = number(values.get("clean"))
     if scores and clean is not None:
         scores = {0.0: clean} | scores

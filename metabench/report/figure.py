@@ -1,4 +1,4 @@
-"""What a chart shows, without how it is drawn: the page draws it as SVG, a paper's figure in matplotlib."""
+"""A chart as data, without any decision on how it is drawn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ScaleKind = Literal["linear", "log", "log1p"]
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a curve, with a band where there is one."""
+    """A point of a curve, with the ends of its interval if it has one."""
 
     x: float
     y: float
@@ -23,9 +23,9 @@ class Series:
     """The points of one algorithm.
 
     Attributes:
-        label: the algorithm.
-        style: which colour, marker and dash it has: the same in every chart of a report.
-        points: by rising x.
+        label: The algorithm.
+        style: The number of its style, the same in every chart of a report.
+        points: By increasing x.
     """
 
     label: str
@@ -35,13 +35,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis.
+    """An axis.
 
     Attributes:
-        label: what it measures, with the unit.
-        scale: ``log1p`` is for numbers of steps, which begin at 0.
-        percent: whether shares are shown as percents.
-        ticks: where its ticks are; by default at round numbers.
+        label: What it measures, with the unit.
+        scale: How numbers are spaced; ``log1p`` is for numbers of steps, which begin at 0.
+        percent: Whether shares are shown in percent.
+        ticks: The numbers at its ticks; by default round numbers.
     """
 
     label: str
@@ -55,15 +55,15 @@ class Figure:
     """A chart of curves or points.
 
     Attributes:
-        name: the kind of the chart, unique in a section: ``pareto``.
-        title: one line.
-        summary: what it shows, in words: the text alternative.
-        caption: how to read it, with what the bands are.
-        x: the horizontal axis.
-        y: the vertical axis.
-        series: what is drawn.
-        joined: whether the points of a series are joined by a line.
-        front: points joined by a line of their own: the Pareto front.
+        name: The kind of chart, unique in a benchmark: ``pareto``.
+        title: One line.
+        summary: The text alternative.
+        caption: How to read it, with the meaning of the bands.
+        x: The horizontal axis.
+        y: The vertical axis.
+        series: The series, best algorithm first.
+        joined: Whether a line joins the points of a series.
+        front: The points of the Pareto front, joined by a line.
     """
 
     name: str
@@ -75,18 +75,3 @@ class Figure:
     series: tuple[Series, ...]
     joined: bool = True
     front: tuple[Point, ...] = ()
-
-
-def show(value: float | None, *, percent: bool = False) -> str:
-    """A number as people read it.
-
-    >>> show(0.98451, percent=True), show(1260000), show(0.0123456), show(None)
-    ('98.45', '1,260,000', '0.01235', '')
-    """
-    if value is None:
-        return ""
-    if percent:
-        return f"{100 * value:.2f}"
-    if value == int(value) and abs(value) < 1e12:
-        return f"{int(value):,}"
-    return f"{value:.4g}"

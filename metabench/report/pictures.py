@@ -1,4 +1,4 @@
-"""The first test episodes of a benchmark as pictures: what the algorithms are shown."""
+"""Pictures of the first test episodes of a benchmark."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ from metabench.registry import Registry
 
 EPISODES = 3
 QUERIES = 3
-"""Queries of each class that are shown."""
+"""Queries of each class in a picture."""
 
-_WAYS = 10
-_SHOTS = 5
+_MOST_WAYS = 10
+_MOST_SHOTS = 5
 _LARGEST_SIDE = 64
-_GAP = 2
-_BETWEEN = 6
-_MOST_EXAMPLES = 4000
+_FRAME = 2
+_BAR = 6
+_GREY = 128
+_MOST_EXAMPLES = 4000  # a record may state any number of ways and shots
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An episode as a picture.
+    """A picture of an episode.
 
     Attributes:
-        source: a ``data:`` address of a PNG file.
-        width: in pixels.
-        height: in pixels.
-        text: what it shows.
+        source: A ``data:`` URL of a PNG file.
+        width: In pixels.
+        height: In pixels.
+        text: The text alternative.
     """
 
     source: str
@@ -53,68 +54,70 @@ class Picture:
 def pictures_of(
     benchmark: Benchmark, records: list[Record], registry: Registry, data: Path | None
 ) -> list[Picture] | str:
-    """Draw the first frozen test episodes of a benchmark, or say why they cannot be drawn.
+    """Returns pictures of the first frozen test episodes, or why there are none.
 
-    The episodes are made anew, and held against the digest of the records: other data would show others.
+    The data set must have the digest of the records: another would show other episodes.
 
     Args:
-        benchmark: its definition.
-        records: those that are shown.
-        registry: what is installed.
-        data: the folder that holds one folder per data set; by default the usual one.
+        benchmark: The definition of the benchmark.
+        records: Its records.
+        registry: The installed plugins.
+        data: The folder with a folder for each data set; by default the usual one.
     """
     if not benchmark.ways:
-        return "The episodes of this benchmark are functions, and no pictures."
-    if benchmark.protocol.examples > _MOST_EXAMPLES or not _known(benchmark, registry):
-        return "This benchmark is of no installed suite: its data set is not opened."
+        return "The episodes of this benchmark are functions, not images."
+    if benchmark.protocol.examples > _MOST_EXAMPLES or not _installed(benchmark, registry):
+        return "No installed suite defines this benchmark, so its data set is not opened."
     try:
         dataset = open_dataset(registry, benchmark.dataset, data, dict(benchmark.dataset_options))
+        # A record may state ways for a data set that has no classes.
         if isinstance(dataset, TaskFamily):
-            return "The episodes of this benchmark are functions, and no pictures."
+            return "The episodes of this benchmark are functions, not images."
         tasks = BenchmarkTasks(benchmark, dataset, torch.device("cpu"))
         sampler = tasks.held_out("test")
         if any(r.data_digest and r.data_digest != tasks.data_digest for r in records):
-            return "The data set that is installed here is not the one that the records were made with."
+            return "The installed data set is not the one that the records were made with."
         batch = sampler.range(0, min(EPISODES, benchmark.test_episodes))
     except (MetabenchError, OSError, ValueError, RuntimeError, MemoryError):
-        # The reason names folders of this machine, and the page is for everybody.
-        return f"The data set '{benchmark.dataset}' could not be opened where this page was made."
+        # The message may name folders of this machine, and the page may be published.
+        return f"The data set '{benchmark.dataset}' could not be opened to make this page."
     if batch.support_x.ndim != 5 or batch.support_x.shape[2] not in (1, 3):
-        return "The examples of this benchmark are no pictures."
+        return "The examples of this benchmark are not images."
     return [_picture(task, ways=batch.ways, index=index) for index, task in enumerate(batch)]
 
 
-def _known(benchmark: Benchmark, registry: Registry) -> bool:
-    """Whether a data set may be opened with these options: those of a record alone could be anything."""
+def _installed(benchmark: Benchmark, registry: Registry) -> bool:
+    """Returns whether an installed suite opens the data set with these options."""
+    # A record could otherwise have any file opened: options may be a path.
     installed = collect_benchmarks(load_suites(registry).values()).values()
     pairs = [(b.dataset, b.dataset_options) for b in installed]
     return not benchmark.dataset_options or (benchmark.dataset, benchmark.dataset_options) in pairs
 
 
 def _picture(task: Task, *, ways: int, index: int) -> Picture:
-    """One row for each class: the support on the left, some queries on the right."""
+    """Draw a row for each class: the support on the left, some queries on the right."""
     rows = []
-    for label in range(min(ways, _WAYS)):
-        support = [_tile(x) for x in task.support.x[task.support.y == label][:_SHOTS]]
+    for label in range(min(ways, _MOST_WAYS)):
+        support = [_tile(x) for x in task.support.x[task.support.y == label][:_MOST_SHOTS]]
         query = [_tile(x) for x in task.query_x[task.query_y == label][:QUERIES]]
-        between = np.full((support[0].shape[0], _BETWEEN, 3), 128, np.uint8)
-        rows.append(np.concatenate([*support, between, *query], axis=1))
+        bar = np.full((support[0].shape[0], _BAR, 3), _GREY, np.uint8)
+        rows.append(np.concatenate([*support, bar, *query], axis=1))
     pixels = np.concatenate(rows, axis=0)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", optimize=True)
-    shown = f", the first {_WAYS} classes" if ways > _WAYS else ""
+    shown = f", the first {_MOST_WAYS} of them" if ways > _MOST_WAYS else ""
     return Picture(
         "data:image/png;base64," + base64.b64encode(file.getvalue()).decode(),
         pixels.shape[1],
         pixels.shape[0],
-        f"Test episode {index}: {ways} classes, one in each row{shown}; the support is left of the bar, "
-        "some of the queries are right of it.",
+        f"Test episode {index}: {ways} classes{shown}, one in each row. The support set is left of "
+        "the bar, some of the queries are right of it.",
     )
 
 
 def _tile(x: Tensor) -> NDArray[np.uint8]:
-    """One example with a frame: float ``[C, H, W]`` to uint8 ``[H, W, 3]``."""
-    step = -(-max(x.shape[1:]) // _LARGEST_SIDE)
+    """Returns an example ``[C, H, W]`` between 0 and 1 as pixels ``[H, W, 3]`` with a frame."""
+    step = -(-max(x.shape[1:]) // _LARGEST_SIDE)  # every nth pixel: the page embeds the picture
     image = (x[:, ::step, ::step].clamp(0, 1) * 255).round().to(torch.uint8)
     colour = image.expand(3, *image.shape[1:]).permute(1, 2, 0).numpy()
-    return np.pad(colour, ((_GAP, 0), (_GAP, 0), (0, 0)), constant_values=128)
+    return np.pad(colour, ((_FRAME, 0), (_FRAME, 0), (0, 0)), constant_values=_GREY)

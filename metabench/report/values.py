@@ -1,4 +1,4 @@
-"""Numbers out of the open part of a record, which may hold anything that JSON can."""
+"""Read and format the values of a metric, which may be any JSON."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from metabench.utils.finite import number
 
 MOST_POINTS = 200
-"""Points of a curve that are drawn and tabulated; a longer one is thinned evenly."""
+"""A longer curve is thinned to this many points: a browser slows down with more."""
 
+# A record may hold any amount of JSON, nested to any depth.
 MOST_LEAVES = 200
 DEEPEST = 5
 
@@ -19,12 +20,12 @@ _T = TypeVar("_T")
 
 
 def numbers(value: object) -> list[float | None]:
-    """The numbers of a list, nothing in place of whatever is none; empty where it is no list."""
+    """Returns the items of a list as numbers, ``None`` for any other item; empty if no list."""
     return [number(v) for v in value] if isinstance(value, list) else []
 
 
 def at(values: object, *path: str) -> Any:
-    """What stands at a path of keys, or nothing.
+    """Returns the value at a path of keys, or nothing.
 
     >>> at({"a": {"b": 1}}, "a", "b"), at({"a": 1}, "a", "b")
     (1, None)
@@ -36,8 +37,8 @@ def at(values: object, *path: str) -> Any:
     return values
 
 
-def float_of(text: str) -> float | None:
-    """The number that a text is, as keys of JSON objects are."""
+def parse_number(text: str) -> float | None:
+    """Returns the number in a text, such as a key of a JSON object, or nothing."""
     try:
         value = float(text)
     except ValueError:
@@ -46,7 +47,7 @@ def float_of(text: str) -> float | None:
 
 
 def thinned(items: Sequence[_T], most: int = MOST_POINTS) -> list[_T]:
-    """At most so many of the items, evenly, the first and the last among them.
+    """Returns at most ``most`` items, evenly spaced, with the first and the last.
 
     >>> thinned([0, 1, 2, 3, 4, 5, 6], 3)
     [0, 3, 6]
@@ -57,7 +58,9 @@ def thinned(items: Sequence[_T], most: int = MOST_POINTS) -> list[_T]:
 
 
 def flat(values: object) -> list[tuple[str, str]]:
-    """The numbers and texts of an object, each with the keys that lead to it; no lists, and not too many.
+    """Returns the numbers and texts of an object with their paths, without lists.
+
+    At most :data:`MOST_LEAVES` of them, from at most :data:`DEEPEST` levels.
 
     >>> flat({"ece": 0.03456789, "attacks": {"pgd": {"score": 0.5}}, "classes": [1]})
     [('ece', '0.034568'), ('attacks, pgd, score', '0.5')]
@@ -69,16 +72,31 @@ def _leaves(values: object, keys: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     if isinstance(values, dict) and len(keys) < DEEPEST:
         for key, value in values.items():
             yield from _leaves(value, (*keys, str(key)))
-    elif isinstance(values, bool | str):
+    elif isinstance(values, bool | str):  # before numbers: a bool is an int
         yield ", ".join(keys), str(values)
     elif (found := number(values)) is not None:
         yield ", ".join(keys), f"{found:.5g}"
 
 
 def shorten(text: str, most: int) -> str:
-    """A text of at most so many characters, with an ellipsis where it was longer.
+    """Returns the text, cut to ``most`` characters with an ellipsis.
 
     >>> shorten("prototypical", 6)
     'proto…'
     """
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def format_number(value: float | None, *, percent: bool = False) -> str:
+    """Returns a number as text: shares in percent, whole numbers with thousands separators.
+
+    >>> format_number(0.98451, percent=True), format_number(1260000), format_number(0.0123456)
+    ('98.45', '1,260,000', '0.01235')
+    """
+    if value is None:
+        return ""
+    if percent:
+        return f"{100 * value:.2f}"
+    if value == int(value) and abs(value) < 1e12:
+        return f"{int(value):,}"
+    return f"{value:.4g}"

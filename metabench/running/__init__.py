@@ -1,1 +1,1 @@
-"""From a plan to records: cells, meta-training, meta-test and the runner."""
+"""Running cells: the plan, meta-training, meta-test, and the records of both."""

@@ -1,4 +1,4 @@
-"""The code that a trained state came from: whoever changes it starts again from zero."""
+"""The digest of an algorithm's code: a checkpoint of other code is not resumed."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from torch import nn
 
 from metabench.algorithms.base import Algorithm
 
-OURS = (
+COUNTED = (
     "metabench.algorithms",
     "metabench.backbones",
     "metabench.episodes.augmentation",
     "metabench.learning",
 )
-"""What counts of metabench itself; the rest of it takes no part in an algorithm's steps."""
+"""The parts of metabench that an algorithm's steps depend on."""
 
 
 def code_digest(algorithm: Algorithm) -> str:
-    """Stands for the code of an algorithm and of the networks in it, and for the PyTorch they run on.
+    """Returns the sha256 of the code of an algorithm and its networks, and of PyTorch's version.
 
-    Counted are the files of their classes and, from import to import, every file of the algorithm's own
-    package and of metabench's algorithms and backbones: a helper that is changed is changed code. A class
-    that was typed into an interpreter has no file, and counts for nothing.
+    It covers the files of their classes and, following imports, every file of the algorithm's own
+    package and of :data:`COUNTED`. A class that was defined in an interpreter has no file and is
+    not covered.
     """
     digest = hashlib.sha256(torch.__version__.encode())
     for name, source in sorted(_sources(algorithm).items()):
@@ -40,15 +40,16 @@ def code_digest(algorithm: Algorithm) -> str:
 
 
 def _sources(algorithm: Algorithm) -> dict[str, bytes]:
-    """Every module that counts, and its source."""
+    """Returns the source of every module that is covered, by name."""
     own = {_package(base.__module__) for base in type(algorithm).__mro__}
     sources: dict[str, bytes] = {}
     waiting = list(_modules(algorithm))
     while waiting:
         module = waiting.pop()
         name = module.__name__
-        if name in sources or (_package(name) == "metabench" and not name.startswith(OURS)):
+        if name in sources or (_package(name) == "metabench" and not name.startswith(COUNTED)):
             continue
+        # A module may have no file, no Python source, or imports that do not resolve.
         with contextlib.suppress(OSError, TypeError, SyntaxError, ImportError, ValueError):
             source = Path(inspect.getfile(module)).read_bytes()
             sources[name] = source
@@ -61,14 +62,12 @@ def _sources(algorithm: Algorithm) -> dict[str, bytes]:
 
 
 def _modules(algorithm: nn.Module) -> Iterator[ModuleType]:
-    """The modules that define an algorithm and the networks in it, PyTorch and Python left out."""
+    """Yields the modules that define an algorithm and its networks, except PyTorch and Python."""
+    excluded = {"torch", *sys.stdlib_module_names}
     for kind in {type(module) for module in algorithm.modules()}:
         for base in kind.__mro__:
             module = sys.modules.get(base.__module__)
-            if module is not None and _package(base.__module__) not in {
-                "torch",
-                *sys.stdlib_module_names,
-            }:
+            if module is not None and _package(base.__module__) not in excluded:
                 yield module
 
 
@@ -77,7 +76,7 @@ def _package(module: str) -> str:
 
 
 def _imported(module: ModuleType, source: bytes) -> Iterator[str]:
-    """The names that a module imports, wherever in it; some may be no modules but what is in one."""
+    """Yields the names that a module imports anywhere: modules, and attributes of modules."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

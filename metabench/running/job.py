@@ -1,63 +1,78 @@
-"""A cell to run, and what a run asks of whoever runs it."""
+"""Jobs: what an executor runs, and the terms of a run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from pydantic import TypeAdapter
+
+from metabench.config import Resources
 from metabench.records.schema import AlgorithmId, Record, Status, now
 from metabench.registry import Registry
 from metabench.running.cell import Cell
-from metabench.running.run_cell import Conditions, Report, run_cell
+from metabench.running.run_cell import Conditions, EventHandler, run_cell
 
 
-class Job(NamedTuple):
-    """One cell to run. It can be pickled, and :meth:`line` is all of it as text.
+@dataclass(frozen=True)
+class Job:
+    """A cell to run. A job can be pickled, and :meth:`line` is the same as text.
 
     Attributes:
-        cell: the cell.
-        key: its key.
-        conditions: how it is run. Its paths are those of the machine that asks.
+        cell: The cell.
+        key: Its key.
+        conditions: How it is run. Its paths are those of the machine that created the job.
     """
 
     cell: Cell
     key: str
     conditions: Conditions
 
-    def run(self, registry: Registry, report: Report = lambda event: None) -> Record:
-        """Run the cell in this process; whatever goes wrong is the status of the record.
+    def run(self, registry: Registry, report: EventHandler = lambda event: None) -> Record:
+        """Run the cell in this process. Every error becomes the status of the record.
 
         Args:
-            registry: what is installed here.
-            report: takes the cell's events.
+            registry: What is installed here.
+            report: Called with each event of the cell.
         """
         return run_cell(self.cell, registry, self.conditions, report, key=self.key)
 
     def line(self) -> str:
-        """The job as one line of JSON.
+        """Returns the job as one line of JSON.
 
-        On the stdin of ``python -m metabench.executors.worker``, which is then kept open, it makes that
-        process run the cell and write its events to stdout, one JSON a line; the last is
+        ``python -m metabench.executors.worker`` reads it from stdin, which must then stay open,
+        runs the cell, and writes its events to stdout, one JSON object per line. The last one is
         ``{"phase": "done", "record": ...}``.
         """
-        return encode(self.cell, self.key, self.conditions)
+        # json.dumps writes ASCII, so it does not matter which encoding the worker's stdin has.
+        return json.dumps(TypeAdapter(Job).dump_python(self, mode="json"))
+
+    @classmethod
+    def from_line(cls, line: str) -> Job:
+        """Returns the job of a line that :meth:`line` returned."""
+        return TypeAdapter(Job).validate_json(line)
 
     def ended(
         self, status: Status, reason: str, *, traceback: str = "", started: str = ""
     ) -> Record:
-        """The record of a cell that could not write its own.
+        """Returns the record of a cell that could not write its own.
 
         Args:
-            status: how it ended.
-            reason: why, in words.
-            traceback: what is known beyond that.
-            started: when it began, as :func:`metabench.records.schema.now` gives it; by default now.
+            status: How it ended.
+            reason: Why, in words.
+            traceback: Further output of the cell.
+            started: When it started, in the form of :func:`metabench.records.schema.now`; by
+                default now.
         """
         return Record(
             key=self.key,
-            algorithm=AlgorithmId(name=self.cell.algorithm, overrides=self.cell.overrides),
+            algorithm=AlgorithmId(
+                name=self.cell.algorithm,
+                recipe=self.cell.recipe,
+                overrides=self.cell.overrides,
+            ),
             benchmark=self.cell.benchmark,
             seed=self.cell.seed,
             status=status,
@@ -69,47 +84,27 @@ class Job(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What a run asks of its executor.
+class Terms(Resources):
+    """What a run requires of its executor: the resources it may use, and who receives its events.
 
     Args:
-        registry: what is installed, and what only this process knows.
-        jobs: cells at a time; 0 leaves it to the executor.
-        device: the device of each cell.
-        threads: the threads of each cell.
-        timeout: seconds that a cell may take; ``None`` for no end.
-        on_event: called with a cell and each of its events, in the thread that runs the executor.
+        registry: What is installed, including the classes that only this process knows.
+        on_event: Called with a cell and each of its events, in the thread that runs the executor.
     """
 
     registry: Registry
-    jobs: int = 0
-    device: str = "cpu"
-    threads: int = 1
-    timeout: float | None = None
     on_event: Callable[[Cell, dict[str, Any]], None] = lambda cell, event: None
 
 
-class RunsJobs(Protocol):
-    """Anything that runs jobs; :class:`metabench.Executor` is the base that plugins derive from."""
+def place_of(item: Cell | Record) -> tuple[str, str, int]:
+    """Returns what a cell and its record share."""
+    # Not the key: an edit of the code between the plan and the run changes it.
+    name = item.algorithm if isinstance(item, Cell) else item.algorithm.name
+    return name, item.benchmark.title, item.seed
+
+
+class JobRunner(Protocol):
+    """Anything that runs jobs; plugins derive from :class:`metabench.Executor`."""
 
     def run(self, jobs: Sequence[Job], /) -> Iterator[Record]:
-        """Run jobs, and give the one record of each as it ends, in any order."""
-
-
-def encode(cell: Any, key: str, conditions: Any) -> str:
-    """A cell, its key and its conditions as one line."""
-    return json.dumps(
-        {
-            "key": key,
-            "algorithm": cell.algorithm,
-            "benchmark": cell.benchmark.model_dump(mode="json"),
-            "seed": cell.seed,
-            "overrides": cell.overrides,
-            "metrics": cell.metrics,
-            "device": conditions.device,
-            "threads": conditions.threads,
-            "precision": conditions.precision,
-            "data": None if conditions.data is None else str(conditions.data),
-            "checkpoint": None if conditions.checkpoint is None else str(conditions.checkpoint),
-        }
-    )
+        """Run jobs. Yields one record for each as it ends, in any order."""

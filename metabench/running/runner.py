@@ -1,94 +1,34 @@
-"""Run what is planned: hand cells to an executor, store each record, tell whoever watches."""
+"""Runs a plan: hands its cells to an executor, stores each record, and notifies watchers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
-from metabench.errors import UsageError
+from metabench.config import Resources, narrow
 from metabench.plugins import Plugins
 from metabench.records.schema import FINAL, Record
 from metabench.records.store import ResultsFolder
 from metabench.running.cell import Cell
-from metabench.running.job import Job, RunsJobs, Terms
+from metabench.running.job import Job, JobRunner, Terms, place_of
 from metabench.running.plan import Planned
 from metabench.running.run_cell import Conditions
-from metabench.runtime.precision import Precision, check_precision
+from metabench.runtime.device import check_device
+from metabench.runtime.precision import check_precision
 
 
 class Watcher(Protocol):
-    """Whoever is told how a run goes."""
+    """An object that follows a run, such as a progress bar."""
 
     def started(self, planned: list[Planned]) -> None:
-        """The cells that are going to run."""
+        """Called once with the cells that run."""
 
     def event(self, cell: Cell, event: dict[str, Any]) -> None:
-        """An event of a running cell."""
+        """Called with each event of a cell."""
 
     def finished(self, record: Record) -> None:
-        """A record was stored."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a run may use.
-
-    Args:
-        device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto`` for a GPU where there is one.
-        jobs: cells at a time; 0 leaves it to the executor.
-        threads: threads of each cell, and processes that share the tasks of an outer step where they can
-            (:mod:`metabench.learning.outer_gradient.shared`). One by default, whatever the number of jobs:
-            their number can change last bits.
-        precision: how precisely cells compute: ``highest``, ``tf32`` or ``bf16``. A stored record counts as
-            stored whatever its precision, which stands in it.
-        timeout: seconds that a cell may take.
-        data: the folder that holds one folder per data set.
-        executor: the name of the executor: where the cells run.
-    """
-
-    device: str = "cpu"
-    jobs: int = 0
-    threads: int = 1
-    precision: Precision = "highest"
-    timeout: float | None = None
-    data: Path | None = None
-    executor: str = "processes"
-
-
-def check_device(name: str) -> str:
-    """The device that a name means.
-
-    Raises:
-        UsageError: it is none, or there is no such device here.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(
-            f"'{name}' is not a device.", hint="It can be cpu, cuda, cuda:0 or auto."
-        ) from None
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise UsageError(
-                f"device '{name}' was asked for, and PyTorch sees no CUDA device here.",
-                hint="Use --device cpu, or install a PyTorch build with CUDA.",
-            )
-        if (device.index or 0) >= torch.cuda.device_count():
-            raise UsageError(
-                f"device '{name}' was asked for, and there are {torch.cuda.device_count()} here.",
-                hint="The first is cuda:0.",
-            )
-    elif device.type != "cpu":
-        raise UsageError(
-            f"device '{name}' is not supported.", hint="It can be cpu, cuda, cuda:0 or auto."
-        )
-    return str(device)
+        """Called after each record is stored."""
 
 
 def run_planned(
@@ -96,91 +36,82 @@ def run_planned(
     plugins: Plugins,
     folder: ResultsFolder,
     resources: Resources,
-    make_executor: Callable[[Terms], RunsJobs],
+    make_executor: Callable[[Terms], JobRunner],
     watchers: Iterable[Watcher] = (),
 ) -> list[Record]:
-    """Run every planned cell that is not stored; the longest first, so that the workers end together.
+    """Run every planned cell that is not stored.
 
     Args:
-        planned: the cells.
-        plugins: what is installed.
-        folder: where records and checkpoints are stored.
-        resources: what the run may use.
-        make_executor: makes what runs the jobs, given what the run asks of it; see
+        planned: The cells.
+        plugins: The installed plugins.
+        folder: Where records and checkpoints are stored.
+        resources: What the run may use.
+        make_executor: Returns what runs the jobs under some terms; see
             :func:`metabench.executors.guard.guarded`.
-        watchers: told how the run goes.
+        watchers: Objects that follow the run.
 
     Returns:
-        The records of all planned cells, those that were stored before among them, in the order planned.
+        The records of all planned cells, including the stored ones, in the order of the plan.
 
     Raises:
-        UsageError: the device or the executor cannot be had, or a time limit is set for cells that run in
-            this process.
-        PluginError: the executor is broken.
-        ResultsError: the results folder cannot be written.
-        KeyboardInterrupt: the run was interrupted; what was finished is stored.
+        UsageError: If the device or the executor is not available, or the executor cannot keep to
+            the resources.
+        PluginError: If the executor is broken.
+        ResultsError: If the results folder cannot be written.
+        KeyboardInterrupt: If the run was interrupted. Finished cells are stored.
     """
     planned = list(planned)
-    watching = list(watchers)
     todo = [p for p in planned if p.state != "stored"]
-    # By place and not by key: what the key stands for may change between the plan and the run.
-    records = {_place(p.cell): p.record for p in planned if p.record is not None}
+    records = {place_of(p.cell): p.record for p in planned if p.record is not None}
+    progress = _Progress(plugins, folder, list(watchers), records)
     resources = replace(resources, device=check_device(resources.device))
     check_precision(resources.precision, resources.device)
-
-    def event(cell: Cell, what: dict[str, Any]) -> None:
-        if what["phase"] == "load":
-            plugins.notify(
-                "metabench_cell_started",
-                cell={
-                    "algorithm": cell.algorithm,
-                    "benchmark": cell.benchmark.name,
-                    "seed": cell.seed,
-                },
-            )
-        for watcher in watching:
-            watcher.event(cell, what)
-
-    def store(record: Record) -> None:
-        folder.save(record)
-        if record.status in FINAL and record.status != "ok":
-            folder.checkpoint(record.key).unlink(missing_ok=True)
-        records[record.algorithm.name, record.benchmark.title, record.seed] = record
-        for watcher in watching:
-            watcher.finished(record)
-        plugins.notify("metabench_cell_finished", record=record.model_dump(mode="json"))
-
-    terms = Terms(
-        plugins.registry,
-        resources.jobs,
-        resources.device,
-        resources.threads,
-        resources.timeout,
-        event,
-    )
+    terms = narrow(Terms, resources, registry=plugins.registry, on_event=progress.on_event)
     executor = make_executor(terms)
     if todo:
-        folder.check_writable()
-    for watcher in watching:
+        folder.check_writable()  # now, not after the first cell has run for hours
+    for watcher in progress.watchers:
         watcher.started(todo)
-    jobs = [(p, Job(p.cell, p.key, _conditions(resources, folder, p))) for p in todo]
+    # The longest first: a long cell that starts last would run when the other workers are idle.
+    ordered = sorted(todo, key=lambda p: -p.work)
+    jobs = [(p, Job(p.cell, p.key, _conditions(resources, folder, p))) for p in ordered]
     for p, job in jobs:
-        if p.broken:
-            store(job.ended("broken-plugin", p.broken))
-    jobs.sort(key=lambda pair: -pair[0].work)
-    for record in executor.run([job for p, job in jobs if not p.broken]):
-        store(record)
-    return [records[_place(p.cell)] for p in planned if _place(p.cell) in records]
+        if p.ended is not None:
+            progress.store(job.ended(*p.ended))
+    for record in executor.run([job for p, job in jobs if p.ended is None]):
+        progress.store(record)
+    places = [place_of(p.cell) for p in planned]
+    return [records[place] for place in places if place in records]
 
 
-def _place(cell: Cell) -> tuple[str, str, int]:
-    return cell.algorithm, cell.benchmark.title, cell.seed
+@dataclass
+class _Progress:
+    """Stores the records of a run and notifies watchers and plugins."""
+
+    plugins: Plugins
+    folder: ResultsFolder
+    watchers: list[Watcher]
+    records: dict[tuple[str, str, int], Record]
+
+    def on_event(self, cell: Cell, event: dict[str, Any]) -> None:
+        if event["phase"] == "load":
+            names = {"algorithm": cell.algorithm, "benchmark": cell.benchmark.name}
+            self.plugins.notify("metabench_cell_started", cell={**names, "seed": cell.seed})
+        for watcher in self.watchers:
+            watcher.event(cell, event)
+
+    def store(self, record: Record) -> None:
+        self.folder.save(record)
+        if record.status in FINAL and record.status != "ok":  # a skipped cell never runs again
+            self.folder.checkpoint(record.key).unlink(missing_ok=True)
+        self.records[place_of(record)] = record
+        for watcher in self.watchers:
+            watcher.finished(record)
+        self.plugins.notify("metabench_cell_finished", record=record.model_dump(mode="json"))
 
 
 def _conditions(resources: Resources, folder: ResultsFolder, planned: Planned) -> Conditions:
     checkpoint = folder.checkpoint(planned.key)
-    if planned.fresh:
+    if planned.fresh:  # otherwise the cell would resume, or use a finished training
         checkpoint.unlink(missing_ok=True)
-    return Conditions(
-        resources.device, resources.threads, resources.precision, resources.data, checkpoint
-    )
+    return narrow(Conditions, resources, checkpoint=checkpoint)

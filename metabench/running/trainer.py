@@ -1,4 +1,4 @@
-"""Meta-training: the stream's companion that validates, checkpoints and keeps the best state."""
+"""Meta-training: validates, writes checkpoints, and keeps the best state."""
 
 from __future__ import annotations
 
@@ -19,26 +19,30 @@ from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.episodes import NWayKShot, Sampler, TaskBatch, TaskStream
 from metabench.errors import DivergedError
 from metabench.records.schema import CurvePoint, Training
+from metabench.running.checkpoint import Checkpoint
 from metabench.running.code_digest import code_digest
 from metabench.runtime.energy import total_joules
-from metabench.runtime.exclusive import give_way
-from metabench.runtime.rng_state import random_state, random_state_kept, set_random_state
-from metabench.utils.files import atomic_path
+from metabench.runtime.exclusive import timing_lock
+from metabench.runtime.rng_state import preserved_random_state, random_state, set_random_state
 
 CHECKPOINT_SECONDS = 60.0
 REPORT_SECONDS = 0.5
 CUDA_LOSS_CHECK_STEPS = 50
+"""Steps between checks that the loss is finite on a GPU, where each check waits for the device."""
 
 
 @dataclass
-class _Draws:
-    """What the stream draws from, with the random numbers put right at the first draw of a resumed run.
+class _TrainingDraws:
+    """What the stream draws from: it counts episodes and restores the random state of a checkpoint.
 
-    By then whatever ``meta_train`` does before its loop has drawn random numbers a second time.
+    Args:
+        tasks: The episodes of the benchmark.
+        restore: The random state to restore at the first draw of a resumed training.
+        episodes: The number of episodes drawn.
     """
 
     tasks: BenchmarkTasks
-    resumed: dict[str, Any] | None = None
+    restore: dict[str, Any] | None = None
     episodes: int = 0
 
     @property
@@ -49,36 +53,41 @@ class _Draws:
         return self.tasks.sampler(protocol, stream)
 
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
-        self._go_on()
+        self._restore_random_state()
         return self.tasks.labelled(stream, start, count)
 
-    def saw(self, batch: TaskBatch) -> None:
-        self._go_on()
+    def on_drawn(self, batch: TaskBatch) -> None:
+        self._restore_random_state()
         self.episodes += len(batch)
-        self.tasks.saw(batch)
+        self.tasks.on_drawn(batch)
 
-    def _go_on(self) -> None:
-        if self.resumed is not None:
-            set_random_state(self.resumed)
-            self.resumed = None
+    def _restore_random_state(self) -> None:
+        # At the first draw and not on loading: what `meta_train` does before its loop draws random
+        # numbers, and in a resumed training it does so again.
+        if self.restore is not None:
+            set_random_state(self.restore)
+            self.restore = None
 
 
 class Trainer:
-    """Meta-trains an algorithm; goes on from a checkpoint to the same bits as if never interrupted.
+    """Runs meta-training; a resumed training ends with the same bits as an uninterrupted one.
 
-    The checkpoint of a training that ended holds the chosen state: what is measured later needs no second
-    training. Whoever has stored a failure removes it.
+    The checkpoint of a finished training holds the chosen state, so that metrics which are
+    requested later need no second training.
 
     Args:
-        algorithm: what is trained.
-        tasks: where its episodes come from.
-        budget: examples it may draw.
-        validate: the algorithm's score on the meta-validation episodes.
-        direction: whether a higher or a lower score is better.
-        key: the key of the cell; a checkpoint of another cell is not touched.
-        checkpoint: where checkpoints are written; ``None`` for none.
-        report: called about twice a second with the examples drawn and the last score.
-        checkpoint_seconds: time between checkpoints.
+        algorithm: The algorithm, which is trained in place.
+        tasks: The episodes of the benchmark.
+        budget: The number of examples that it may draw.
+        validate: Returns the algorithm's score on the meta-validation episodes.
+        direction: Whether a higher or a lower score is better.
+        key: The key of the cell; a checkpoint of another cell is not used.
+        checkpoint: The file of the checkpoint; ``None`` for none.
+        report: Called about twice a second with the examples drawn and the last score.
+        checkpoint_seconds: The time between checkpoints.
+
+    Attributes:
+        training: What the record says of the training so far.
     """
 
     def __init__(
@@ -99,17 +108,20 @@ class Trainer:
         self.training = Training()
         self._validate = validate
         self._sign = 1.0 if direction == "higher" else -1.0
-        self._key = key
-        self._checkpoint = checkpoint
         self._report = report
         self._checkpoint_seconds = checkpoint_seconds
         self._best_score = -math.inf
         self._best: dict[str, Any] = {}
-        self._draws = _Draws(tasks)
+        self._draws = _TrainingDraws(tasks)
         self._validations = tasks.benchmark.validations
-        self._began = self._last_checkpoint = self._last_report = 0.0
+        self._start = self._last_checkpoint = self._last_report = 0.0
         self._joules: float | None = None
-        self._code = code_digest(algorithm) if checkpoint is not None else ""
+        identity = {
+            "key": key,
+            "benchmark": tasks.benchmark.scored.model_dump_json(),
+            "code": code_digest(algorithm) if checkpoint is not None else "",
+        }
+        self._checkpoint = Checkpoint(checkpoint, identity)
         self.stream = TaskStream(
             self._draws,
             tasks.benchmark.protocol,
@@ -119,7 +131,7 @@ class Trainer:
         )
 
     def run(self) -> Training:
-        """Train until the budget is spent, and load the state that validated best."""
+        """Train until the budget is spent, then load the state with the best validation score."""
         if not self.algorithm.offers("meta_train"):
             return self.training
         if self._resume():
@@ -127,7 +139,8 @@ class Trainer:
         self._last_checkpoint = self._last_report = self._start_clock()
         self.algorithm.train()
         self.algorithm.meta_train(self.stream)
-        self._count_time()
+        self._stop_clock()
+        # Steps of unequal size may pass the last validation point before the budget is spent.
         if not self.training.curve or self.training.curve[-1].examples < self.stream.spent:
             self._measure()
         self.algorithm.load_state_dict(self._best)
@@ -137,40 +150,40 @@ class Trainer:
         return self.training
 
     def _on_step(self, stream: TaskStream) -> None:
-        self._began += give_way()  # what was waited for is not time in training
+        self._start += timing_lock.yield_to_writers()  # a pause is not time in training
         now = time.perf_counter()
         if self._report is not None and now - self._last_report > REPORT_SECONDS:
             self._last_report = now
             curve = self.training.curve
             self._report(stream.spent, curve[-1].score if curve else None)
         if stream.spent * self._validations >= (len(self.training.curve) + 1) * stream.budget:
-            self._count_time()
+            self._stop_clock()
             self._measure()
             self._start_clock()
         if now - self._last_checkpoint > self._checkpoint_seconds and stream.resumable:
-            self._count_time()
+            self._stop_clock()
             self._save()
             self._last_checkpoint = self._start_clock()
 
     def _start_clock(self) -> float:
         self._joules = total_joules(self.tasks.device)
-        self._began = time.perf_counter()
-        return self._began
+        self._start = time.perf_counter()
+        return self._start
 
-    def _count_time(self) -> None:
-        """Add the time and the energy since the clock was last set to those of training."""
+    def _stop_clock(self) -> None:
+        """Add the time and the energy since the clock was started to those of the training."""
         if self.tasks.device.type == "cuda":
             torch.cuda.synchronize(self.tasks.device)
         training = self.training
-        training.seconds += time.perf_counter() - self._began
+        training.seconds += time.perf_counter() - self._start
         training.tasks = self._draws.episodes
         used = total_joules(self.tasks.device)
         if used is not None and self._joules is not None:
             training.joules = (training.joules or 0.0) + used - self._joules
 
     def _measure(self) -> None:
-        """Validate, without leaving a trace in the algorithm or in the random numbers."""
-        with _untouched(self.algorithm), random_state_kept():
+        """Validate, and keep the state if it is the best. The training itself is not affected."""
+        with _unchanged(self.algorithm), preserved_random_state():
             self.algorithm.eval()
             score = self._validate()
         if not math.isfinite(score):
@@ -183,11 +196,11 @@ class Trainer:
                 examples=self.stream.spent,
                 steps=self.stream.steps,
                 seconds=self.training.seconds,
-                loss=loss if math.isfinite(loss) else None,
+                loss=loss if math.isfinite(loss) else None,  # nan before the first step
                 score=score,
             )
         )
-        if self._sign * score >= self._best_score:  # of equals the later: it has seen more
+        if self._sign * score >= self._best_score:  # of equal scores the later: it has seen more
             self._best_score = self._sign * score
             self._best = copy.deepcopy(self.algorithm.state_dict())
             self.training.best_examples = self.stream.spent
@@ -205,65 +218,46 @@ class Trainer:
         )
 
     def _write(self, state: dict[str, Any]) -> None:
-        if self._checkpoint is None:
-            return
-        state |= {
-            "key": self._key,
-            "benchmark": self.tasks.benchmark.scored.model_dump_json(),
-            "code": self._code,
-            "audit": self.tasks.audit.state_dict(),
-            "random": random_state(),
-            "training": self.training.model_dump(),
-        }
-        with atomic_path(self._checkpoint) as path:
-            torch.save(state, path)
+        self._checkpoint.write(
+            {
+                **state,
+                "audit": self.tasks.audit.state_dict(),
+                "random": random_state(),
+                "training": self.training.model_dump(),
+            }
+        )
 
     def _resume(self) -> bool:
-        """Load the checkpoint, where there is one; whether nothing is left to train."""
-        state = self._read()
+        """Load the checkpoint, if there is one. Returns whether the training is finished."""
+        state = self._checkpoint.read(self.tasks.device)
         if state is None:
             return False
         self.algorithm.load_state_dict(state["algorithm"])
         self.tasks.audit.load_state_dict(state["audit"])
         self.training = Training.model_validate(state["training"])
+        set_random_state(state["random"])
         if state.get("trained"):
-            set_random_state(state["random"])
             return True
         self.stream.load_state_dict(state["stream"])
         self.training.sittings += 1
         self._draws.episodes = self.training.tasks
         self._best, self._best_score = state["best"], state["best_score"]
         self.stream.last_loss = state["loss"]
-        set_random_state(state["random"])
-        self._draws.resumed = state["random"]
+        self._draws.restore = state["random"]
         return False
-
-    def _read(self) -> dict[str, Any] | None:
-        """The checkpoint of this cell; nothing where there is none or it is damaged, to start again."""
-        if self._checkpoint is None or not self._checkpoint.exists():
-            return None
-        try:
-            state = torch.load(self._checkpoint, map_location=self.tasks.device, weights_only=True)
-        except Exception:  # torch raises many kinds for a truncated or foreign file
-            return None
-        if not isinstance(state, dict) or state.get("key") != self._key:
-            return None
-        if state.get("benchmark") != self.tasks.benchmark.scored.model_dump_json():
-            return None
-        return state if state.get("code") == self._code else None
 
 
 @contextlib.contextmanager
-def _untouched(algorithm: Algorithm) -> Iterator[None]:
-    """Put back afterwards which modules train, and the gradients that are being collected."""
-    training = [(module, module.training) for module in algorithm.modules()]
+def _unchanged(algorithm: Algorithm) -> Iterator[None]:
+    """Restore the training modes of all modules, and the gradients, when the block ends."""
+    modes = [(module, module.training) for module in algorithm.modules()]
     gradients = [(parameter, parameter.grad) for parameter in algorithm.parameters()]
     for parameter, _ in gradients:
         parameter.grad = None
     try:
         yield
     finally:
-        for module, mode in training:
+        for module, mode in modes:
             module.training = mode
         for parameter, gradient in gradients:
             parameter.grad = gradient

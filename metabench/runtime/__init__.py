@@ -1,1 +1,1 @@
-"""The process and the machine: random numbers, timing, memory, energy, precision and provenance."""
+"""The process and the machine: random numbers, timing, memory, energy, precision, provenance."""

@@ -1,8 +1,7 @@
-"""The energy that a graphics card has used, where NVIDIA's management library tells it."""
+"""The energy that an NVIDIA GPU uses, as its driver counts it."""
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import time
 from collections.abc import Callable
@@ -10,26 +9,25 @@ from typing import Any
 
 import torch
 
-LIBRARY = "libnvidia-ml.so.1"
-LEAST_SECONDS = 1.0
-"""The driver renews its counter every tenth of a second or so."""
+MIN_SECONDS = 1.0
+"""How long a function is repeated: the driver updates its counter about ten times a second."""
 
 
 def joules_each(function: Callable[[], object], device: torch.device) -> float | None:
-    """The energy of one call, in joules: the whole card's, over a second of calls.
+    """Returns the energy of one call in joules, averaged over a second of calls.
 
     Args:
-        function: what is measured.
-        device: where its work happens.
+        function: The function.
+        device: The device that does its work.
 
     Returns:
-        Joules; nothing where no card or no driver tells it.
+        The energy of the whole GPU, or ``None`` if the device has no counter.
     """
     before = total_joules(device)
     if before is None:
         return None
-    calls, began = 0, time.monotonic()
-    while time.monotonic() - began < LEAST_SECONDS:
+    calls, start = 0, time.monotonic()
+    while time.monotonic() - start < MIN_SECONDS:
         function()
         torch.cuda.synchronize(device)
         calls += 1
@@ -38,33 +36,36 @@ def joules_each(function: Callable[[], object], device: torch.device) -> float |
 
 
 def total_joules(device: torch.device) -> float | None:
-    """What the card has used since its driver was loaded; nothing where that is not told."""
+    """Returns the energy since the driver was loaded, or ``None`` if the device has no counter."""
     if device.type != "cuda":
         return None
-    library = _library()
+    nvml = _nvml()
+    # By UUID: NVML ignores CUDA_VISIBLE_DEVICES, so its indices are not those of PyTorch.
     uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
-    return None if library is None or uuid is None else read_joules(library, f"GPU-{uuid}")
+    return None if nvml is None or uuid is None else read_joules(nvml, f"GPU-{uuid}")
 
 
-def read_joules(library: Any, uuid: str) -> float | None:
-    """Ask the library for the counter of a card.
+def read_joules(nvml: Any, uuid: str) -> float | None:
+    """Returns the energy counter of a GPU in joules, or ``None`` if it has none.
 
     Args:
-        library: NVML, initialised.
-        uuid: of the card; its number would be another where some cards are hidden.
+        nvml: The module ``pynvml``, initialised.
+        uuid: The UUID of the GPU, as NVML writes it.
     """
-    handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
-    if library.nvmlDeviceGetHandleByUUID(uuid.encode(), ctypes.byref(handle)):
+    try:
+        handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+        return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3  # from millijoules
+    except nvml.NVMLError:
         return None
-    if library.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules)):
-        return None
-    return millijoules.value / 1e3
 
 
 @functools.cache
-def _library() -> Any | None:
+def _nvml() -> Any | None:
+    """Returns NVIDIA's management library, or ``None`` if there is no driver."""
+    import pynvml
+
     try:
-        library = ctypes.CDLL(LIBRARY)
-        return None if library.nvmlInit_v2() else library
-    except (OSError, AttributeError):
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
         return None
+    return pynvml

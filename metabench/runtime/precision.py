@@ -1,39 +1,36 @@
-"""How precisely a cell computes: float32 throughout, or faster formats for its products."""
+"""The precision of products and convolutions: float32, TF32 or bfloat16."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from metabench.config import PRECISIONS, Precision
 from metabench.errors import UnknownName, UsageError
-
-Precision = Literal["highest", "tf32", "bf16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @contextlib.contextmanager
 def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Inside, products and convolutions are computed so; put back afterwards.
+    """Compute products and convolutions with a given precision inside the block.
 
-    ``highest`` is float32, on a GPU too, where PyTorch itself takes TF32 for convolutions. ``tf32`` rounds
-    the inputs of products to 10 bits of mantissa, and ``bf16`` to 7 (:class:`torch.autocast`); both add up
-    in float32, and parameters and optimisers keep theirs.
+    ``highest`` is float32, also on a GPU. ``tf32`` rounds the inputs of products to 10 bits of
+    mantissa, ``bf16`` to 7 (:class:`torch.autocast`). Both accumulate in float32, and parameters
+    and optimisers stay in float32.
 
     Args:
-        precision: one of the three.
-        device: where it is computed.
+        precision: The precision.
+        device: The device that computes.
 
     Raises:
-        UsageError: TF32 is asked for where there is none.
+        UsageError: If the precision is ``tf32`` and the device is not a GPU.
     """
     check_precision(precision, str(device))
     cudnn = torch.backends.cudnn
     before = cudnn.allow_tf32, torch.get_float32_matmul_precision()
-    cudnn.allow_tf32 = precision != "highest"
+    cudnn.allow_tf32 = precision != "highest"  # PyTorch's own default for convolutions is True
     torch.set_float32_matmul_precision("highest" if precision == "highest" else "high")
     try:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -44,31 +41,31 @@ def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
 
 
 def check_precision(name: str, device: str) -> Precision:
-    """The precision of this name.
+    """Returns the precision of this name.
 
     Args:
-        name: its name.
-        device: where it is to be computed so.
+        name: The name of the precision.
+        device: The name of the device that computes.
 
     Raises:
-        UnknownName: there is no such precision.
-        UsageError: TF32 is asked for on a CPU.
+        UnknownName: If there is no such precision.
+        UsageError: If the precision is ``tf32`` and the device is not a GPU.
     """
     precision = next((known for known in PRECISIONS if known == name), None)
     if precision is None:
         raise UnknownName("precision", name, PRECISIONS, hint=f"They are {', '.join(PRECISIONS)}.")
     if precision == "tf32" and not device.startswith("cuda"):
         raise UsageError(
-            f"--precision tf32 is a format of NVIDIA's cards, and the device is {device}.",
-            hint="--precision bf16 is there on a CPU too; --device cuda runs on a card.",
+            f"--precision tf32 needs an NVIDIA GPU, and the device is {device}.",
+            hint="Use --precision bf16, which a CPU has too, or --device cuda.",
         )
     return precision
 
 
 def lowered(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Tensors in the format that autocast wants for products; as they are where it wants none.
+    """Returns tensors in autocast's format for products, unchanged if autocast is off.
 
-    For functions with derivatives of their own, which autocast does not look into.
+    For custom autograd functions: autocast casts the inputs of PyTorch's operators only.
     """
     kind = tensors[0].device.type
     if not torch.is_autocast_enabled(kind):
@@ -77,5 +74,5 @@ def lowered(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def raised(tensor: Tensor) -> Tensor:
-    """A tensor in float32 where autocast has made it something smaller: for sums over many values."""
+    """Returns a tensor in float32 if it is in a 16-bit format, for sums over many values."""
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor

@@ -1,4 +1,4 @@
-"""Where a number was made: the environment that stands in every record, and the machine in words."""
+"""The environment that every record states, and the fingerprint of the machine."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metabench.utils.values import Value
+
 if TYPE_CHECKING:
     import torch
 
-Value = bool | int | float | str
 Environment = dict[str, Value | None]
 
 
 def environment(*, device: torch.device, threads: int, precision: str = "highest") -> Environment:
-    """The facts of this machine and installation that can change a number or a timing."""
-    import torch  # here: plugins ask for a library's version before anything needs torch
+    """Returns the facts of this machine and installation that can change a score or a timing."""
+    import torch  # not at the top: plugins call describe_library before anything needs torch
 
     facts: Environment = {
         "metabench": importlib.metadata.version("metabench"),
@@ -45,6 +46,61 @@ def environment(*, device: torch.device, threads: int, precision: str = "highest
     return facts
 
 
+def machine_facts(environment: Mapping[str, Value | None]) -> Environment:
+    """Returns the facts that must agree before two timings or peaks of memory are compared.
+
+    Args:
+        environment: That of a record (:func:`environment`).
+    """
+    names = ("cpu", "gpu", "threads", "torch", "device", "precision")
+    facts = {name: environment.get(name) for name in names}
+    facts["precision"] = facts["precision"] or "highest"  # older records do not state it
+    return facts
+
+
+def machine_of(environment: Mapping[str, Value | None]) -> str:
+    """Returns :func:`machine_facts` as text: equal facts give equal text."""
+    facts = machine_facts(environment)
+    place = facts["cpu"] or "an unknown processor"
+    if facts["gpu"]:
+        place = f"{facts['gpu']} ({facts['device']}) with {place}"
+    text = f"{place}, {facts['threads']} thread(s), torch {facts['torch']}"
+    return text if facts["precision"] == "highest" else f"{text}, precision {facts['precision']}"
+
+
+def describe_library(distribution: str) -> str:
+    """Returns a library with its installed version, for :attr:`Spec.library`, without importing it.
+
+    Args:
+        distribution: The name it is installed by: ``"learn2learn"`` gives
+            ``"learn2learn 0.2.0"``, or ``"learn2learn (not installed)"``.
+    """
+    try:
+        return f"{distribution} {importlib.metadata.version(distribution)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{distribution} (not installed)"
+
+
+@functools.cache
+def cpu_name(source: Path = Path("/proc/cpuinfo")) -> str:
+    """Returns the model name of the processor, with its family and model number.
+
+    Args:
+        source: The file in which Linux describes its processors.
+    """
+    # Not py-cpuinfo (9.0): it starts processes and takes 1.5 s, which each worker would pay.
+    facts: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for line in source.read_text().splitlines():
+            key, _, value = line.partition(":")
+            facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in facts and "model" in facts:
+        # Virtual machines often shorten the name: "AMD EPYC" stands for four generations.
+        return f"{name} (family {facts['cpu family']}, model {facts['model']})"
+    return name
+
+
 def _cuda(device: torch.device) -> Environment:
     import torch
 
@@ -59,38 +115,20 @@ def _cuda(device: torch.device) -> Environment:
 
 
 @functools.cache
-def cpu_name(source: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's own name for itself, and its family and model: a virtual machine may hide the rest.
-
-    Args:
-        source: where Linux tells of its processors.
-    """
-    facts: dict[str, str] = {}
-    with contextlib.suppress(OSError):
-        for line in source.read_text().splitlines():
-            key, _, value = line.partition(":")
-            facts.setdefault(key.strip(), value.strip())
-    name = facts.get("model name") or platform.processor() or platform.machine()
-    if "cpu family" in facts and "model" in facts:
-        return f"{name} (family {facts['cpu family']}, model {facts['model']})"
-    return name
-
-
-@functools.cache
 def _git() -> Environment:
-    """The commit that this code stands at, where it runs from a checkout."""
-    here = Path(__file__).parent
-    if not (here.parent / ".git").exists():
+    """Returns the commit of metabench's source, if it runs from a checkout."""
+    package = Path(__file__).parents[1]
+    if not (package.parent / ".git").exists():
         return {}
-    commit = _git_says(here, "rev-parse", "HEAD")
+    commit = _run_git(package, "rev-parse", "HEAD")
     if commit is None:
         return {}
-    # Records and tables may change beside the code without changing what the code does.
-    changed = _git_says(here, "status", "--porcelain", "--", str(here))
+    # The package alone: new records and tables in the checkout do not change what the code does.
+    changed = _run_git(package, "status", "--porcelain", "--", str(package))
     return {"git_commit": commit, "git_dirty": bool(changed)}
 
 
-def _git_says(folder: Path, *arguments: str) -> str | None:
+def _run_git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments],
@@ -102,26 +140,3 @@ def _git_says(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def machine_of(environment: Mapping[str, Value | None]) -> str:
-    """What must agree before milliseconds, seconds and memory are compared.
-
-    Args:
-        environment: that of a record (:func:`metabench.runtime.provenance.environment`).
-    """
-    place = environment.get("gpu") or environment.get("cpu") or "an unknown processor"
-    return f"{place}, {environment.get('threads')} thread(s), torch {environment.get('torch')}"
-
-
-def describe_library(distribution: str) -> str:
-    """A library with the version that is installed, for :attr:`Spec.library`; it is not imported.
-
-    Args:
-        distribution: the name it is installed by: ``"learn2learn"`` gives ``"learn2learn 0.2.0"``, or
-            ``"learn2learn (not installed)"``.
-    """
-    try:
-        return f"{distribution} {importlib.metadata.version(distribution)}"
-    except importlib.metadata.PackageNotFoundError:
-        return f"{distribution} (not installed)"

@@ -1,4 +1,4 @@
-"""The global random number generators that an algorithm may draw from: PyTorch's, NumPy's and Python's."""
+"""The state of the global random number generators of PyTorch, NumPy and Python."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _NumpyState = tuple[str, "np.ndarray[Any, Any]", int, int, float]
 
 
 def seed_everything(key: int) -> None:
-    """Seed all of them with a 64-bit key."""
+    """Seed all generators with a 64-bit key."""
     torch.manual_seed(key)
     random.seed(key)
-    np.random.seed(key & 0xFFFF_FFFF)
+    np.random.seed(key & 0xFFFF_FFFF)  # NumPy's global generator takes 32 bits
 
 
 def random_state() -> dict[str, Any]:
-    """The state of all of them, in types that a checkpoint can hold."""
+    """Returns the state of all generators, in types that ``torch.load`` reads without pickle."""
     name, keys, position, has_gauss, gauss = cast(_NumpyState, np.random.get_state())
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
         "numpy": [
             name,
-            torch.from_numpy(keys.astype(np.int64)),
+            torch.from_numpy(keys.astype(np.int64)),  # torch has no uint32 in older versions
             int(position),
             int(has_gauss),
             float(gauss),
@@ -40,7 +40,8 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Go on from a state that :func:`random_state` gave."""
+    """Restore a state that :func:`random_state` returned."""
+    # A checkpoint that was loaded with `map_location` holds these tensors on that device.
     torch.set_rng_state(state["torch"].cpu())
     name, keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), position, has_gauss, gauss))
@@ -50,8 +51,8 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def random_state_kept() -> Iterator[None]:
-    """Whatever is drawn inside, the generators stand afterwards where they stood before."""
+def preserved_random_state() -> Iterator[None]:
+    """Restore the state of all generators when the block ends."""
     state = random_state()
     try:
         yield

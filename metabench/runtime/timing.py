@@ -1,4 +1,4 @@
-"""Timings that can be trusted: warmed up, synchronised, repeated."""
+"""Timings with warm-up, synchronisation and repetitions."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from metabench.runtime.exclusive import alone
+from metabench.runtime.exclusive import timing_lock
 
-LEAST_REPEATS = 5
+MIN_REPEATS = 5
 ENOUGH_MS = 1000.0
+"""A slow function is not repeated further once its repetitions took this long."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long something takes, in milliseconds.
+    """The duration of a function, in milliseconds.
 
     Attributes:
-        median_ms: the median over the repetitions.
-        iqr_ms: the distance between the quartiles.
-        repeats: how often it was timed.
-        alone: whether every other cell on this machine waited meanwhile.
+        median_ms: The median of the repetitions.
+        iqr_ms: Their interquartile range.
+        repeats: The number of repetitions.
+        exclusive: Whether every other cell on this machine paused meanwhile.
     """
 
     median_ms: float
     iqr_ms: float
     repeats: int
-    alone: bool = False
+    exclusive: bool = False
 
 
 def measure(
@@ -39,40 +40,38 @@ def measure(
     repeats: int = 20,
     warm_up: int = 3,
 ) -> Timing:
-    """Time a function while every other cell on the machine waits (:mod:`metabench.runtime.exclusive`).
-
-    On a GPU a pair of CUDA events brackets each call, and the device is waited for: without that only the
-    launches would be timed. On the CPU it is the monotonic clock.
+    """Time a function while every other cell on the machine pauses.
 
     Args:
-        function: what is timed.
-        device: where its work happens.
-        repeats: calls that count; fewer, but five, where they would take longer than a second.
-        warm_up: calls before them that do not.
+        function: The function.
+        device: The device that does its work.
+        repeats: The number of repetitions; only :data:`MIN_REPEATS` if they take over a second.
+        warm_up: The number of calls before the repetitions.
     """
     milliseconds = clock(device)
     times: list[float] = []
-    with alone() as undisturbed:
+    with timing_lock.exclusive() as exclusive:
         for _ in range(warm_up):
             function()
-        while len(times) < repeats and (len(times) < LEAST_REPEATS or sum(times) < ENOUGH_MS):
+        while len(times) < repeats and (len(times) < MIN_REPEATS or sum(times) < ENOUGH_MS):
             times.append(milliseconds(function))
     low, median, high = np.quantile(times, [0.25, 0.5, 0.75])
-    return Timing(float(median), float(high - low), len(times), undisturbed)
+    return Timing(float(median), float(high - low), len(times), exclusive)
 
 
 def clock(device: torch.device) -> Callable[[Callable[[], object]], float]:
-    """What tells how many milliseconds one call takes on a device, all of its work included."""
+    """Returns a function that runs a function once and returns its milliseconds on a device."""
     return _cuda_ms if device.type == "cuda" else _cpu_ms
 
 
 def _cpu_ms(function: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    start = time.perf_counter()
     function()
-    return (time.perf_counter() - began) * 1e3
+    return (time.perf_counter() - start) * 1e3
 
 
 def _cuda_ms(function: Callable[[], object]) -> float:
+    # CUDA calls return before their kernels run: without events only the launches are timed.
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     torch.cuda.synchronize()
     start.record()

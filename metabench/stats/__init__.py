@@ -1,12 +1,12 @@
-"""Statistics over episodes, classes and seeds, and the tests that verdicts rest on.
+"""Statistics over episodes, classes and seeds.
 
-Three spreads, three names, never one ``±`` for all of them:
+Three measures of spread, which no table mixes:
 
-=====================  =============================================================================
-:func:`t_interval`     over the episodes: other episodes of the *same* test classes
+=====================  ======================================================
+:func:`t_interval`     over the episodes: other episodes of the *same* classes
 :func:`class_interval` over the classes: *new* test classes
-:func:`seed_sd`        over the seeds: the same algorithm, meta-trained again
-=====================  =============================================================================
+:func:`seed_sd`        over the seeds: the same algorithm, trained again
+=====================  ======================================================
 
 >>> t_interval([0.5, 0.5, 1.0, 1.0]).mean, round(seed_sd([0.74, 0.76]), 3)
 (0.75, 0.014)

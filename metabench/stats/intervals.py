@@ -11,11 +11,11 @@ from scipy import special
 
 
 class Interval(NamedTuple):
-    """A mean with its 95 % interval.
+    """A mean with its confidence interval.
 
     Attributes:
-        mean: the mean over the episodes.
-        half_width: half the width of the 95 % interval; NaN for fewer than two episodes.
+        mean: The mean over the episodes.
+        half_width: Half the width of the interval; NaN for fewer than two episodes.
     """
 
     mean: float
@@ -23,22 +23,22 @@ class Interval(NamedTuple):
 
 
 def t_interval(scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
-    r"""The mean over episodes and half the width of its t-interval.
+    r"""Returns the mean over the episodes with Student's t-interval.
 
     .. math:: \bar{x} \pm t_{n-1} \, s / \sqrt{n}
 
-    It takes the test classes as given: for *new classes* it is too narrow (arXiv:2409.02850), and
-    :func:`~metabench.stats.class_interval` stands beside it.
+    The test classes are taken as given: for new classes the interval is too narrow
+    (arXiv:2409.02850), see :func:`~metabench.stats.class_interval`.
 
     >>> t_interval([0.5, 0.5, 1.0, 1.0])
     Interval(mean=0.75, half_width=0.459...)
 
     Args:
-        scores: one for each episode.
-        confidence: the share of such intervals that hold the true mean.
+        scores: The score of each episode, ``[n]``.
+        confidence: The probability that the interval covers the true mean.
 
     Raises:
-        ValueError: there is no score.
+        ValueError: If there is no score.
     """
     if not len(scores):
         raise ValueError("an interval needs at least one score")
@@ -46,7 +46,6 @@ def t_interval(scores: Sequence[float], *, confidence: float = 0.95) -> Interval
     n = len(values)
     if n < 2:
         return Interval(float(values.mean()), math.nan)
-    quantile = float(
-        special.stdtrit(n - 1, 0.5 + confidence / 2)
-    )  # scipy.stats takes a second to import
+    # scipy.special, because scipy.stats takes a second to import.
+    quantile = float(special.stdtrit(n - 1, 0.5 + confidence / 2))
     return Interval(float(values.mean()), float(quantile * values.std(ddof=1) / math.sqrt(n)))

@@ -1,4 +1,4 @@
-"""The paired permutation test, and Holm's correction over a table of them."""
+"""The paired permutation test, and Holm's correction for several tests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 Alternative = Literal["two-sided", "less", "greater"]
 
 EXACT = 16
-"""Up to this many differences that are not 0 all of their 2^n sign patterns are gone through."""
+"""Up to this many non-zero differences, the test enumerates all 2^n sign patterns."""
 
 _CHUNK = 2**22  # signs at a time: 32 MiB
-_ROUNDING = (
-    1e-9  # of the sum of magnitudes: scores are counts over queries, so sums often tie exactly
-)
+# Of the sum of magnitudes. Scores are counts divided by queries, so sums often tie exactly, and
+# a tie must not depend on rounding.
+_ROUNDING = 1e-9
 
 
 def permutation_test(
@@ -27,17 +27,12 @@ def permutation_test(
     resamples: int = 9999,
     seed: int = 0,
 ) -> float:
-    r"""The p-value of paired differences: could the labels of the two sides be swapped in every pair?
+    r"""Returns the p-value of the paired permutation test of a mean difference of 0.
 
-    Under the null hypothesis the two scores of a pair are exchangeable, so every pattern of signs is equally
-    likely:
+    If the two scores of a pair are exchangeable, all patterns of signs are equally likely:
 
     .. math:: p = P_{\sigma \sim \{-1, 1\}^n}\left(\left|\textstyle\sum_i \sigma_i d_i\right|
                   \ge \left|\textstyle\sum_i d_i\right|\right)
-
-    With at most ``EXACT`` differences that are not 0 it goes through all patterns. With more it draws ``R``
-    of them, and counts the observed one among them, :math:`p = (1 + \#)/(1 + R)`, without which the test
-    would reject too often (and could say 0).
 
     >>> permutation_test([1.0, 1.0, 1.0, 1.0, 1.0])
     0.0625
@@ -45,16 +40,15 @@ def permutation_test(
     0.03125
 
     Args:
-        differences: one for each pair, ``[n]``.
-        alternative: what the mean of the differences is, where the null hypothesis is false.
-        resamples: sign patterns that are drawn, where not all are gone through.
-        seed: of those.
+        differences: The difference of each pair, ``[n]``.
+        alternative: The sign of the mean difference under the alternative hypothesis.
+        resamples: The number of sign patterns to draw if they are not enumerated.
+        seed: The seed of the patterns.
 
     Raises:
-        ValueError: there is no difference, one is not finite, or ``resamples`` is not positive.
+        ValueError: If there is no difference, one is not finite, or ``resamples`` is not positive.
 
-    Reference: Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, 3.2; Phipson and Smyth
-    2010, arXiv:1603.05766 (the correction by 1).
+    Reference: Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, section 3.2.
     """
     found = permutation_tests(
         [differences], alternative=alternative, resamples=resamples, seed=seed
@@ -69,24 +63,24 @@ def permutation_tests(
     resamples: int = 9999,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """:func:`permutation_test` of each row, all with the same sign patterns: many for little more than one.
+    """Returns :func:`permutation_test` of each row, with shared sign patterns.
 
-    A row's p-value does not depend on the rows beside it.
+    The p-value of a row does not depend on the other rows.
 
     >>> permutation_tests([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0]])
     array([0.25, 1.  ])
 
     Args:
-        differences: ``[rows, n]``.
-        alternative: see :func:`permutation_test`.
-        resamples: see there.
-        seed: see there.
+        differences: The differences, ``[rows, n]``.
+        alternative: See :func:`permutation_test`.
+        resamples: See :func:`permutation_test`.
+        seed: See :func:`permutation_test`.
 
     Returns:
         The p-values, ``[rows]``.
 
     Raises:
-        ValueError: see :func:`permutation_test`.
+        ValueError: See :func:`permutation_test`.
     """
     table = np.asarray(differences, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] == 0:
@@ -94,9 +88,7 @@ def permutation_tests(
     if not np.isfinite(table).all():
         raise ValueError("a permutation test needs finite differences")
     if resamples < 1:
-        raise ValueError(
-            f"a permutation test needs at least one resample, and {resamples} were asked for"
-        )
+        raise ValueError(f"a permutation test needs at least one resample, not {resamples}")
     few = (table != 0).sum(1) <= EXACT
     p_values = np.ones(len(table))
     for row in np.flatnonzero(few):
@@ -117,16 +109,16 @@ def _monte_carlo(
     count = np.zeros(len(table))
     for bits in _patterns(table.shape[1], len(table), resamples, seed):
         count += _extreme(bits, table, alternative)
+    # The observed pattern is one of the patterns: without it the test rejects too often, and may
+    # return 0 (Phipson and Smyth 2010, arXiv:1603.05766).
     found: NDArray[np.float64] = (1 + count) / (1 + resamples)
     return found
 
 
 def _patterns(n: int, rows: int, resamples: int, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Sign patterns ``[P, n]``, 0 for a sign that turns, in parts that leave room for their sums."""
+    """Yields sign patterns ``[P, n]``, 0 for a flipped sign, in chunks that bound the memory."""
     rng = np.random.default_rng(seed)
-    words = math.ceil(
-        n / 64
-    )  # whole words for each pattern: then the chunks do not change the stream
+    words = math.ceil(n / 64)  # whole words, so that the size of a chunk does not change the bits
     chunk = max(1, _CHUNK // max(n, rows))
     for start in range(0, resamples, chunk):
         size = min(chunk, resamples - start)
@@ -137,27 +129,24 @@ def _patterns(n: int, rows: int, resamples: int, seed: int) -> Iterator[NDArray[
 def pairwise_permutation_tests(
     scores: ArrayLike, *, resamples: int = 9999, seed: int = 0
 ) -> dict[tuple[int, int], float]:
-    """:func:`permutation_test` of every two rows, two-sided, all with the same sign patterns.
-
-    The sum of a pair's differences under a pattern is the difference of two sums, so that K rows take K sums
-    for each pattern, and not one for each of their K (K - 1) / 2 pairs.
+    """Returns the two-sided :func:`permutation_test` of every two rows, with shared patterns.
 
     >>> pairwise_permutation_tests([[1, 2, 3], [0, 1, 2], [1, 2, 3]])
     {(0, 1): 0.25, (0, 2): 1.0, (1, 2): 0.25}
 
     Args:
-        scores: ``[K, n]``.
-        resamples: see :func:`permutation_test`.
-        seed: see there.
+        scores: The scores, ``[K, n]``.
+        resamples: See :func:`permutation_test`.
+        seed: See :func:`permutation_test`.
 
     Returns:
-        The p-value of each pair of rows, the smaller index first.
+        The p-value of each pair of rows, smaller index first.
 
     Raises:
-        ValueError: see there.
+        ValueError: See :func:`permutation_test`.
     """
     table = np.asarray(scores, dtype=np.float64)
-    table = table - table.mean(0)  # changes no difference, and leaves its digits to them
+    table = table - table.mean(0)  # the differences stay, and large scores lose no digits in sums
     first, second = np.triu_indices(len(table), 1)
     differences = table[first] - table[second]
     if table.size and not np.isfinite(table).all():
@@ -170,9 +159,11 @@ def pairwise_permutation_tests(
     if not few.all():
         count = np.zeros(len(first))
         for bits in _patterns(table.shape[1], len(first), resamples, seed):
+            # The sum of a pair's differences is the difference of two sums: K sums for a pattern
+            # instead of K (K - 1) / 2.
             sums = bits.astype(np.float64) @ table.T
-            turned = 2 * (sums[:, first] - sums[:, second]) - observed
-            count += (np.abs(turned) >= np.abs(observed) - slack).sum(0)
+            flipped = 2 * (sums[:, first] - sums[:, second]) - observed
+            count += (np.abs(flipped) >= np.abs(observed) - slack).sum(0)
         p_values[~few] = ((1 + count) / (1 + resamples))[~few]
     pairs = zip(first.tolist(), second.tolist(), strict=True)
     return dict(zip(pairs, p_values.tolist(), strict=True))
@@ -181,7 +172,7 @@ def pairwise_permutation_tests(
 def _extreme(
     patterns: NDArray[Any], table: NDArray[np.float64], alternative: Alternative
 ) -> NDArray[np.float64]:
-    """How many patterns ``[P, n]``, 0 for a sign that turns, are as extreme as what was observed."""
+    """Returns how many patterns ``[P, n]``, 0 for a flipped sign, are at least as extreme."""
     observed = table.sum(1)
     sums = 2 * (patterns.astype(np.float64) @ table.T) - observed
     slack = _ROUNDING * np.abs(table).sum(1)
@@ -196,29 +187,28 @@ def _extreme(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    r"""Holm's correction: p-values of a table that may each be held against the same level.
+    r"""Returns p-values after Holm's correction, to compare with the level of all tests together.
 
     .. math:: \tilde{p}_{(i)} = \min\left(1, \max_{j \le i} (m - j + 1) \, p_{(j)}\right)
 
-    Whatever the dependence between the tests, the chance of *any* false alarm in the table is at most the
-    level.
+    The probability of any false rejection is at most the level, for any dependence between tests.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
 
     Args:
-        p_values: ``[m]``.
+        p_values: The p-values, ``[m]``.
 
     Returns:
-        The corrected p-values in the same order; none is smaller than it was.
+        The corrected p-values in the same order.
 
     Raises:
-        ValueError: one of them is no number between 0 and 1.
+        ValueError: If one of them is not between 0 and 1.
 
     Reference: Holm 1979, A simple sequentially rejective multiple test procedure.
     """
     if not all(0 <= p <= 1 for p in p_values):
-        raise ValueError("a p-value is a number between 0 and 1")
+        raise ValueError(f"p-values must be between 0 and 1; they are {list(p_values)}")
     corrected = [0.0] * len(p_values)
     largest = 0.0
     for place, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):

@@ -1,4 +1,4 @@
-"""The conformance kit: whether an algorithm keeps the contract, as named checks with reasons.
+"""The conformance kit: named checks of whether an algorithm keeps its contract.
 
 ::
 
@@ -7,9 +7,8 @@
     def test_it_keeps_the_contract():
         check_algorithm(MyAlgorithm).raise_for_failures()
 
-``metabench check NAME`` does the same on the command line, and ``pytest --metabench-algorithm=NAME`` gives
-one test for each check. The names are imported when they are first used: pytest loads this package in every
-run.
+``metabench check NAME`` does the same on the command line, and
+``pytest --metabench-algorithm=NAME`` adds one test per check.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from metabench.utils.lazy import lazy_names
 
+# Imported on first use: the entry point `pytest11` loads this package in every run of pytest.
 _HOME = {
     "CheckFailed": "metabench.testing.check",
     "CheckResult": "metabench.testing.report",

@@ -1,4 +1,4 @@
-"""A named claim about algorithms, and how it is said that it does not hold."""
+"""A check: a named claim about algorithms and the function that tests it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ Precision = Literal["double", "single"]
 
 
 class CheckFailed(Exception):
-    """The claim of a check does not hold; the message says what was seen and what would be right."""
+    """Raised by a check whose claim does not hold; the message says what was found."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One claim.
+    """One claim about an algorithm.
 
     Args:
-        name: what it is called in reports and in test ids.
-        claim: the claim, in a sentence.
-        run: returns where the claim holds; raises :class:`CheckFailed` where it does not, and
-            :class:`metabench.NotApplicable` where it says nothing about this algorithm.
-        precision: ``double`` where numbers are compared: float64 parts rounding from mistakes. An algorithm
-            that does not run in float64 is looked at in float32, with a wider tolerance.
+        name: Name in reports and test ids.
+        claim: The claim, in a sentence.
+        run: Returns if the claim holds. Raises :class:`CheckFailed` if it does not, and
+            :class:`metabench.NotApplicable` if it does not apply to the algorithm.
+        precision: ``double`` for checks that compare numbers: float64 separates rounding from
+            errors. An algorithm that does not run in float64 is checked in float32, with a larger
+            tolerance.
     """
 
     name: str
@@ -36,6 +37,6 @@ class Check:
 
     @classmethod
     def of(cls, function: Callable[[Subject], None], *, precision: Precision = "double") -> Check:
-        """The check that a function makes: its name with hyphens, and the first line of its docstring."""
+        """Make a check of a function: its name with hyphens, its docstring's first line."""
         claim = first_line(function.__doc__ or "")
         return cls(function.__name__.replace("_", "-"), claim, function, precision)

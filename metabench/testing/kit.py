@@ -1,4 +1,4 @@
-"""Running the checks."""
+"""Run the checks of an algorithm."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from metabench.algorithms.problem import Problem
 from metabench.errors import NotApplicable, UnknownName, UsageError
 from metabench.plugins import installed_plugins
 from metabench.registry import describe_error, match_names
-from metabench.running.cell import algorithm_class
+from metabench.running.resolve import algorithm_class
 from metabench.testing.check import Check, CheckFailed
-from metabench.testing.checks import CHECKS, ESSENTIAL
-from metabench.testing.report import CheckResult, Outcome, Report
+from metabench.testing.checks import CHECKS, PREREQUISITES
+from metabench.testing.report import CheckResult, CheckStatus, Report
+from metabench.testing.small_problems import small_problems
 from metabench.testing.subject import Subject
-from metabench.testing.world import small_problems
 
-Found = tuple[Outcome, str]
-"""What a check found on one problem, with the reason."""
+Found = tuple[CheckStatus, str]
+"""Status of a check on one problem, with the reason."""
 
 
 class Kit:
-    """The checks for one algorithm; each runs once, on every problem that the algorithm takes.
+    """The checks of one algorithm; each runs once on every problem.
 
     Args:
-        cls: the algorithm.
-        hyperparameters: what is not to have its default, by name.
-        problems: what it is tried on; by default small classification and regression problems. A check
-            passes where it passes on one of them and fails on none.
+        cls: The algorithm.
+        hyperparameters: Hyper-parameters that differ from their defaults.
+        problems: Problems to test on; by default small classification and regression problems. A
+            check passes if it passes on one and fails on none.
+
+    Raises:
+        UsageError: If the class is not an algorithm.
     """
 
     def __init__(
@@ -53,22 +56,22 @@ class Kit:
         """Run one check.
 
         Raises:
-            UnknownName: there is no such check.
+            UnknownName: If there is no such check.
         """
         check = _named(name)
-        began = time.perf_counter()
-        found = [self._on(check, place) for place in range(len(self.problems))]
+        start = time.perf_counter()
+        found = [self._on_problem(check, index) for index in range(len(self.problems))]
         status, reason = _summary([p.kind for p in self.problems], found)
-        return CheckResult(check.name, check.claim, status, reason, time.perf_counter() - began)
+        return CheckResult(check.name, check.claim, status, reason, time.perf_counter() - start)
 
     def report(self, checks: Iterable[str] = ()) -> Report:
         """Run some checks, by default all.
 
         Args:
-            checks: names or globs.
+            checks: Names or globs.
 
         Raises:
-            UnknownName: one of them matches no check.
+            UnknownName: If one of them matches no check.
         """
         names = [check.name for check in CHECKS]
         chosen = (
@@ -77,37 +80,43 @@ class Kit:
         name = str(getattr(self.cls, "name", self.cls.__name__))
         return Report(name, tuple(self.run(check) for check in chosen))
 
-    def _on(self, check: Check, place: int) -> Found:
-        """What a check finds on one problem; a mistake that spoils everything is told once."""
-        if (check.name, place) not in self._found:
-            self._found[check.name, place] = self._blocked(check, place) or self._try(check, place)
-        return self._found[check.name, place]
+    def _on_problem(self, check: Check, index: int) -> Found:
+        """Returns the result of a check on one problem; it runs once."""
+        if (check.name, index) not in self._found:
+            self._found[check.name, index] = self._blocked(check, index) or self._try(check, index)
+        return self._found[check.name, index]
 
-    def _blocked(self, check: Check, place: int) -> Found | None:
-        for essential in ESSENTIAL:
-            if essential is check:
+    def _blocked(self, check: Check, index: int) -> Found | None:
+        """Returns the result if a prerequisite failed: one error is reported once."""
+        for prerequisite in PREREQUISITES:
+            if prerequisite is check:
                 return None
-            status, reason = self._on(essential, place)
+            status, reason = self._on_problem(prerequisite, index)
             if status == "failed":
-                return "not-applicable", f"'{essential.name}' fails."
-            if status == "not-applicable" and essential is ESSENTIAL[0]:
+                return "not-applicable", f"'{prerequisite.name}' fails."
+            # An algorithm that cannot be constructed for a problem does not support it.
+            if status == "not-applicable" and prerequisite is PREREQUISITES[0]:
                 return status, reason
         return None
 
-    def _try(self, check: Check, place: int) -> Found:
+    def _try(self, check: Check, index: int) -> Found:
         types = [torch.float64, torch.float32] if check.precision == "double" else [torch.float32]
         for dtype in types:
+            # Shared by all checks, so that an algorithm is trained once per problem and type.
             subject = self._subjects.setdefault(
-                (place, dtype), Subject(self.cls, self.problems[place], self.hyperparameters, dtype)
+                (index, dtype),
+                Subject(self.cls, self.problems[index], self.hyperparameters, dtype),
             )
             try:
-                with subject.at_work():
+                with subject.environment():
                     check.run(subject)
             except NotApplicable as error:
                 return "not-applicable", error.message
             except CheckFailed as error:
                 return "failed", str(error)
-            except (Exception, SystemExit) as error:  # code of a plugin can do anything
+            # SystemExit: a plugin may call sys.exit, which must not end the run.
+            except (Exception, SystemExit) as error:
+                # A method may not run in float64; the error counts only if float32 fails too.
                 if dtype is types[-1]:
                     return "failed", describe_error(error)
                 continue
@@ -122,21 +131,21 @@ def check_algorithm(
     hyperparameters: Mapping[str, Value] | None = None,
     problems: Sequence[Problem] = (),
 ) -> Report:
-    """Check that an algorithm keeps the contract.
+    """Check that an algorithm keeps its contract.
 
     Args:
-        algorithm: the class, or the name of an installed algorithm.
-        checks: names or globs of checks; by default all.
-        hyperparameters: what is not to have its default, by name.
-        problems: what it is tried on; by default small classification and regression problems.
+        algorithm: The class, or the name of an installed algorithm.
+        checks: Names or globs of checks; by default all.
+        hyperparameters: Hyper-parameters that differ from their defaults.
+        problems: Problems to test on; by default small classification and regression problems.
 
     Returns:
-        What was found; :meth:`Report.raise_for_failures` makes it an error where a check failed or none ran.
+        The results; :meth:`Report.raise_for_failures` raises an error unless the algorithm passes.
 
     Raises:
-        UnknownName: there is no such algorithm or no such check.
-        PluginError: the plugin that brings the algorithm is broken.
-        UsageError: the class is no algorithm.
+        UnknownName: If there is no such algorithm or no such check.
+        PluginError: If the plugin of the algorithm is broken.
+        UsageError: If the class is not an algorithm.
 
     >>> from metabench.algorithms.nearest_mean import NearestMean
     >>> check_algorithm(NearestMean, checks=["label-order"]).ok
@@ -147,11 +156,11 @@ def check_algorithm(
 
 
 def installed_algorithm(name: str) -> type[Algorithm]:
-    """The class of an installed algorithm.
+    """Returns the class of an installed algorithm.
 
     Raises:
-        UnknownName: there is none of this name.
-        PluginError: it cannot be imported, or is no algorithm.
+        UnknownName: If there is no algorithm of this name.
+        PluginError: If it cannot be imported, or is not an algorithm.
     """
     return algorithm_class(installed_plugins().registry.get("algorithm", name))
 
@@ -170,14 +179,15 @@ def _no_check(name: str) -> NoReturn:
 
 
 def _summary(kinds: Sequence[str], found: Sequence[Found]) -> Found:
-    """What was found on all problems in one line: a failure counts before a pass, a pass before neither."""
-    order: tuple[Outcome, ...] = ("failed", "passed", "not-applicable")
-    status = next(s for s in order if any(outcome == s for outcome, _ in found))
+    """Combine the results on all problems: failed before passed before not applicable."""
+    order: tuple[CheckStatus, ...] = ("failed", "passed", "not-applicable")
+    status = next(s for s in order if any(candidate == s for candidate, _ in found))
     reasons = {
         kind: reason
-        for kind, (outcome, reason) in zip(kinds, found, strict=True)
-        if outcome == status
+        for kind, (candidate, reason) in zip(kinds, found, strict=True)
+        if candidate == status
     }
+    # The same reason on every problem is given once, without the kind of problem.
     if len(set(reasons.values())) == 1 and len(reasons) == len(found):
         return status, next(iter(reasons.values()))
     return status, " ".join(f"{kind}: {reason}" for kind, reason in reasons.items() if reason)

@@ -1,7 +1,6 @@
-"""``pytest --metabench-algorithm=NAME``: one test for each algorithm and check.
+"""``pytest --metabench-algorithm=NAME``: one test per algorithm and check.
 
-The entry point ``pytest11`` of metabench loads this module in every run of pytest, so it imports nothing of
-weight, and without the option it does nothing.
+The entry point ``pytest11`` loads this module in every run of pytest, so it imports nothing slow.
 """
 
 from __future__ import annotations
@@ -23,40 +22,44 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="Check that an installed algorithm keeps the contract of metabench; a name or glob, repeatable.",
+        help="Check that an installed algorithm keeps the contract of metabench; a name or a glob, "
+        "repeatable.",
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k and -m choose
+@pytest.hookimpl(tryfirst=True)  # before -k and -m select
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Add one item for each algorithm and check."""
+    """Add one item per algorithm and check."""
     names = config.getoption(OPTION)
     if not names:
         return
+    # Here and not at the top, because they import torch.
     from metabench.errors import MetabenchError
     from metabench.plugins import installed_plugins
 
     try:
         chosen = installed_plugins().registry.match("algorithm", names)
-        root = _Collector.from_parent(session, name="metabench", nodeid="metabench")
+        root = _Root.from_parent(session, name="metabench", nodeid="metabench")
         for name in chosen:
             items.extend(_Algorithm.from_parent(root, name=name).collect())
     except MetabenchError as error:
         raise pytest.UsageError(str(error)) from error
 
 
-class _Collector(pytest.Collector):
+class _Root(pytest.Collector):
+    """The parent of all algorithms; it has no file."""
+
     def collect(self) -> list[pytest.Item]:
         return []
 
 
 class _Algorithm(pytest.Collector):
-    """One algorithm; its checks share what it was trained for."""
+    """One algorithm, whose checks share the trained model."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         from metabench.testing.kit import installed_algorithm
 
         self.cls = installed_algorithm(self.name)
@@ -64,7 +67,7 @@ class _Algorithm(pytest.Collector):
 
     @property
     def kit(self) -> Kit:
-        """The kit, made when the first check runs."""
+        """The kit, constructed when the first check runs."""
         if self._kit is None:
             from metabench.testing.kit import Kit
 
@@ -72,19 +75,19 @@ class _Algorithm(pytest.Collector):
         return self._kit
 
     def collect(self) -> list[pytest.Item]:
-        """One item for each check."""
+        """Returns one item per check."""
         from metabench.testing.checks import CHECKS
 
         return [CheckItem.from_parent(self, name=check.name) for check in CHECKS]
 
 
 class CheckItem(pytest.Item):
-    """One check of one algorithm, as a test: it passes, fails with the reason, or is skipped with it."""
+    """One check of one algorithm, as a test."""
 
     parent: _Algorithm
 
     def runtest(self) -> None:
-        """Run the check."""
+        """Run the check; a check that does not apply is skipped."""
         from metabench.testing.report import ConformanceError
 
         result = self.parent.kit.run(self.name)
@@ -96,7 +99,7 @@ class CheckItem(pytest.Item):
             )
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *arguments: Any) -> Any:
-        """The reason alone: the traceback would be that of the kit."""
+        """Returns the reason without the traceback, which would show the kit's code."""
         from metabench.testing.report import ConformanceError
 
         if isinstance(excinfo.value, ConformanceError):
@@ -104,5 +107,5 @@ class CheckItem(pytest.Item):
         return super().repr_failure(excinfo, *arguments)
 
     def reportinfo(self) -> tuple[str, None, str]:
-        """Where the test stands: in no file."""
+        """Returns the name of the test; it has no file and no line."""
         return "metabench", None, f"{self.parent.name}::{self.name}"

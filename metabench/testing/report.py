@@ -1,43 +1,43 @@
-"""What the kit found."""
+"""Results of the checks, as text and as JSON."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Outcome = Literal["passed", "failed", "not-applicable"]
+CheckStatus = Literal["passed", "failed", "not-applicable"]
 
 
 class ConformanceError(AssertionError):
-    """An algorithm that does not pass the kit; the message is the report."""
+    """Raised for an algorithm that does not pass; the message is the report."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found.
+    """Result of one check.
 
     Attributes:
-        name: the check.
-        claim: what it claims, in a sentence.
+        name: Name of the check.
+        claim: Its claim, in a sentence.
         status: ``passed``, ``failed`` or ``not-applicable``.
-        reason: why it failed or says nothing here; empty where it passed.
-        seconds: how long it took.
+        reason: Why it failed or does not apply; empty if it passed.
+        seconds: Duration.
     """
 
     name: str
     claim: str
-    status: Outcome
+    status: CheckStatus
     reason: str = ""
     seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the kit found of one algorithm.
+    """Results of all checks of one algorithm.
 
     Attributes:
-        algorithm: its name.
-        results: one for each check, in the order that they ran in.
+        algorithm: Name of the algorithm.
+        results: One result per check, in the order in which they ran.
     """
 
     algorithm: str
@@ -45,31 +45,36 @@ class Report:
 
     @property
     def passed(self) -> int:
-        """How many checks passed."""
+        """Number of checks that passed."""
         return self._count("passed")
 
     @property
     def failed(self) -> int:
-        """How many checks failed."""
+        """Number of checks that failed."""
         return self._count("failed")
 
     @property
     def not_applicable(self) -> int:
-        """How many checks say nothing about this algorithm."""
+        """Number of checks that do not apply."""
         return self._count("not-applicable")
 
     @property
     def ok(self) -> bool:
-        """Whether none failed and at least one passed: a kit that checked nothing has shown nothing."""
+        """Whether no check failed and at least one passed."""
+        # Without a check that passed, nothing was tested.
         return not self.failed and self.passed > 0
 
     def raise_for_failures(self) -> None:
-        """Raise ConformanceError, with the report as its message, unless the algorithm passes."""
+        """Raise an error unless the algorithm passes.
+
+        Raises:
+            ConformanceError: If a check failed or none passed; the message is the report.
+        """
         if not self.ok:
             raise ConformanceError(str(self))
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON can hold it."""
+        """Returns the report as plain values for JSON."""
         counts = {
             "passed": self.passed,
             "failed": self.failed,
@@ -97,5 +102,5 @@ class Report:
                 lines.append(f"  {'':6}  {'':{width}}  claim: {result.claim}")
         return "\n".join(lines)
 
-    def _count(self, status: Outcome) -> int:
+    def _count(self, status: CheckStatus) -> int:
         return sum(result.status == status for result in self.results)

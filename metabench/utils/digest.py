@@ -7,8 +7,7 @@ import json
 from typing import Any
 
 
-def digest_of(parts: dict[str, Any]) -> str:
-    """The sha256 of some JSON values, the same for every order of their keys."""
-    return hashlib.sha256(
-        json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()
-    ).hexdigest()
+def digest_of(values: dict[str, Any]) -> str:
+    """Returns the sha256 of a JSON object, independent of the order of its keys."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used."""
+"""Lazy imports of a package's public names."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def lazy_names(package: str, home: Mapping[str, str]) -> Callable[[str], Any]:
-    """What a package's ``__getattr__`` is to be.
+def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """Returns a module-level ``__getattr__`` (PEP 562) that imports each name on first use.
 
     Args:
-        package: the package's ``__name__``.
-        home: the module of each name.
-
-    Returns:
-        A function that imports a name's module and gives what it holds, AttributeError for other names.
+        package: The ``__name__`` of the package.
+        modules: The module that defines each name.
     """
 
-    def find(name: str) -> Any:
-        if name not in home:
+    def __getattr__(name: str) -> Any:  # noqa: N807 - it becomes the package's __getattr__
+        if name not in modules:
             raise AttributeError(f"module '{package}' has no attribute {name!r}")
-        value = getattr(importlib.import_module(home[name]), name)
+        value = getattr(importlib.import_module(modules[name]), name)
         setattr(sys.modules[package], name, value)
         return value
 
-    return find
+    return __getattr__

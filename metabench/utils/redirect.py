@@ -1,4 +1,4 @@
-"""Keep stdout clean: it may be a JSON document, so what a plugin prints goes to stderr."""
+"""Redirection of stdout to stderr, so that output of plugins cannot corrupt a JSON document."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """Send to stderr whatever is written to stdout meanwhile: by Python, by C, or to the descriptor."""
+    """Redirect stdout to stderr for Python code, C code and the file descriptor alike."""
     _flush()
     try:
-        kept = os.dup(1)
+        saved = os.dup(1)
     except OSError:  # stdout is closed
-        kept = None
+        saved = None
     try:
-        if kept is not None:
+        if saved is not None:
             os.dup2(2, 1)
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
         _flush()
-        if kept is not None:
-            os.dup2(kept, 1)
-            os.close(kept)
+        if saved is not None:
+            os.dup2(saved, 1)
+            os.close(saved)
 
 
 def close_stdout() -> None:
-    """Send to stderr whatever is still written to stdout, such as by what a plugin runs at exit."""
+    """Redirect stdout to stderr until the process ends."""
     _flush()
     with contextlib.suppress(OSError):
         os.dup2(2, 1)
 
 
 def _flush() -> None:
-    """Empty the buffers of Python and of C into where stdout leads now."""
+    """Flush the buffers of Python and of the C library to the current stdout."""
     for stream in (sys.stdout, sys.__stdout__):
         with contextlib.suppress(OSError, ValueError):
             if stream is not None:
                 stream.flush()
-    with contextlib.suppress(OSError, TypeError, AttributeError):  # Windows has no such library
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # not available on Windows
         ctypes.CDLL(None).fflush(None)

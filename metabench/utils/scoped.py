@@ -1,4 +1,4 @@
-"""A context variable that has another value for a while."""
+"""Temporary values of context variables."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import TypeVar
 
-Value = TypeVar("Value")
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def scoped(variable: ContextVar[Value], value: Value) -> Iterator[None]:
-    """Inside, the variable has this value; afterwards the one from before, whatever happened."""
-    before = variable.set(value)
+def scoped(variable: ContextVar[T], value: T) -> Iterator[None]:
+    """Set a context variable for the duration of the block."""
+    token = variable.set(value)
     try:
         yield
     finally:
-        variable.reset(before)
+        variable.reset(token)

@@ -25,8 +25,7 @@ from metabench.episodes import (
     TaskBatch,
     TaskStream,
 )
-from metabench.learning.inner_loop import GradientBased
-from metabench.learning.zero_head import ZeroHead
+from metabench.learning.gradient_based import GradientBased
 from metabench.plugins import installed_plugins
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +99,7 @@ class Tasks:
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         self.given.append(batch)
 
     def batch(self, tasks: int = TASKS) -> TaskBatch:
@@ -150,7 +149,7 @@ def build(name: str, problem: Problem, **chosen: Any) -> Any:
 
 def learned(algorithm: Any) -> dict[str, Tensor]:
     """Returns the parameters that the outer loop learns, by name."""
-    fixed = isinstance(algorithm, ZeroHead) and algorithm.zero_head
+    fixed = getattr(algorithm, "zero_head", False)
     named = algorithm.named_parameters()
     return {k: p for k, p in named if not (fixed and k.startswith("learner.head."))}
 

@@ -14,9 +14,9 @@ import torch
 
 import metabench
 from adapter_tests.adapter_kit import adapter
-from metabench.leaderboard.build import Row
+from metabench.config import Resources
+from metabench.leaderboard.rows import LeaderboardRow
 from metabench.plugins import installed_plugins
-from metabench.running.runner import Resources
 
 SUITE = """
 name = "tiny"
@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def run(folder: Path, *names: str, data: str, **settings: Any) -> dict[str, Row]:
+def run(folder: Path, *names: str, data: str, **settings: Any) -> dict[str, LeaderboardRow]:
     results = metabench.run(
         names,
         suite=str(folder / "tiny.toml"),

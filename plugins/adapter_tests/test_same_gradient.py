@@ -21,6 +21,8 @@ from adapter_tests.adapter_kit import (
 )
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support, TaskBatch
+from metabench.plugins import installed_plugins
+from metabench.recipes.hyperparameters import recipe_for
 
 MAMLS = ["maml", "l2l-maml", "higher-maml", "torchopt-maml", "torchfunc-maml"]
 FOMAMLS: dict[str, dict[str, Any]] = {
@@ -130,8 +132,11 @@ def test_a_head_of_zeros_has_the_native_gradient(name: str, native: str, train_w
 @pytest.mark.parametrize(("name", "native"), PAIRS)
 def test_the_recipe_is_the_native_one(name: str, native: str, ways: int, shots: int) -> None:
     problem = Problem("classification", (1, 16, 16), ways, shots, 3, ways, "mlp")
-    assert adapter(name).recipe(problem) == adapter(native).recipe(problem)
-    assert adapter(name).recipe(regression()) == adapter(native).recipe(regression())
+    registry = installed_plugins().registry
+    for one in (problem, regression()):
+        assert recipe_for(registry, adapter(name), one) == recipe_for(
+            registry, adapter(native), one
+        )
 
 
 @pytest.mark.parametrize(
@@ -182,7 +187,7 @@ def test_gradients_reach_the_support_set_through_the_inner_steps(name: str, nati
     for n in (name, native):
         algorithm = build(n, PROBLEMS["mlp"]).eval()
         x = batch.support_x.clone().requires_grad_()
-        predict = algorithm.adapt_batch(Support(x, batch.support_y, batch.ways))
+        predict = algorithm.adapt_batch(Support(x, batch.support_y, batch.ways, keep_graph=True))
         loss = algorithm.problem.loss(predict(batch.query_x), batch.query_y).sum()
         slopes.append(torch.autograd.grad(loss, x)[0])
     assert_same({"x": slopes[0]}, {"x": slopes[1]}, rtol=1e-9)

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from metabench.algorithms.cavia import CAVIA
 from metabench.algorithms.problem import Problem
-from metabench.learning.inner_loop import after
+from metabench.learning.predictors import after
 from tests.helpers.gradient_kit import (
     Tasks,
     assert_gradient,
@@ -32,7 +32,7 @@ def test_the_context_descends_the_support_loss(problem: Problem) -> None:
     query = Tasks(problem, torch.float64).test(2).query_x
     expected = algorithm.forward_tasks({"context": -0.5 * slope}, query)
     torch.testing.assert_close(
-        after(1, algorithm.path(support))(query), expected, rtol=1e-5, atol=1e-7
+        after(1, algorithm.trajectory(support))(query), expected, rtol=1e-5, atol=1e-7
     )
 
 
@@ -42,7 +42,7 @@ def test_the_outer_gradient_is_that_of_the_whole_outer_loss(problem: Problem) ->
     batch, gradients, _ = first_step(algorithm)
 
     def outer_loss() -> Tensor:
-        adapted = after(2, algorithm.path(batch.support))
+        adapted = after(2, algorithm.trajectory(batch.support))
         return problem.loss(adapted(batch.query_x), batch.query_y).mean()
 
     assert_gradient(outer_loss, dict(algorithm.named_parameters()), gradients)

@@ -124,7 +124,15 @@ def test_an_attack_on_the_features_follows_every_step_of_the_head() -> None:
     labels = torch.tensor([[0, 1, 0, 1]])
 
     def after_three_epochs(features: Tensor) -> Tensor:
-        heads = fit_head(linear, {"weight": start}, features, labels, lr=0.5, batch=3)
+        heads = fit_head(
+            linear,
+            {"weight": start},
+            features,
+            labels,
+            lr=0.5,
+            batch=3,
+            keep_graph=features.requires_grad,
+        )
         *_, last = (next(heads) for _ in range(4))
         return last["weight"]
 
@@ -139,7 +147,7 @@ def test_a_gradient_reaches_the_support_set_where_it_is_asked_for(
     algorithm = tiny(cls, test_steps=3)
     query = torch.randn(4, 6, dtype=torch.float64)
     attacked = x.clone().requires_grad_()
-    logits = algorithm.adapt(Support(attacked, Y, 3))(query)
+    logits = algorithm.adapt(Support(attacked, Y, 3, keep_graph=True))(query)
     (gradient,) = torch.autograd.grad(logits[:, 0].sum(), attacked)
     step = 1e-6 * torch.ones_like(x)
     with torch.no_grad():

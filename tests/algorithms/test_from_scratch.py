@@ -25,4 +25,4 @@ def test_there_is_no_meta_training() -> None:
 def test_no_class_is_preferred_before_the_first_step() -> None:
     algorithm = build(FromScratch, classification("conv"))
     batch = Tasks(algorithm.problem, torch.float64).test(2)
-    assert not next(algorithm.path(batch.support))(batch.query_x).any()
+    assert not next(algorithm.trajectory(batch.support))(batch.query_x).any()

@@ -143,8 +143,8 @@ def test_the_path_ends_where_adaptation_does(cls: Any, problem: Problem) -> None
 class ForgetsToRestore(MAML):
     """A planted mistake: each episode starts where the last one ended."""
 
-    def path(self, support: Support) -> Iterator[Predictor]:
-        found = super().path(support)
+    def trajectory(self, support: Support) -> Iterator[Predictor]:
+        found = super().trajectory(support)
         yield next(found)
         for step in found:
             with torch.no_grad():
@@ -250,13 +250,13 @@ def test_at_test_no_graph_hangs_on_the_past(cls: Any) -> None:
     x = torch.zeros(1, 1, 1)
     depths = [
         graph_size(predict(x))
-        for predict, _ in zip(algorithm.path(support), range(4), strict=False)
+        for predict, _ in zip(algorithm.trajectory(support), range(4), strict=False)
     ]
     assert depths[3] <= depths[1]
     algorithm.train()
     depths = [
         graph_size(predict(x))
-        for predict, _ in zip(algorithm.path(support), range(4), strict=False)
+        for predict, _ in zip(algorithm.trajectory(support), range(4), strict=False)
     ]
     assert depths[3] > depths[1] or cls is Reptile  # which never needs one
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metabench.algorithms.base import Algorithm, resolve_hyperparameters
+from metabench.algorithms.base import Algorithm
 from metabench.algorithms.finetune import FineTune
 from metabench.algorithms.finetune_cosine import FineTuneCosine
 from metabench.algorithms.matchingnet import MatchingNet
@@ -20,6 +20,8 @@ from metabench.algorithms.task_embedding import TaskEmbedding
 from metabench.datasets.base import ClassPool
 from metabench.episodes import NWayKShot, Support, TaskBatch
 from metabench.errors import NotApplicable
+from metabench.plugins import installed_plugins
+from metabench.recipes.hyperparameters import hyperparameters_for
 from tests.helpers.few_shot import (
     VECTOR,
     accuracy,
@@ -236,6 +238,6 @@ def test_regression_is_declined_in_a_sentence(cls: type[Algorithm]) -> None:
 def test_recipes_hold_real_hyper_parameters(method: str, ways: int, shots: int) -> None:
     cls, _ = METHODS[method]
     problem = classification(ways, shots)
-    values = resolve_hyperparameters(cls, problem, {})
+    values = hyperparameters_for(installed_plugins().registry, cls, problem, {})
     values.pop("budget", None)
     cls(problem, **values)

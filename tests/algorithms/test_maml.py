@@ -15,7 +15,7 @@ from metabench.benchmarks.model import collect_benchmarks, load_suites
 from metabench.episodes import Support, TaskBatch
 from metabench.episodes import augmentation as augment
 from metabench.errors import DivergedError
-from metabench.learning.inner_loop import GradientBased, after
+from metabench.learning.gradient_based import GradientBased, after
 from metabench.plugins import installed_plugins
 from tests.helpers.cells import cell, run_here
 from tests.helpers.gradient_kit import (
@@ -48,7 +48,7 @@ def wide(algorithm: Any) -> Any:
 def outer_loss(algorithm: MAML, batch: TaskBatch) -> Tensor:
     """The whole outer loss as a function of the parameters, with nothing shared with ``meta_train``."""
     algorithm.train()
-    adapted = after(algorithm.inner_steps, algorithm.path(batch.support))
+    adapted = after(algorithm.inner_steps, algorithm.trajectory(batch.support))
     return algorithm.problem.loss(adapted(batch.query_x), batch.query_y).mean()
 
 
@@ -151,7 +151,7 @@ def test_it_is_trained_on_the_mirrored_classes(
     (batch, _, loss), (_, _, plain_loss) = first_step(mirroring), first_step(plain)
     mirroring.train()
     flipped = Support(batch.support_x.flip(-1), batch.support_y, batch.ways)
-    adapted = after(mirroring.inner_steps, mirroring.path(flipped))
+    adapted = after(mirroring.inner_steps, mirroring.trajectory(flipped))
     expected = mirroring.problem.loss(adapted(batch.query_x.flip(-1)), batch.query_y).mean()
     assert loss == pytest.approx(float(expected.detach()))
     assert loss != plain_loss
@@ -181,9 +181,9 @@ def test_the_learning_rate_falls_to_zero_over_the_budget() -> None:
     rates = []
 
     class Watched(MAML):
-        def path(self, support: Support) -> Iterator[Predictor]:
+        def trajectory(self, support: Support) -> Iterator[Predictor]:
             rates.append(optimizer.param_groups[0]["lr"])
-            return super().path(support)
+            return super().trajectory(support)
 
     algorithm = build(Watched, regression(), tasks=2)
     optimizer = torch.optim.Adam(algorithm.parameters())

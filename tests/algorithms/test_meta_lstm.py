@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from metabench.algorithms.meta_lstm import MetaLSTM, of_coordinates, preprocess
+from metabench.algorithms.meta_lstm import MetaLSTM, preprocess, split_coordinates
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
-from metabench.learning.inner_loop import after
+from metabench.learning.predictors import after
 from tests.helpers.gradient_kit import LEARNED, Tasks, build, classification, first_step, regression
 
 
@@ -78,7 +78,7 @@ def test_the_updates_are_those_of_a_loop_written_by_hand(problem: Problem, zero_
     given = LEARNED | {"zero_head": zero_head and not problem.regression}
     algorithm = lively(build(MetaLSTM, problem, hidden=4, **given))
     batch = Tasks(problem, torch.float64).test(2)
-    predictions = after(3, algorithm.eval().path(batch.support))(batch.query_x)
+    predictions = after(3, algorithm.eval().trajectory(batch.support))(batch.query_x)
     for t, task in enumerate(batch):
         theta = by_hand(algorithm, task.support.x, task.support.y, 3)
         expected = functional_call(algorithm.learner, theta, task.query_x)
@@ -113,7 +113,7 @@ def test_the_initialisation_is_the_learned_initial_cell_state() -> None:
     algorithm = build(MetaLSTM, classification(), **LEARNED)
     batch, gradients, _ = first_step(algorithm)
     assert any(name.startswith("learner.") and g.abs().sum() > 0 for name, g in gradients.items())
-    start = next(algorithm.eval().path(batch.support))
+    start = next(algorithm.eval().trajectory(batch.support))
     torch.testing.assert_close(
         start(batch.query_x),
         algorithm.learner(batch.query_x.flatten(0, 1)).view(*batch.query_x.shape[:2], -1),
@@ -126,7 +126,7 @@ def test_no_query_sees_another_unless_it_is_transductive(training: bool) -> None
         algorithm = build(MetaLSTM, classification("conv"), transductive=transductive, channels=3)
         batch = Tasks(algorithm.problem, torch.float64).test(2)
         if training:
-            predict = after(2, algorithm.train().path(batch.support))
+            predict = after(2, algorithm.train().trajectory(batch.support))
         else:
             predict = algorithm.eval().adapt_batch(batch.support)
         alone, together = predict(batch.query_x[:, :1]), predict(batch.query_x)[:, :1]
@@ -140,13 +140,13 @@ def test_an_episode_with_more_ways_looks_to_the_optimiser_like_one_with_those_of
     x = torch.rand(1, 3, 6, dtype=torch.float64)
     for ways in (3, 6):  # the same three examples, once as three classes and once as two of each
         support = Support(x.repeat(1, ways // 3, 1), torch.arange(ways)[None], ways)
-        learner = algorithm.learner_for(support)
+        learner = algorithm.learner.for_classes_of(support)
         after(1, algorithm.updates(learner, support))
     (slopes, loss), (slopes_of_more, loss_of_more) = seen
-    column = of_coordinates(algorithm.learner, slopes)["head.weight"][..., 0]
+    column = split_coordinates(algorithm.learner, slopes)["head.weight"][..., 0]
     assert column.abs().max() > 1e-3
     torch.testing.assert_close(
-        of_coordinates(learner, slopes_of_more)["head.weight"][..., 0], column
+        split_coordinates(learner, slopes_of_more)["head.weight"][..., 0], column
     )
     torch.testing.assert_close(loss_of_more, loss)
     assert float(loss) == pytest.approx(math.log(3))
@@ -165,7 +165,7 @@ def test_the_input_gate_starts_where_it_is_told_and_one_that_is_open_takes_steps
     )
     theta = start.detach().requires_grad_()
     outputs = algorithm.learner.forward_tasks(
-        of_coordinates(algorithm.learner, theta), batch.support_x
+        split_coordinates(algorithm.learner, theta), batch.support_x
     )
     (slope,) = torch.autograd.grad(algorithm.problem.loss(outputs, batch.support_y).sum(), theta)
     torch.testing.assert_close(after_one, start - 0.2 * slope)

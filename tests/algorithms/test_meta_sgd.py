@@ -3,7 +3,7 @@ from torch import Tensor
 
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_sgd import INITIAL_RATES, MetaSGD
-from metabench.learning.inner_loop import after
+from metabench.learning.predictors import after
 from tests.algorithms.test_maml import wide
 from tests.helpers.gradient_kit import (
     LEARNED,
@@ -21,7 +21,7 @@ def test_the_gradients_of_the_rates_and_the_initialisation_are_those_of_the_oute
         batch, gradients, _ = first_step(algorithm)
 
         def outer_loss(algorithm: MetaSGD = algorithm, batch=batch) -> Tensor:  # type: ignore[no-untyped-def]
-            adapted = after(algorithm.inner_steps, algorithm.path(batch.support))
+            adapted = after(algorithm.inner_steps, algorithm.trajectory(batch.support))
             return algorithm.problem.loss(adapted(batch.query_x), batch.query_y).mean()
 
         assert_gradient(outer_loss, dict(algorithm.named_parameters()), gradients)
@@ -32,7 +32,7 @@ def test_with_equal_rates_one_step_is_mamls() -> None:
     maml.inner_lr = float(sgd.rates[0].detach().flatten()[0])
     batch, *_ = first_step(sgd)
     torch.testing.assert_close(
-        *(after(1, a.path(batch.support))(batch.query_x) for a in (sgd, maml)),
+        *(after(1, a.trajectory(batch.support))(batch.query_x) for a in (sgd, maml)),
     )
 
 

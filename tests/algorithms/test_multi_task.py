@@ -20,7 +20,7 @@ def test_every_training_class_has_a_row_of_its_own() -> None:
     keep = stream.keep
     stream.keep = lambda thing: kept.append(thing) or keep(thing)  # type: ignore[method-assign, func-returns-value]
     seen: list[set[int]] = []
-    tasks.saw = lambda batch: seen.append(set(batch.classes.flatten().tolist()))  # type: ignore[method-assign]
+    tasks.on_drawn = lambda batch: seen.append(set(batch.classes.flatten().tolist()))  # type: ignore[method-assign]
     algorithm.meta_train(stream)
     optimizer, rows = kept
     assert rows.weight.shape[0] == tasks.train_classes
@@ -33,7 +33,7 @@ def test_the_head_of_a_new_task_starts_at_zero_after_training_too() -> None:
     algorithm = build(MultiTask, classification("mlp"))
     train(algorithm, 3)
     batch = Tasks(algorithm.problem, torch.float64).test(2)
-    assert not next(algorithm.path(batch.support))(batch.query_x).any()
+    assert not next(algorithm.trajectory(batch.support))(batch.query_x).any()
 
 
 def test_in_regression_one_network_is_trained_on_the_examples_of_all_tasks() -> None:

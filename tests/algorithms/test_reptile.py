@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from metabench.algorithms.reptile import BETA2, Reptile, mini_batches, one_of_each_class
+from metabench.algorithms.reptile import BETA2, Reptile, class_by_class, mini_batches
 from metabench.episodes import Support, TaskBatch
 from tests.helpers.gradient_kit import Tasks, build, classification, first_step, regression, train
 
@@ -45,7 +45,7 @@ def restore(learner: torch.nn.Module, values: list[Tensor]) -> None:
 def meta_train(algorithm: Reptile, outer_steps: int) -> list[TaskBatch]:
     seen: list[TaskBatch] = []
     tasks = Tasks(algorithm.problem, torch.float64)
-    tasks.saw = seen.append  # type: ignore[method-assign]
+    tasks.on_drawn = seen.append  # type: ignore[method-assign]
     cost = algorithm.tasks * algorithm.train_shots * max(algorithm.problem.ways, 1)
     algorithm.train()
     algorithm.meta_train(tasks.stream(outer_steps * cost))
@@ -196,7 +196,7 @@ def test_no_class_comes_a_second_time_before_all_have_come_once() -> None:
     torch.manual_seed(0)
     y = torch.rand(2, 15).argsort(1) % 3
     order = torch.rand(2, 15).argsort(1)
-    found = one_of_each_class(Support(torch.zeros(2, 15, 1), y, 3), order)
+    found = class_by_class(Support(torch.zeros(2, 15, 1), y, 3), order)
     assert torch.equal(found.sort(1).values, torch.arange(15).expand(2, 15))
     assert (y.gather(1, found).view(2, 5, 3).sort(-1).values == torch.arange(3)).all()
     for task, (row, labels) in enumerate(zip(found, y, strict=True)):
@@ -207,7 +207,7 @@ def test_no_class_comes_a_second_time_before_all_have_come_once() -> None:
 
 def test_where_classes_have_not_as_many_examples_the_rest_comes_last() -> None:
     y = torch.tensor([[0, 0, 0, 1, 2, 2]])
-    found = one_of_each_class(Support(torch.zeros(1, 6, 1), y, 3), torch.arange(6).view(1, 6))
+    found = class_by_class(Support(torch.zeros(1, 6, 1), y, 3), torch.arange(6).view(1, 6))
     assert y.gather(1, found).tolist() == [[0, 1, 2, 0, 2, 0]]
 
 

@@ -47,17 +47,17 @@ def query() -> Tensor:
 
 def test_it_starts_as_a_prototypical_network(support: Support, query: Tensor) -> None:
     algorithm = tiny()
-    f = algorithm.backbone(support.x)
+    f = algorithm.body(support.x)
     means = torch.stack([f[support.y == k].mean(0) for k in range(3)])
-    distances = torch.stack([((q - means) ** 2).sum(-1) for q in algorithm.backbone(query)])
+    distances = torch.stack([((q - means) ** 2).sum(-1) for q in algorithm.body(query)])
     assert torch.allclose(algorithm.adapt(support)(query).softmax(-1), (-distances).softmax(-1))
 
 
 def test_the_task_vector_makes_a_metric_and_a_backbone(support: Support, query: Tensor) -> None:
     algorithm = moved(tiny())
     vector = algorithm.embed(support)
-    body = {k: p[0] for k, p in algorithm.film(algorithm.backbone, vector.unsqueeze(0)).items()}
-    f, g = (algorithm.backbone.forward_with(body, x) for x in (support.x, query))
+    body = {k: p[0] for k, p in algorithm.film(algorithm.body, vector.unsqueeze(0)).items()}
+    f, g = (algorithm.body.forward_with(body, x) for x in (support.x, query))
     weights = algorithm.head(vector).exp()
     means = torch.stack([f[support.y == k].mean(0) for k in range(3)])
     distances = torch.stack([(weights * (q - means) ** 2).sum(-1) for q in g])

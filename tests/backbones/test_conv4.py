@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 import torch
@@ -8,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metabench.backbones import conv4
-from metabench.backbones.conv4 import Conv4, Conv4Strided, ConvBlock
+from metabench.backbones.conv4 import Conv4, Conv4Strided
+from metabench.backbones.conv_block import ConvBlock
 from metabench.backbones.ops.layout import channels_last
-from metabench.backbones.order import differentiated_twice
 from metabench.errors import UsageError
 
 Forward = Callable[[Mapping[str, Tensor], Tensor], Tensor]
@@ -89,8 +90,8 @@ def test_every_engine_gives_the_textbook_s_gradients(
     monkeypatch.setattr(conv4, "UNFOLDED_ROWS", rows)
     net, params, x = make(kind, scale, batch)
     expected = meta_gradient(textbook(net), params, x, steps, second_order)
-    with differentiated_twice(hint):
-        got = meta_gradient(net.forward_tasks, params, x, steps, second_order)
+    forward = partial(net.forward_tasks, twice=hint)
+    got = meta_gradient(forward, params, x, steps, second_order)
     for a, b in zip(got, expected, strict=True):
         assert b.abs().max() > 1e-8, "a dead network agrees with anything"
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10 * float(b.abs().max()))
@@ -101,7 +102,7 @@ def test_every_engine_gives_the_textbook_s_gradients(
 def test_beside_the_support_its_statistics_alone_count(kind: type[Conv4], scale: bool) -> None:
     net, params, x = make(kind, scale, 6)
     support, query = x[:, :4], x[:, 4:]
-    found = net.forward_tasks_beside(params, support, query)
+    found = net.forward_by_support(params, support, query)
     for t in range(TASKS):
         maps, seen = query[t], support[t]
         for i, block in enumerate(net.blocks):
@@ -138,12 +139,11 @@ def test_running_statistics_take_the_plain_loop(kind: type[Conv4], training: boo
 @pytest.mark.parametrize("hint", [False, True])
 def test_a_task_is_scored_alike_alone_and_among_others(kind: type[Conv4], hint: bool) -> None:
     net, params, x = make(kind, True, 3)
-    with differentiated_twice(hint):
-        together = net.forward_tasks(params, x)
-        alone = [
-            net.forward_tasks({n: p[t : t + 1] for n, p in params.items()}, x[t : t + 1])
-            for t in range(TASKS)
-        ]
+    together = net.forward_tasks(params, x, twice=hint)
+    alone = [
+        net.forward_tasks({n: p[t : t + 1] for n, p in params.items()}, x[t : t + 1], twice=hint)
+        for t in range(TASKS)
+    ]
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-12)
 
 

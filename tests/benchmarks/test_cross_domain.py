@@ -8,21 +8,22 @@ import pytest
 import torch
 
 from metabench import ClassDataset, ClassPool
-from metabench.benchmarks.cross_domain import Elsewhere
+from metabench.benchmarks.cross_domain import CrossDomain
 from metabench.benchmarks.model import load_suites
 from metabench.benchmarks.tasks import BenchmarkTasks, open_dataset
+from metabench.config import Selection
 from metabench.datasets.sinusoid import Sinusoid
 from metabench.errors import ConfigError, DataError, UnknownName, UsageError
 from metabench.plugins import Plugins
 from metabench.registry import Spec
-from metabench.running.plan import Selection, plan
+from metabench.running.plan import plan
 from tests.helpers.cells import BLOBS, blobs, cell, run_here, suite_file, tasks_of, waves
 
 SIDE = 16
 
 
 class Spots(ClassDataset):
-    """Dark patterns where those of the blobs are bright; ``borrowed`` shows what the blobs are made from."""
+    """Dark patterns instead of bright ones; ``borrowed`` uses classes of the blobs."""
 
     name, version, input_shape = "spots", "1", (1, SIDE, SIDE)
 
@@ -67,7 +68,7 @@ def test_only_the_test_episodes_come_from_the_other_data_set(world) -> None:
         assert home.pools[split].digest == abroad.pools[split].digest
 
 
-def test_a_cell_is_trained_at_home_and_tested_abroad(world) -> None:
+def test_a_cell_is_trained_on_one_data_set_and_tested_on_the_other(world) -> None:
     home, abroad = (run_here(world, cell("learner", benchmark)) for benchmark in (blobs(), ABROAD))
     assert abroad.status == "ok", abroad.reason
     assert abroad.training.curve  # validated at home
@@ -75,7 +76,7 @@ def test_a_cell_is_trained_at_home_and_tested_abroad(world) -> None:
     assert len(abroad.metrics["accuracy"].episodes) == 30
 
 
-def test_the_key_covers_the_data_of_the_test(world) -> None:
+def test_the_key_covers_the_test_data(world) -> None:
     digests = {
         tasks_of(world, benchmark).data_digest
         for benchmark in (
@@ -88,25 +89,25 @@ def test_the_key_covers_the_data_of_the_test(world) -> None:
     assert len(digests) == 4
 
 
-def test_a_benchmark_without_another_data_set_has_the_digest_that_it_had(world) -> None:
+def test_a_benchmark_with_one_data_set_has_the_digest_of_that(world) -> None:
     own = blobs(test_dataset="blobs")
     assert tasks_of(world, own).data_digest == tasks_of(world, blobs()).data_digest
 
 
 class TestLeakage:
-    def test_what_both_data_sets_are_made_from_is_caught_across_them(self, world) -> None:
+    def test_origins_that_both_data_sets_share_are_a_leak(self, world) -> None:
         leaky = blobs(test_dataset="spots", test_dataset_options={"borrowed": True})
         record = run_here(world, cell("learner", leaky))
         assert record.status == "failed"
         assert "were seen in meta-training" in record.reason
 
-    def test_other_origins_are_no_leak(self, world) -> None:
+    def test_other_origins_are_not_a_leak(self, world) -> None:
         assert run_here(world, cell("learner", ABROAD)).status == "ok"
 
-    def test_the_characters_of_omniglot_are_the_same_in_every_split(self) -> None:
-        """One split's meta-test is another's meta-training: the audit must see that."""
-        from metabench.datasets.omniglot_layout import official_halves
-        from metabench.datasets.omniglot_splits import SPLITTERS
+    def test_a_character_of_omniglot_has_the_same_origin_in_every_split(self) -> None:
+        """Meta-test classes of one split are meta-training classes of another."""
+        from metabench.datasets.omniglot.layout import official_halves
+        from metabench.datasets.omniglot.splits import SPLITTERS
 
         parts = {name: split(official_halves()) for name, split in SPLITTERS.items()}
         assert set(parts["vinyals"]["train"]) & set(parts["background-evaluation"]["test"])
@@ -115,7 +116,7 @@ class TestLeakage:
 class TestWhatCannotBe:
     def plan(self, world: Plugins, where: Path, **change: Any) -> None:
         suite = suite_file(where / "odd.toml", BLOBS | change)
-        plan(world.registry, Selection(("learner",), suite=str(suite)), [])
+        plan(world.registry, Selection(algorithm=("learner",), suite=str(suite)), [])
 
     @pytest.mark.parametrize(
         ("change", "error", "says"),
@@ -145,18 +146,25 @@ class TestWhatCannotBe:
         ],
         ids=lambda value: str(value)[:40],
     )
-    def test_it_is_found_before_anything_runs(self, world, tmp_path, change, error, says) -> None:
+    def test_data_sets_that_do_not_match_are_an_error_before_anything_runs(
+        self, world, tmp_path, change, error, says
+    ) -> None:
         with pytest.raises(error) as caught:
             self.plan(world, tmp_path, **change)
         assert says in str(caught.value)
 
-    def test_both_data_sets_are_told_before_they_are_read(self, world, tmp_path: Path) -> None:
+    def test_both_data_sets_are_announced_before_they_are_read(self, world, tmp_path: Path) -> None:
         suite = suite_file(tmp_path / "two.toml", BLOBS | {"test_dataset": "spots"})
         opened: list[str] = []
-        plan(world.registry, Selection(("learner",), suite=str(suite)), [], opened=opened.append)
+        plan(
+            world.registry,
+            Selection(algorithm=("learner",), suite=str(suite)),
+            [],
+            on_open=opened.append,
+        )
         assert opened == ["blobs", "spots"]
 
-    def test_the_other_data_set_cannot_be_forgotten(self, world) -> None:
+    def test_a_missing_test_data_set_is_an_error(self, world) -> None:
         home = open_dataset(world.registry, "blobs", None, {})
         with pytest.raises(UsageError, match="is tested on 'spots'"):
             BenchmarkTasks(ABROAD, home, torch.device("cpu"))
@@ -174,7 +182,7 @@ class Ramps(Sinusoid):
         return x, x * parameters[:, :1].unsqueeze(1)
 
 
-def test_families_of_functions_too(world) -> None:
+def test_families_of_functions_can_differ_too(world) -> None:
     world.registry.add("dataset", Spec("ramps", Ramps))
     tasks = tasks_of(world, waves(test_dataset="ramps"))
     episodes = tasks.held_out("test").range(0, 3)
@@ -184,7 +192,7 @@ def test_families_of_functions_too(world) -> None:
 
 
 class Borrowed(Spots):
-    """Made from the very classes that the blobs are trained on."""
+    """Has the classes that training on the blobs draws."""
 
     name = "borrowed"
 
@@ -193,7 +201,7 @@ class Borrowed(Spots):
 
 
 class Absent(Spots):
-    """Data that nobody has."""
+    """A data set whose files are missing."""
 
     name = "absent"
 
@@ -201,8 +209,8 @@ class Absent(Spots):
         raise DataError("no such file")
 
 
-class TestElsewhere:
-    """Testing what was trained at home on other data too, without training it again."""
+class TestMetric:
+    """A metric that tests a trained algorithm on other data sets."""
 
     def shift(self, world: Plugins, *elsewhere: str) -> dict[str, Any]:
         options = {"shift": {"episodes": 30, "angles": (), "scales": (), "elsewhere": elsewhere}}
@@ -212,34 +220,32 @@ class TestElsewhere:
         assert record.metrics["shift"].status == "ok", record.metrics["shift"].reason
         return record.metrics["shift"].values
 
-    def test_the_episodes_are_those_of_a_benchmark_that_is_tested_there(self, world) -> None:
-        home = Elsewhere(tasks_of(world, blobs()), world.registry, None)("spots")
+    def test_the_episodes_are_those_of_a_benchmark_with_that_test_data_set(self, world) -> None:
+        home = CrossDomain(tasks_of(world, blobs()), world.registry, None)("spots")
         assert home.digest(30) == tasks_of(world, ABROAD).held_out("test").digest(30)
 
-    def test_so_the_score_is_that_of_the_cell_which_is_trained_at_home_and_tested_abroad(
-        self, world
-    ) -> None:
+    def test_the_score_is_that_of_a_cell_with_that_test_data_set(self, world) -> None:
         found = self.shift(world, "spots")
         abroad = run_here(world, cell("learner", ABROAD)).metrics["accuracy"]
         assert found["elsewhere"]["datasets"]["spots"]["score"] == pytest.approx(abroad.mean)
         assert found["elsewhere"]["datasets"]["spots"]["ci95"] == pytest.approx(abroad.ci95)
         assert found["elsewhere"]["drop"] == pytest.approx(found["clean"] - abroad.mean)
 
-    def test_several_data_sets_count_alike(self, world) -> None:
+    def test_several_data_sets_have_equal_weight(self, world) -> None:
         found = self.shift(world, "spots", "blobs")["elsewhere"]
         assert found["datasets"].keys() == {"spots", "blobs"}
         assert found["datasets"]["blobs"]["data"] != found["datasets"]["spots"]["data"]
         scores = [one["score"] for one in found["datasets"].values()]
         assert found["score"] == pytest.approx(sum(scores) / 2)
 
-    def test_the_data_at_home_are_not_read_again(
+    def test_the_training_data_are_not_read_again(
         self, world, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         home = tasks_of(world, blobs())
         assert set(home.pools) == {"train", "validation", "test"}
         read: list[str] = []
         monkeypatch.setattr(type(home.dataset), "pool", lambda self, split: read.append(split))
-        Elsewhere(home, world.registry, None)("spots").range(0, 1)
+        CrossDomain(home, world.registry, None)("spots").range(0, 1)
         assert read == []
 
     @pytest.mark.parametrize(
@@ -250,24 +256,24 @@ class TestElsewhere:
             ("ramps", ConfigError, "ramps"),
         ],
     )
-    def test_data_that_are_not_there_are_told_before_anything_is_trained(
+    def test_missing_data_are_an_error_before_anything_is_trained(
         self, world, tmp_path: Path, elsewhere: str, error: type[Exception], says: str
     ) -> None:
         world.registry.add("dataset", Spec("absent", Absent))
         world.registry.add("dataset", Spec("ramps", Ramps))
         shifted = BLOBS | {"metric_options": {"shift": {"elsewhere": [elsewhere]}}}
         suite = suite_file(tmp_path / "shifted.toml", shifted)
-        chosen = Selection(("learner",), suite=str(suite), metrics=("shift",))
+        chosen = Selection(algorithm=("learner",), suite=str(suite), metrics=("shift",))
         with pytest.raises(error, match=says):
             plan(world.registry, chosen, [])
         opened: list[str] = []
         (planned,) = plan(
-            world.registry, replace(chosen, metrics=("accuracy",)), [], opened=opened.append
+            world.registry, replace(chosen, metrics=("accuracy",)), [], on_open=opened.append
         )
         assert planned.state == "new"
         assert opened == ["blobs"]
 
-    def test_nothing_is_told_of_it_where_nobody_asks(self, world) -> None:
+    def test_without_the_option_there_is_no_value(self, world) -> None:
         assert "elsewhere" not in self.shift(world)
 
     @pytest.mark.parametrize(
@@ -282,14 +288,14 @@ class TestElsewhere:
             ("spot", "unknown dataset 'spot'"),
         ],
     )
-    def test_what_cannot_be_is_said_and_harms_nothing_else(self, world, dataset, says) -> None:
+    def test_an_unusable_data_set_fails_only_its_own_value(self, world, dataset, says) -> None:
         world.registry.add("dataset", Spec("borrowed", Borrowed))
         found = self.shift(world, dataset)
         assert says in found["elsewhere"]["failed"]
         assert found["query"]["inverted"]["drop"] is not None
 
 
-def test_the_suite_that_ships_goes_both_ways() -> None:
+def test_the_suite_shift_has_both_directions() -> None:
     suite = load_suites(Plugins(only=()).registry)["shift"]
     ways = {(b.dataset, b.test_dataset) for b in suite.benchmark}
     assert {("glyphs", "omniglot"), ("omniglot", "glyphs")} <= ways

@@ -5,7 +5,7 @@ import pytest
 from metabench.benchmarks.model import Benchmark, Suite, collect_benchmarks, load_suites, read_suite
 from metabench.errors import ConfigError
 from metabench.plugins import Plugins
-from metabench.running.plan import check_names
+from metabench.running.selection import check_benchmark
 from tests.helpers.cells import BLOBS, blobs, suite_file
 
 
@@ -14,7 +14,7 @@ def shipped() -> dict[str, Suite]:
     return load_suites(Plugins(only=()).registry)
 
 
-def test_what_ships_can_be_read_and_names_only_what_is_there(shipped: dict[str, Suite]) -> None:
+def test_the_suites_that_ship_name_only_what_is_installed(shipped: dict[str, Suite]) -> None:
     registry = Plugins(only=()).registry
     assert {"core", "omniglot"} <= shipped.keys()
     for benchmark in collect_benchmarks(shipped.values()).values():
@@ -24,18 +24,18 @@ def test_what_ships_can_be_read_and_names_only_what_is_there(shipped: dict[str, 
             registry.get("metric", metric)
 
 
-def test_what_ships_gives_metrics_only_options_that_they_have(shipped: dict[str, Suite]) -> None:
+def test_the_suites_that_ship_have_only_valid_metric_options(shipped: dict[str, Suite]) -> None:
     registry = Plugins(only=()).registry
     for benchmark in collect_benchmarks(shipped.values()).values():
-        check_names(registry, benchmark)
+        check_benchmark(registry, benchmark)
 
 
-def test_the_core_measures_every_family(shipped: dict[str, Suite]) -> None:
+def test_the_suite_core_measures_every_family(shipped: dict[str, Suite]) -> None:
     measured = {name for benchmark in shipped["core"].benchmark for name in benchmark.metrics}
     assert measured == set(Plugins(only=()).registry.names("metric"))
 
 
-def test_what_ships_costs_what_its_budget_says_in_whole_tasks(shipped: dict[str, Suite]) -> None:
+def test_the_budgets_that_ship_are_whole_numbers_of_tasks(shipped: dict[str, Suite]) -> None:
     for benchmark in collect_benchmarks(shipped.values()).values():
         assert benchmark.protocol.examples <= benchmark.budget // benchmark.validations
 
@@ -61,7 +61,7 @@ def test_a_quick_benchmark_is_never_larger_than_the_full_one() -> None:
     )
 
 
-def test_a_benchmark_is_the_same_after_its_protocol_was_asked_for() -> None:
+def test_reading_the_protocol_does_not_change_a_benchmark() -> None:
     first, second = blobs(), blobs()
     assert first.protocol.ways == 3
     assert first == second
@@ -83,7 +83,7 @@ def test_a_benchmark_is_the_same_after_its_protocol_was_asked_for() -> None:
     ],
     ids=lambda value: str(value)[:24],
 )
-def test_a_suite_file_that_cannot_be_says_which_key_and_why(
+def test_an_invalid_suite_file_is_an_error_with_key_and_reason(
     tmp_path: Path, change: dict, says: str
 ) -> None:
     path = suite_file(tmp_path / "bad.toml", BLOBS | change)
@@ -93,7 +93,7 @@ def test_a_suite_file_that_cannot_be_says_which_key_and_why(
     assert str(path) in caught.value.message
 
 
-def test_everything_that_is_wrong_with_a_suite_is_told_at_once(tmp_path: Path) -> None:
+def test_the_error_of_a_suite_lists_everything_that_is_wrong(tmp_path: Path) -> None:
     path = suite_file(tmp_path / "bad.toml", BLOBS | {"shots": 0, "budget": 0, "colour": "red"})
     with pytest.raises(ConfigError) as caught:
         read_suite(path)
@@ -103,7 +103,7 @@ def test_everything_that_is_wrong_with_a_suite_is_told_at_once(tmp_path: Path) -
 @pytest.mark.parametrize(
     "content", [b"name = ", b"\xff\xfe", None], ids=["no TOML", "no text", "missing"]
 )
-def test_a_file_that_is_no_suite_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_is_not_a_suite_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "suite.toml"
     if content is not None:
         path.write_bytes(content)
@@ -111,7 +111,7 @@ def test_a_file_that_is_no_suite_is_named(tmp_path: Path, content: bytes | None)
         read_suite(path)
 
 
-def test_two_suites_may_list_one_benchmark_but_not_two_by_one_name() -> None:
+def test_two_suites_may_share_a_benchmark_but_not_a_name() -> None:
     here, there = Suite(name="a", benchmark=(blobs(),)), Suite(name="b", benchmark=(blobs(),))
     assert list(collect_benchmarks([here, there])) == ["blobs-3w1s"]
     other = Suite(name="c", benchmark=(blobs(shots=2),))

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from metabench.cli import main
+from metabench.executors import processes
+from metabench.executors.inprocess import InProcessExecutor
 from tests.helpers.cells import suite_file
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit code and what it wrote."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -65,7 +67,5 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have ``metabench run`` run its cells in this process: a worker takes seconds to start."""
-    from metabench.running.runner import Resources
-
-    monkeypatch.setattr(Resources, "executor", "in-process")  # which the command line falls back on
+    """Make ``metabench run`` run its cells in this process: a worker takes seconds to start."""
+    monkeypatch.setattr(processes, "ProcessExecutor", InProcessExecutor)  # the default executor

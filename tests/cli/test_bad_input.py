@@ -1,4 +1,4 @@
-"""Damaged, foreign and hostile records: named, left out, counted; never a crash, never a wrong rank."""
+"""Damaged, foreign and hostile records are named, left out and counted, and change no rank."""
 
 import json
 from collections.abc import Callable
@@ -18,12 +18,12 @@ EPISODES = 60
 
 
 def bad(**changes: Any) -> Record:
-    """A record that would be the first of all, if it were let in."""
+    """A record that would rank first if it were not left out."""
     return made_record("bad", (1.0,) * EPISODES, **changes)
 
 
 def text_of(change: Change) -> str:
-    """The JSON of that record after a change."""
+    """Returns the JSON of that record after a change."""
     document = json.loads(bad().model_dump_json())
     change(document)
     return json.dumps(document)
@@ -33,7 +33,7 @@ def accuracy(**changes: Any) -> Change:
     return lambda document: document["metrics"]["accuracy"].update(changes)
 
 
-NO_RECORDS: dict[str, str] = {
+INVALID_FILES: dict[str, str] = {
     "empty": "",
     "truncated": bad().model_dump_json()[:300],
     "foreign": '{"name": "package.json", "version": "1.0.0"}',
@@ -53,16 +53,16 @@ NO_RECORDS: dict[str, str] = {
     "brackets without end": '{"metrics": ' + "[" * 100_000,
     "a number without end": text_of(accuracy(values={"ece": 12345})).replace("12345", "9" * 5000),
 }
-UNSOUND: dict[str, Record] = {
+INCONSISTENT: dict[str, Record] = {
     "score beyond 1": bad().model_copy(deep=True),
     "wrong digest": bad(episode_digest="f" * 64),
     "another definition": bad(benchmark={"ways": 2}),
     "huge arrays": made_record("bad", (1.0,) * 100_000),
     "direction turned round": bad(),
 }
-UNSOUND["score beyond 1"].metrics["accuracy"].episodes[0] = 7.0
-UNSOUND["direction turned round"].metrics["accuracy"].direction = "lower"
-ODD_VALUES: dict[str, Any] = {
+INCONSISTENT["score beyond 1"].metrics["accuracy"].episodes[0] = 7.0
+INCONSISTENT["direction turned round"].metrics["accuracy"].direction = "lower"
+OTHER_VALUES: dict[str, Any] = {
     "text": dict.fromkeys(("adapt_ms", "peak_process_mb", "parameters", "adapt_flops"), "x"),
     "lists": {
         name: [1, [2]] for name in ("adapt_ms", "peak_process_mb", "parameters", "adapt_flops")
@@ -73,7 +73,7 @@ ODD_VALUES: dict[str, Any] = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> ResultsFolder:
-    """A folder with five good records: protonet, r2d2, maml, nearest-mean from the best down."""
+    """A folder with valid records; the ranks are protonet, r2d2, maml, nearest-mean."""
     folder = ResultsFolder(tmp_path / "results")
     for record in full_records():
         folder.save(record)
@@ -82,7 +82,7 @@ def folder(tmp_path: Path) -> ResultsFolder:
 
 @pytest.fixture
 def best(metabench: Any, folder: ResultsFolder) -> list[tuple[str, int]]:
-    """The ranks as they are without anything bad."""
+    """The ranks of the valid records."""
     return ranks(metabench("leaderboard", folder.path, "--format", "json").document)
 
 
@@ -91,7 +91,7 @@ def ranks(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
 
 
 def commands(folder: ResultsFolder, tmp_path: Path) -> list[tuple[Any, ...]]:
-    """Every command that reads a folder of records."""
+    """Every command that reads a results folder."""
     return [
         ("leaderboard", folder.path, "--format", "json"),
         ("report", folder.path, "--out", tmp_path / "site"),
@@ -99,12 +99,12 @@ def commands(folder: ResultsFolder, tmp_path: Path) -> list[tuple[Any, ...]]:
     ]
 
 
-@pytest.mark.parametrize("case", NO_RECORDS)
-def test_what_is_no_record_is_named_left_out_and_counted(
+@pytest.mark.parametrize("case", INVALID_FILES)
+def test_an_invalid_file_is_named_left_out_and_counted(
     metabench, folder, tmp_path, best, case
 ) -> None:
     stray = folder.records / "stray.json"
-    stray.write_text(NO_RECORDS[case])
+    stray.write_text(INVALID_FILES[case])
     commands_of_all = [*commands(folder, tmp_path), ("compare", folder.path, folder.path)]
     for command in (
         commands_of_all if case in ("truncated", "newer schema") else commands_of_all[:1]
@@ -112,30 +112,32 @@ def test_what_is_no_record_is_named_left_out_and_counted(
         ended = metabench(*command)
         assert ended.code == 0, ended.err
         assert f"left out: {stray} " in ended.err
-        assert "file(s) among the records are none." in ended.err
+        twice = command[0] == "compare"  # which reads the folder as BASE and as NEW
+        count = "2 files are not valid records." if twice else "1 file is not a valid record."
+        assert count in ended.err
         assert metabench(*command, "--strict").code == 1
     assert ranks(metabench(*commands_of_all[0]).document) == best
 
 
-@pytest.mark.parametrize("case", UNSOUND)
-def test_a_record_that_cannot_be_is_named_left_out_and_counted(
+@pytest.mark.parametrize("case", INCONSISTENT)
+def test_an_inconsistent_record_is_named_left_out_and_counted(
     metabench, folder, tmp_path, best, case
 ) -> None:
-    folder.save(UNSOUND[case])
+    folder.save(INCONSISTENT[case])
     for command in commands(folder, tmp_path):
         ended = metabench(*command)
         assert ended.code == 0, ended.err
-        assert f"left out: {UNSOUND[case].file_name}: " in ended.err
-        assert "1 record(s) cannot stand beside the others." in ended.err
+        assert f"left out: {INCONSISTENT[case].file_name}: " in ended.err
+        assert "1 record is invalid or inconsistent with the majority." in ended.err
         assert metabench(*command, "--strict").code == 1
     assert ranks(metabench("leaderboard", folder.path, "--format", "json").document) == best
 
 
-@pytest.mark.parametrize("case", ODD_VALUES)
-def test_odd_values_where_numbers_are_wanted_are_no_numbers(
+@pytest.mark.parametrize("case", OTHER_VALUES)
+def test_values_that_are_not_numbers_are_not_shown_as_numbers(
     metabench, folder, tmp_path, case
 ) -> None:
-    odd = made_record("odd", (0.05,) * EPISODES, cost=ODD_VALUES[case])
+    odd = made_record("odd", (0.05,) * EPISODES, cost=OTHER_VALUES[case])
     folder.save(odd)
     for command in commands(folder, tmp_path):
         assert metabench(*command).code == 0
@@ -144,7 +146,7 @@ def test_odd_values_where_numbers_are_wanted_are_no_numbers(
     assert {last[name] for name in ("adapt_ms", "peak_mb", "parameters", "adapt_flops")} == {None}
 
 
-def test_a_hostile_record_is_text_and_writes_nothing_elsewhere(metabench, folder, tmp_path) -> None:
+def test_a_hostile_record_is_escaped_and_writes_no_other_file(metabench, folder, tmp_path) -> None:
     folder.save(hostile_record())
     folder.save(made_record("../../../evil", (0.5, 0.75) * 30))
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
@@ -157,11 +159,9 @@ def test_a_hostile_record_is_text_and_writes_nothing_elsewhere(metabench, folder
     assert "<script>alert(1)" not in metabench("leaderboard", folder.path, "--format", "html").out
 
 
-def test_a_file_too_large_for_a_record_is_not_even_read(
-    metabench, folder, best, monkeypatch
-) -> None:
+def test_a_file_too_large_for_a_record_is_not_read(metabench, folder, best, monkeypatch) -> None:
     monkeypatch.setattr(store, "LARGEST_FILE", 1_000_000)
     (folder.records / "large.json").write_text(" " * 1_000_001)
     ended = metabench("leaderboard", folder.path, "--format", "json")
-    assert "large.json is no record: it has 1 MiB" in ended.err
+    assert "large.json is too large for a record: 1 MiB" in ended.err
     assert ranks(ended.document) == best

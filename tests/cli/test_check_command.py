@@ -13,12 +13,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["--only", "shapes", "--only", "meta-trains"]
 
 
-def test_it_shows_each_check_and_ends_with_0(metabench, planted, quick) -> None:
+def test_it_shows_each_check_and_exits_with_0(metabench, planted, quick) -> None:
     ended = metabench("check", "nearest-mean", *quick)
     assert ended.code == 0
     assert "nearest-mean: 1 passed, 0 failed, 1 not applicable" in ended.out
     assert "n/a     meta-trains" in ended.out
-    assert ended.out.endswith("1 of 1 algorithms pass.\n")
+    assert ended.out.endswith("1 of 1 algorithm passes.\n")
 
 
 def test_json_is_one_document(metabench, planted, quick) -> None:
@@ -31,7 +31,7 @@ def test_json_is_one_document(metabench, planted, quick) -> None:
     ] * 2
 
 
-def test_a_check_that_fails_makes_it_1_and_what_is_printed_goes_to_stderr(
+def test_a_failed_check_exits_with_1_and_output_of_plugins_goes_to_stderr(
     metabench, planted, quick
 ) -> None:
     ended = metabench("check", "trouble", *quick, "--json")
@@ -41,30 +41,32 @@ def test_a_check_that_fails_makes_it_1_and_what_is_printed_goes_to_stderr(
     assert "ValueError: planted" in row["checks"][0]["reason"]
 
 
-def test_nothing_that_applies_makes_it_1(metabench, planted) -> None:
+def test_without_an_applicable_check_it_exits_with_1(metabench, planted) -> None:
     ended = metabench("check", "nearest-mean", "--only", "meta-trains")
     assert ended.code == 1
     assert "no check ran, which is a failure" in ended.out
 
 
-def test_an_unknown_name_is_2_with_a_guess(metabench, planted) -> None:
+def test_an_unknown_name_exits_with_2_and_a_suggestion(metabench, planted) -> None:
     ended = metabench("check", "nearest-men")
     assert ended.code == 2
     assert "Did you mean 'nearest-mean'?" in ended.err
 
 
-def test_an_unknown_check_is_2_with_a_guess(metabench, planted) -> None:
+def test_an_unknown_check_exits_with_2_and_a_suggestion(metabench, planted) -> None:
     ended = metabench("check", "nearest-mean", "--only", "shape")
     assert ended.code == 2
     assert "unknown check 'shape'. Did you mean 'shapes'?" in ended.err
 
 
-def test_nothing_selected_is_5(metabench, planted) -> None:
+def test_without_an_algorithm_it_exits_with_5(metabench, planted) -> None:
     assert metabench("check").code == 5
     assert metabench("check", "--all", "maml").code == 2
 
 
-def test_one_that_cannot_be_imported_fails_and_the_others_go_on(metabench, planted, quick) -> None:
+def test_an_algorithm_that_cannot_be_imported_fails_and_the_others_go_on(
+    metabench, planted, quick
+) -> None:
     planted.registry.add("algorithm", Spec("gone", "no_such_module:X", distribution="zoo"))
     planted.registry.add("algorithm", Spec("dict", dict, distribution="zoo"))
     ended = metabench("check", "gone", "dict", "random", *quick, "--json")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from metabench.leaderboard.build import FORMATS
 from metabench.records.schema import MetricResult
 from metabench.records.store import ResultsFolder
 from tests.helpers.cells import BLOBS, made_record, suite_file
+from tests.helpers.formats import FORMATS
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def spoil(results: Path) -> Path:
-    """Put a truncated record among the others."""
+    """Add a truncated record."""
     path = results / "records" / "truncated.json"
     path.write_text(made_record().model_dump_json()[:100])
     return path
@@ -35,7 +35,7 @@ def test_every_format_shows_every_row(metabench, results: Path, form: str) -> No
     assert ended.err == ""
 
 
-def test_the_json_is_the_documented_shape(metabench, results: Path) -> None:
+def test_the_json_has_the_documented_shape(metabench, results: Path) -> None:
     rows = metabench("leaderboard", results, "--format", "json").document
     assert [(row["algorithm"], row["rank"], row["status"]) for row in rows] == [
         ("protonet", 1, "ok"),
@@ -57,29 +57,29 @@ def test_the_json_is_the_documented_shape(metabench, results: Path) -> None:
     assert (rows[0]["episodes"], rows[0]["seeds"], rows[0]["episode_digest"]) == (20, 1, "e" * 64)
 
 
-def test_a_damaged_record_is_named_and_counted_and_strict_makes_it_an_error(
+def test_a_damaged_record_is_named_and_counted_and_an_error_with_strict(
     metabench, results: Path
 ) -> None:
     path = spoil(results)
     ended = metabench("leaderboard", results)
     assert ended.code == 0
     assert f"left out: {path} is not a record" in ended.err
-    assert "1 file(s) among the records are none." in ended.err
+    assert "1 file is not a valid record." in ended.err
     assert "protonet" in ended.out
     assert metabench("leaderboard", results, "--strict").code == 1
 
 
-def test_only_the_chosen_benchmarks_are_shown(metabench, results: Path) -> None:
+def test_only_the_selected_benchmarks_are_shown(metabench, results: Path) -> None:
     ResultsFolder(results).save(made_record("maml", benchmark={"name": "other"}))
     rows = metabench("leaderboard", results, "--format", "json", "-b", "oth*").document
     assert [row["benchmark"] for row in rows] == ["other@1"]
     ended = metabench("leaderboard", results, "-b", "othr")
     assert ended.code == 2
     assert "unknown benchmark 'othr'. Did you mean 'other'?" in ended.err
-    assert "holds records of blobs-3w1s, other" in ended.err
+    assert "has records of blobs-3w1s, other" in ended.err
 
 
-def test_a_folder_that_is_not_there_is_an_error(metabench, tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(metabench, tmp_path: Path) -> None:
     ended = metabench("leaderboard", tmp_path / "none")
     assert (ended.code, ended.out) == (2, "")
     assert "there is no results folder" in ended.err
@@ -87,18 +87,18 @@ def test_a_folder_that_is_not_there_is_an_error(metabench, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("form", ["table", "json"])
-def test_no_record_is_exit_code_5(metabench, tmp_path: Path, form: str) -> None:
+def test_without_records_it_exits_with_5(metabench, tmp_path: Path, form: str) -> None:
     ended = metabench("leaderboard", tmp_path, "--format", form)
     assert ended.code == 5
-    assert "holds no record to rank" in ended.err
+    assert "has no record to rank" in ended.err
     assert ended.out == "" or json.loads(ended.out) == []
 
 
-def test_mixed_versions_are_refused(metabench, results: Path) -> None:
+def test_mixed_versions_are_an_error(metabench, results: Path) -> None:
     ResultsFolder(results).save(made_record("maml", benchmark={"version": "2"}))
     ended = metabench("leaderboard", results)
     assert (ended.code, ended.out) == (2, "")
-    assert "as blobs-3w1s@1 and as blobs-3w1s@2" in ended.err
+    assert "blobs-3w1s@1 and blobs-3w1s@2" in ended.err
     assert "another folder" in ended.err
 
 
@@ -113,13 +113,13 @@ class TestColumns:
         ResultsFolder(tmp_path).save(record)
         return tmp_path
 
-    def test_a_column_can_be_asked_for(self, metabench, results: Path) -> None:
+    def test_a_column_can_be_added(self, metabench, results: Path) -> None:
         assert "0.250" in metabench("leaderboard", results).out
         ended = metabench("leaderboard", results, "--columns", "examples_per_second, shift_drop")
         assert ended.code == 0
         assert "- shift" in ended.out
 
-    def test_an_unknown_column_is_an_error_that_names_what_exists(
+    def test_an_unknown_column_is_an_error_that_lists_the_known_ones(
         self, metabench, results: Path
     ) -> None:
         ended = metabench("leaderboard", results, "--columns", "shift_dorp")
@@ -129,19 +129,19 @@ class TestColumns:
 
 
 class TestWhatIsShown:
-    def test_only_the_benchmarks_of_a_suite(self, metabench, planted, tmp_path: Path) -> None:
+    def test_a_suite_selects_its_benchmarks(self, metabench, planted, tmp_path: Path) -> None:
         folder = ResultsFolder(tmp_path / "results")
         for change in ({"name": "tiny"}, {"name": "tiny", "version": "0"}, {"name": "other"}):
             folder.save(made_record(benchmark=change))
         suite = suite_file(tmp_path / "small.toml", BLOBS | {"name": "tiny"})
         ended = metabench("leaderboard", folder.path, "--suite", suite, "--format", "json")
         assert [row["benchmark"] for row in ended.document] == ["tiny@1"]
-        assert "left out: 1 record(s) of other versions of the suite's benchmarks" in ended.err
+        assert "left out: 1 record of other versions of the suite's benchmarks" in ended.err
 
-    def test_a_suite_without_a_record_is_named(self, metabench, results: Path) -> None:
+    def test_a_suite_without_records_is_named(self, metabench, results: Path) -> None:
         ended = metabench("leaderboard", results, "--suite", "omniglot")
         assert ended.code == 5
-        assert "holds no record of the suite 'omniglot' to rank" in ended.err
+        assert "has no record of the suite 'omniglot' to rank" in ended.err
         assert "metabench run --suite omniglot" in ended.err
 
     def test_an_unknown_suite_is_an_error(self, metabench, results: Path) -> None:
@@ -149,7 +149,7 @@ class TestWhatIsShown:
         assert ended.code == 2
         assert "Did you mean 'omniglot'?" in ended.err
 
-    def test_another_metric_ranks(self, metabench, tmp_path: Path) -> None:
+    def test_another_metric_can_rank(self, metabench, tmp_path: Path) -> None:
         folder = ResultsFolder(tmp_path)
         folder.save(made_record("good", (0.75, 0.85), cost={"adapt_ms": 90.0}))
         folder.save(made_record("fast", (0.25, 0.35), cost={"adapt_ms": 1.5}))
@@ -159,9 +159,7 @@ class TestWhatIsShown:
         assert [(row["algorithm"], row["score"]) for row in rows] == [("fast", 1.5), ("good", 90.0)]
 
     @pytest.mark.parametrize("other", [("--metric", "noise"), ("--suite", "core"), ("--quick",)])
-    def test_a_page_is_of_all_records_as_the_benchmarks_rank_them(
-        self, metabench, results, other
-    ) -> None:
+    def test_a_page_cannot_be_written_of_a_selection(self, metabench, results, other) -> None:
         ended = metabench("leaderboard", results, "--write", *other)
         assert ended.code == 2
         assert "--metric" in ended.err

@@ -38,7 +38,7 @@ class TestList:
         table = metabench("list", kind).out.splitlines()
         assert {line.split()[0] for line in table[2:]} == names
 
-    def test_it_shows_who_brings_what(self, metabench, planted) -> None:
+    def test_it_shows_the_distribution_of_each(self, metabench, planted) -> None:
         rows = {row["name"]: row for row in metabench("list", "--json").document}
         assert rows["maml"]["distribution"] == "metabench"
         assert rows["learner"]["distribution"] == "metabench-planted"
@@ -57,7 +57,7 @@ class TestList:
 
 
 class TestPlugins:
-    def test_json_is_the_documented_shape(self, metabench, planted) -> None:
+    def test_json_has_the_documented_shape(self, metabench, planted) -> None:
         ended = metabench("plugins", "--json")
         assert (ended.code, ended.err) == (0, "")
         rows = {row["distribution"]: row for row in ended.document}
@@ -69,7 +69,7 @@ class TestPlugins:
         assert mine["provides"]["datasets"] == ["blobs"]
         assert "maml" in rows["metabench"]["provides"]["algorithms"]
 
-    def test_a_table_shows_them_too(self, metabench, planted) -> None:
+    def test_a_table_shows_the_same(self, metabench, planted) -> None:
         ended = metabench("plugins")
         assert ended.code == 0
         assert "metabench-planted" in ended.out
@@ -77,7 +77,7 @@ class TestPlugins:
 
 
 class TestData:
-    def test_list_tells_what_is_here(self, metabench, planted, tmp_path: Path) -> None:
+    def test_list_shows_what_is_on_this_machine(self, metabench, planted, tmp_path: Path) -> None:
         ended = metabench("data", "list", "--json", "--data", tmp_path)
         assert ended.code == 0
         status = {row["name"]: row["status"] for row in ended.document}
@@ -86,7 +86,7 @@ class TestData:
         assert all(row["version"] for row in ended.document)
         assert "omniglot" in metabench("data", "list").out
 
-    def test_verify_of_what_is_missing_says_how_to_get_it_and_exits_with_1(
+    def test_verify_of_a_missing_data_set_says_how_to_download_it_and_exits_with_1(
         self, metabench, tmp_path: Path
     ) -> None:
         ended = metabench("data", "verify", "omniglot", "--data", tmp_path)
@@ -100,7 +100,7 @@ class TestData:
         assert (ended.document["name"], ended.document["ok"]) == ("omniglot", False)
         assert ended.document["findings"]
 
-    def test_without_a_network_download_is_one_clear_sentence_and_leaves_nothing(
+    def test_without_a_network_download_is_one_clear_error_and_leaves_no_file(
         self, metabench, tmp_path: Path, monkeypatch
     ) -> None:
         def unreachable(*arguments: object, **options: object) -> None:
@@ -118,10 +118,10 @@ class TestData:
         assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
     @pytest.mark.parametrize("verb", ["download", "verify"])
-    def test_what_is_embedded_has_nothing_to_fetch(self, metabench, verb: str) -> None:
+    def test_an_embedded_data_set_has_no_files(self, metabench, verb: str) -> None:
         ended = metabench("data", verb, "sinusoid")
         assert (ended.code, ended.out) == (2, "")
-        assert "made by metabench itself" in ended.err
+        assert "has no files" in ended.err
 
     @pytest.mark.parametrize("verb", ["download", "verify"])
     def test_an_unknown_data_set_is_an_error(self, metabench, verb: str) -> None:
@@ -131,7 +131,7 @@ class TestData:
 
 
 class TestEnv:
-    def test_json_holds_what_a_record_would(self, metabench) -> None:
+    def test_json_has_the_environment_of_a_record(self, metabench) -> None:
         ended = metabench("env", "--json", "--device", "cpu")
         assert ended.code == 0
         assert ended.document.keys() >= {
@@ -149,14 +149,14 @@ class TestEnv:
     def test_lines_show_the_same(self, metabench) -> None:
         assert "torch " in metabench("env").out
 
-    def test_a_device_that_is_not_there_is_an_error(self, metabench, monkeypatch) -> None:
+    def test_an_unavailable_device_is_an_error(self, metabench, monkeypatch) -> None:
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
         assert metabench("env", "--device", "cuda").code == 2
 
 
 class TestEveryCommand:
     @pytest.mark.parametrize("command", COMMANDS)
-    def test_each_has_help_with_a_sentence_and_says_what_each_option_does(
+    def test_each_has_help_with_a_description_and_its_options(
         self, metabench, command: str
     ) -> None:
         ended = metabench(command, "--help")
@@ -164,7 +164,7 @@ class TestEveryCommand:
         assert ended.out.startswith(f"Usage: metabench {command}")
         assert len(ended.out.splitlines()) > 4
 
-    def test_the_version_is_told(self, metabench) -> None:
+    def test_the_version_is_shown(self, metabench) -> None:
         assert metabench("--version").out.strip().endswith(__version__)
 
     def test_an_unknown_command_is_a_usage_error(self, metabench) -> None:
@@ -177,7 +177,7 @@ class TestEveryCommand:
         assert ended.code in (0, 2)
         assert "Usage: metabench" in ended.out + ended.err
 
-    def test_a_plugin_can_be_left_out(self, metabench, planted) -> None:
+    def test_a_plugin_can_be_excluded(self, metabench, planted) -> None:
         from metabench.plugins import installed_plugins
 
         installed_plugins.cache_clear()
@@ -188,11 +188,11 @@ class TestEveryCommand:
         assert rows["planted"]["status"] == "blocked"
         assert "drifter" not in metabench("list").out
 
-    def test_an_interrupt_is_exit_code_130(self, metabench, monkeypatch) -> None:
+    def test_an_interrupt_exits_with_130(self, metabench, monkeypatch) -> None:
         def interrupt(*arguments: object, **options: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("metabench.config.parse_seeds", interrupt)
+        monkeypatch.setattr("metabench.config.validate", interrupt)
         ended = metabench("run", "--all", "--seeds", "3")
         assert ended.code == 130
         assert "Traceback" not in ended.err

@@ -1,4 +1,4 @@
-"""How a run is shown while it goes."""
+"""Progress of a run."""
 
 import io
 import re
@@ -26,7 +26,7 @@ class TestLines:
         monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
         return now
 
-    def test_a_cell_is_a_line_at_its_start_some_on_the_way_and_one_at_its_end(
+    def test_a_cell_has_lines_at_its_start_while_it_runs_and_at_its_end(
         self, clock: list[float]
     ) -> None:
         lines: list[str] = []
@@ -46,9 +46,7 @@ class TestLines:
         ]
         assert lines[-1] == "[1/1] maml on blobs-3w1s, seed 0: accuracy 0.5000"
 
-    def test_the_time_left_of_a_resumed_cell_is_by_what_was_done_since(
-        self, clock: list[float]
-    ) -> None:
+    def test_the_time_left_of_a_resumed_cell_ignores_earlier_work(self, clock: list[float]) -> None:
         lines: list[str] = []
         watcher = Lines(lambda text, **style: lines.append(text), every=10.0)
         for second in range(11):
@@ -56,7 +54,7 @@ class TestLines:
             watcher.event(CELL, train(80 + second // 5))
         assert lines[-1] == "maml on blobs-3w1s, seed 0: meta-training 82%, 90 s left"
 
-    def test_a_failure_is_told_in_one_line(self) -> None:
+    def test_a_failure_is_one_line(self) -> None:
         lines: list[str] = []
         watcher = Lines(lambda text, **style: lines.append(text))
         watcher.started(PLANNED)
@@ -65,13 +63,13 @@ class TestLines:
         )
         assert lines == ["[1/1] maml on blobs-3w1s, seed 0: timeout: it took longer"]
 
-    def test_nothing_done_yet_is_no_division_by_zero(self, clock: list[float]) -> None:
+    def test_zero_progress_is_shown_without_the_time_left(self, clock: list[float]) -> None:
         lines: list[str] = []
         watcher = Lines(lambda text, **style: lines.append(text), every=0.0)
         watcher.event(CELL, train(0))
         assert lines[-1].endswith("meta-training 0%")
 
-    def test_names_are_not_read_as_markup(self) -> None:
+    def test_names_are_not_interpreted_as_markup(self) -> None:
         stream = io.StringIO()
         watcher = make_watcher(Console(file=stream, width=200))
         watcher.event(cell("[red]x[/red]"), {"phase": "load"})
@@ -98,10 +96,10 @@ class TestBars:
         assert "all cells" in text
         assert re.search(r"maml on blobs-3w1s, seed 0: meta-training .* 25 % 0\.4321", text)
 
-    def test_a_finished_cell_leaves_a_line_and_counts(self) -> None:
+    def test_a_finished_cell_has_a_line_and_is_counted(self) -> None:
         last = self.shown({"phase": "load"}, train(25), end=True).rstrip().splitlines()
         assert "maml on blobs-3w1s, seed 0: accuracy 0.5000" in "".join(last)
         assert re.search(r"all cells .* 100 %", last[-1])
 
-    def test_a_console_that_is_no_terminal_gets_lines(self) -> None:
+    def test_a_console_that_is_not_a_terminal_has_lines(self) -> None:
         assert isinstance(make_watcher(Console(file=io.StringIO())), Lines)

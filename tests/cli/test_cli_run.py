@@ -30,7 +30,7 @@ def records_in(results: Path) -> dict[str, Record]:
 
 @pytest.mark.usefixtures("in_process")
 class TestRun:
-    def test_it_ends_with_a_ranked_table_and_a_record_for_each_cell(
+    def test_it_prints_a_ranked_table_and_stores_a_record_for_each_cell(
         self, metabench, suite: Path, here: Path
     ) -> None:
         ended = metabench("run", "-a", "drifter", "-a", "nearest-mean", "--suite", suite)
@@ -49,8 +49,8 @@ class TestRun:
         before = {p: p.stat().st_mtime_ns for p in here.rglob("*.json")}
         second = metabench(*command)
         assert (first.code, second.code) == (0, 0)
-        assert "1 cells: 0 stored, 1 to run" in first.err
-        assert "1 cells: 1 stored, 0 to run" in second.err
+        assert "1 cell: 0 stored, 1 to run" in first.err
+        assert "1 cell: 1 stored, 0 to run" in second.err
         assert "nothing to do: every cell is stored" in second.err
         assert second.out == first.out
         assert {p: p.stat().st_mtime_ns for p in here.rglob("*.json")} == before
@@ -64,31 +64,28 @@ class TestRun:
         (path,) = here.rglob("*.json")
         assert path.stat().st_ino != before
 
-    def test_a_failed_cell_is_a_row_and_exit_code_1(
+    def test_a_failed_cell_is_a_row_and_it_exits_with_1(
         self, metabench, suite: Path, here: Path
     ) -> None:
         ended = metabench("run", "-a", "trouble", "-a", "drifter", "--suite", suite)
         assert ended.code == 1
         assert "failed: ValueError: planted" in ended.out
-        assert (
-            "1 of 2 cells did not end well; their records in 'results/records' say why."
-            in ended.err
-        )
+        assert "1 of 2 cells failed; see the records in 'results/records'." in ended.err
         assert records_in(here / "results")["drifter"].status == "ok"
 
-    def test_a_failure_is_tried_again_and_is_not_cached(
+    def test_a_failed_cell_runs_again(
         self, metabench, suite: Path, here: Path, monkeypatch
     ) -> None:
         command = ("run", "-a", "trouble", "--suite", suite)
         assert metabench(*command).code == 1
         assert "0 stored, 1 to run" in metabench(*command).err
 
-    def test_a_skipped_cell_is_no_failure(self, metabench, suite: Path, here: Path) -> None:
+    def test_a_skipped_cell_is_not_a_failure(self, metabench, suite: Path, here: Path) -> None:
         ended = metabench("run", "-a", "trouble", "--suite", suite, "--set", "trouble.how=skip")
         assert ended.code == 0
         assert "skipped: trouble was asked to stay away." in ended.out
 
-    def test_json_is_one_document_on_stdout_whatever_goes_on(
+    def test_json_is_one_document_on_stdout_whatever_plugins_print(
         self, metabench, suite: Path, here: Path
     ) -> None:
         ended = metabench(
@@ -112,7 +109,7 @@ class TestRun:
         }
         assert "drifter on blobs-3w1s, seed 0" in ended.err
 
-    def test_progress_is_plain_lines_where_there_is_no_terminal(
+    def test_progress_is_plain_lines_without_a_terminal(
         self, metabench, suite: Path, here: Path
     ) -> None:
         ended = metabench("run", "-a", "drifter", "--suite", suite)
@@ -120,27 +117,29 @@ class TestRun:
         assert "\r" not in ended.err
         score = records_in(here / "results")["drifter"].score
         assert ended.err.splitlines() == [
-            "1 cells: 0 stored, 1 to run",
+            "1 cell: 0 stored, 1 to run",
             "drifter on blobs-3w1s, seed 0: started",
             f"[1/1] drifter on blobs-3w1s, seed 0: accuracy {score:.4f}",
         ]
 
-    def test_a_quick_run_is_marked_and_stays_out_of_the_leaderboard(
+    def test_a_quick_run_is_marked_and_not_in_the_leaderboard(
         self, metabench, suite: Path, here: Path
     ) -> None:
         ended = metabench("run", "-a", "drifter", "--suite", suite, "--quick")
         assert "blobs-3w1s@1+quick" in ended.out
         board = metabench("leaderboard")
         assert board.code == 5
-        assert "1 --quick record(s), which never enter a leaderboard" in board.err
+        assert "1 record(s) of --quick runs" in board.err
         assert "blobs-3w1s@1+quick" in metabench("leaderboard", "--quick").out
 
-    def test_seeds_are_cells_of_one_row(self, metabench, suite: Path, here: Path) -> None:
+    def test_the_seeds_of_an_algorithm_are_one_row(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
         ended = metabench("run", "-a", "drifter", "--suite", suite, "--seeds", "2", "--json")
         assert [row["seeds"] for row in ended.document] == [2]
         assert len(list(here.rglob("*.json"))) == 2
 
-    def test_a_config_file_says_the_same(self, metabench, suite: Path, here: Path) -> None:
+    def test_a_config_file_has_the_same_settings(self, metabench, suite: Path, here: Path) -> None:
         (here / "run.toml").write_text(
             f'algorithm = ["drifter", "trouble"]\nsuite = "{suite}"\nresults = "out"\n'
             '[set.trouble]\nhow = "skip"'
@@ -151,7 +150,7 @@ class TestRun:
         assert ended.code == 0, ended.err
         assert records_in(here / "out")["trouble"].status == "skipped"
 
-    def test_the_command_line_goes_before_the_file(
+    def test_the_command_line_has_precedence_over_the_file(
         self, metabench, suite: Path, here: Path
     ) -> None:
         (here / "run.toml").write_text(
@@ -166,7 +165,7 @@ class TestRun:
         )
         assert {"drifter", "trouble", "maml"} <= {row["algorithm"] for row in everything.document}
 
-    def test_a_file_among_the_records_that_is_none_is_named(
+    def test_an_invalid_file_among_the_records_is_named(
         self, metabench, suite: Path, here: Path
     ) -> None:
         (here / "results" / "records").mkdir(parents=True)
@@ -178,7 +177,7 @@ class TestRun:
 
 class TestDryRun:
     @pytest.mark.usefixtures("in_process")
-    def test_it_says_of_every_cell_what_would_be_done_and_why(
+    def test_it_shows_the_state_of_every_cell_and_the_reason(
         self, metabench, suite: Path, here: Path
     ) -> None:
         metabench("run", "-a", "drifter", "--suite", suite)
@@ -252,7 +251,7 @@ BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
     (
         ("-a", "drifter", "--suite", "TINY", "--seeds", "x"),
         2,
-        "--seeds 'x' cannot be read.",
+        "--seeds 'x' is not valid.",
         "0,5,7",
     ),
     (
@@ -264,7 +263,7 @@ BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
     (
         ("-a", "drifter", "--suite", "TINY", "--set", "lr"),
         2,
-        "--set 'lr' cannot be read.",
+        "--set 'lr' is not valid.",
         "algorithm.parameter=value",
     ),
     (
@@ -300,7 +299,7 @@ BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
     (
         ("-a", "drifter", "--suite", "TINY", "--set", "learner.lr=1"),
         2,
-        "'learner', which is not among",
+        "'learner', which is not selected",
         "drifter",
     ),
     (
@@ -360,7 +359,7 @@ BAD_INPUT: list[tuple[tuple[str, ...], int, str, str]] = [
     (("-a", "drifter", "--suite", "TINY", "--jobs", "-1"), 2, "--jobs", ""),
     (("-a", "drifter", "--suite", "TINY", "--timeout", "0"), 2, "--timeout", ""),
     (("--all", "-a", "drifter"), 2, "--all and --algorithm exclude each other", ""),
-    ((), 2, "nothing was asked for", "Give --all"),
+    ((), 2, "no algorithm or benchmark was given", "Give --all"),
     (("--bananas",), 2, "No such option", ""),
 ]
 
@@ -401,7 +400,7 @@ def test_bad_input_is_one_clear_message_and_leaves_nothing(
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_an_impossible_benchmark_is_one_clear_message(
+def test_an_invalid_benchmark_is_one_clear_message(
     metabench, planted, here: Path, tmp_path, change, says
 ) -> None:
     suite = suite_file(tmp_path / "bad.toml", BLOBS | change)
@@ -418,12 +417,12 @@ def test_an_unknown_key_of_a_config_file_is_one_clear_message(
     ended = metabench("run", "--config", "run.toml")
     assert ended.code == 2
     assert ended.err.splitlines()[0] == (
-        "error: configuration file 'run.toml' has an unknown key 'sedes'. Did you mean 'seeds'?"
+        "error: configuration file 'run.toml': unknown key 'sedes'. Did you mean 'seeds'?"
     )
     assert "\n       The keys are algorithm" in ended.err
 
 
-def test_debug_shows_where_an_error_comes_from() -> None:
+def test_debug_raises_the_error() -> None:
     from metabench.cli import main
     from metabench.errors import UnknownName
 
@@ -431,7 +430,7 @@ def test_debug_shows_where_an_error_comes_from() -> None:
         main(["--debug", "run", "-a", "zzz"])
 
 
-def test_a_folder_that_may_not_be_written_is_found_before_anything_runs(
+def test_a_read_only_folder_is_an_error_before_anything_runs(
     metabench, suite, here, monkeypatch
 ) -> None:
     def refuse(*arguments: object, **options: object) -> None:
@@ -479,7 +478,7 @@ def running(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str
 @pytest.mark.timeout(600)  # two processes import torch, one after the other
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(
+def test_an_interrupt_ends_the_workers_and_keeps_finished_cells(
     metabench, suite, here: Path, tmp_path, monkeypatch, number: signal.Signals
 ) -> None:
     command = ("run", "-a", "drifter", "-a", "slow", "--suite", suite, "--jobs", 2, "--json")
@@ -491,7 +490,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(
         out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert not is_alive(worker)
-    assert "interrupted; what was finished is kept." in err
+    assert "interrupted; finished cells are stored." in err
     assert "Traceback" not in err
     assert out == ""
     records = records_in(here / "results")
@@ -511,7 +510,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(
     assert records_in(here / "results")["drifter"] == records["drifter"]
 
 
-def test_a_cell_that_takes_too_long_is_a_row_of_that_status(
+def test_a_cell_that_takes_too_long_has_the_status_timeout(
     metabench, suite: Path, here: Path
 ) -> None:
     ended = metabench("run", "-a", "slow", "--suite", suite, "--timeout", "3", "--json")
@@ -523,7 +522,7 @@ def test_a_cell_that_takes_too_long_is_a_row_of_that_status(
 
 
 @pytest.mark.timeout(600)
-def test_a_terminal_is_shown_bars(suite: Path, here: Path, monkeypatch) -> None:
+def test_a_terminal_shows_bars(suite: Path, here: Path, monkeypatch) -> None:
     """On a real terminal: colours, a bar for each cell, and the table at the end."""
     monkeypatch.setenv("PLANTED_SECONDS", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -560,7 +559,7 @@ def test_a_terminal_is_shown_bars(suite: Path, here: Path, monkeypatch) -> None:
 
 @pytest.mark.usefixtures("in_process")
 class TestMetrics:
-    def test_it_chooses_what_is_measured(self, metabench, suite: Path, here: Path) -> None:
+    def test_the_option_selects_the_metrics(self, metabench, suite: Path, here: Path) -> None:
         command = ("run", "-a", "drifter", "--suite", suite)
         assert metabench(*command, "--metrics", "accuracy, cost").code == 0
         assert set(records_in(here / "results")["drifter"].metrics) == {"accuracy", "cost"}
@@ -575,13 +574,13 @@ class TestMetrics:
             "mse": "n/a",
         }
 
-    def test_an_unknown_one_is_an_error(self, metabench, suite: Path, here: Path) -> None:
+    def test_an_unknown_metric_is_an_error(self, metabench, suite: Path, here: Path) -> None:
         ended = metabench("run", "-a", "drifter", "--suite", suite, "--metrics", "accuracy,noize")
         assert ended.code == 2
         assert "unknown metric 'noize'. Did you mean 'noise'?" in ended.err
         assert list(here.iterdir()) == []
 
-    def test_a_config_file_can_choose_too(self, metabench, suite: Path, here: Path) -> None:
+    def test_a_config_file_can_select_the_metrics(self, metabench, suite: Path, here: Path) -> None:
         (here / "run.toml").write_text(
             f'algorithm = ["drifter"]\nsuite = "{suite}"\nmetrics = ["cost"]'
         )

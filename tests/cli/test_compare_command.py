@@ -41,7 +41,9 @@ def call(capsys):
     return run
 
 
-def test_nothing_worse_is_0_and_worse_is_3(call, base: str, tmp_path: Path) -> None:
+def test_it_exits_with_3_if_a_cell_is_worse_and_otherwise_with_0(
+    call, base: str, tmp_path: Path
+) -> None:
     code, out, _ = call(base, base)
     assert code == 0
     assert "No cell is worse (2 the same)." in out
@@ -55,7 +57,7 @@ def test_nothing_worse_is_0_and_worse_is_3(call, base: str, tmp_path: Path) -> N
     assert call(worse, base)[0] == 0
 
 
-def test_a_cell_that_fails_now_is_3(call, base: str, tmp_path: Path) -> None:
+def test_a_cell_that_has_failed_exits_with_3(call, base: str, tmp_path: Path) -> None:
     failed = made_record(scores=None, reason="planted", benchmark={"test_episodes": len(FLAT)})
     code, out, _ = call(base, folder(tmp_path / "new", failed, made_record("protonet", FLAT)))
     assert code == 3
@@ -70,7 +72,7 @@ def test_a_slower_cell_only_warns(call, tmp_path: Path) -> None:
     assert "slower: adapt_ms was 10 and is 90" in out
 
 
-def test_json_is_one_document_that_says_how_it_ends(call, base: str, tmp_path: Path) -> None:
+def test_json_is_one_document_with_the_exit_code(call, base: str, tmp_path: Path) -> None:
     new = folder(tmp_path / "new", made_record(scores=LOWER), made_record("protonet", FLAT))
     code, out, _ = call(base, new, "--json")
     document = json.loads(out)
@@ -80,7 +82,7 @@ def test_json_is_one_document_that_says_how_it_ends(call, base: str, tmp_path: P
     assert document["rows"][0]["difference"] == pytest.approx(-0.05)
 
 
-def test_the_files_are_written_whatever_the_verdict(call, base: str, tmp_path: Path) -> None:
+def test_the_files_are_written_with_every_verdict(call, base: str, tmp_path: Path) -> None:
     new = folder(tmp_path / "new", made_record(scores=LOWER))
     markdown, entries = tmp_path / "out" / "summary.md", tmp_path / "out" / "benchmark.json"
     code, _, _ = call(base, new, "--markdown", str(markdown), "--benchmark-json", str(entries))
@@ -103,39 +105,39 @@ def test_a_missing_baseline_is_a_notice_unless_it_is_required(
     entries = tmp_path / "benchmark.json"
     code, out, err = call(str(tmp_path / "none"), base, "--benchmark-json", str(entries))
     assert code == 0
-    assert "holds no baseline yet" in err
+    assert "has no baseline yet" in err
     assert "new" in out
     assert len(json.loads(entries.read_text())) == 2
     code, out, _ = call(str(tmp_path / "none"), base, "--json")
-    assert "holds no baseline" in json.loads(out)["notices"][0]
+    assert "has no baseline" in json.loads(out)["notices"][0]
     code, _, err = call(str(tmp_path / "none"), base, "--require-baseline")
     assert code == 2
     assert "there is no baseline" in err
 
 
-def test_a_baseline_of_damaged_files_is_no_missing_one(call, base: str, tmp_path: Path) -> None:
+def test_a_baseline_of_damaged_files_is_an_error(call, base: str, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged" / "records"
     damaged.mkdir(parents=True)
     (damaged / "a.json").write_text("{")
     code, _, err = call(str(damaged.parent), base)
     assert code == 2
-    assert "none of the 1 file(s)" in err
+    assert "has 1 file and no valid record" in err
 
 
-def test_no_new_results_is_an_error(call, base: str, tmp_path: Path) -> None:
+def test_missing_new_results_are_an_error(call, base: str, tmp_path: Path) -> None:
     assert call(base, str(tmp_path / "none"))[0] == 2
     code, _, err = call(base, folder(tmp_path / "empty"))
     assert code == 5
-    assert "no record to compare" in err
+    assert "no valid record to compare" in err
 
 
-def test_nothing_that_can_be_compared_is_5(call, base: str, tmp_path: Path) -> None:
+def test_nothing_comparable_exits_with_5(call, base: str, tmp_path: Path) -> None:
     other = folder(tmp_path / "new", made_record(scores=FLAT, episode_digest="f" * 64))
     code, out, _ = call(base, other)
     assert code == 5
     assert "No cell could be compared" in out
     assert "1 is not comparable" in out
-    assert "tested on other episodes" in out
+    assert "different test episodes" in out
 
 
 @pytest.mark.parametrize(
@@ -150,9 +152,7 @@ def test_nothing_that_can_be_compared_is_5(call, base: str, tmp_path: Path) -> N
         "NaN",
     ],
 )
-def test_files_that_are_no_records_are_named_and_left_out(
-    call, base: str, tmp_path: Path, text: str
-) -> None:
+def test_invalid_files_are_named_and_left_out(call, base: str, tmp_path: Path, text: str) -> None:
     new = tmp_path / "new"
     folder(new, made_record(scores=FLAT), made_record("protonet", FLAT))
     (new / "records" / "stray.json").write_text(text, encoding="latin-1")
@@ -160,11 +160,11 @@ def test_files_that_are_no_records_are_named_and_left_out(
     assert code == 0
     assert "2 the same" in out
     assert f"left out: {new / 'records' / 'stray.json'} " in err
-    assert "1 file(s) among the records are none." in err
+    assert "1 file is not a valid record." in err
     assert call(base, str(new), "--strict")[0] == 1
 
 
-def test_a_truncated_record_is_left_out_and_its_cell_is_gone(
+def test_a_truncated_record_is_left_out_and_its_cell_is_missing(
     call, base: str, tmp_path: Path
 ) -> None:
     new = tmp_path / "new"
@@ -177,7 +177,7 @@ def test_a_truncated_record_is_left_out_and_its_cell_is_gone(
     assert f"left out: {path} is not a record" in err
 
 
-def test_a_record_with_a_score_that_is_no_number_is_left_out(
+def test_a_record_with_a_score_that_is_not_a_number_is_left_out(
     call, base: str, tmp_path: Path
 ) -> None:
     new = tmp_path / "new"
@@ -193,5 +193,5 @@ def test_a_record_with_a_score_that_is_no_number_is_left_out(
 @pytest.mark.parametrize(
     "options", [("--alpha", "2"), ("--min-effect", "-1"), ("--min-effect", "much")]
 )
-def test_levels_that_cannot_be_are_refused(call, base: str, options: tuple[str, str]) -> None:
+def test_invalid_levels_are_an_error(call, base: str, options: tuple[str, str]) -> None:
     assert call(base, base, *options)[0] == 2

@@ -21,14 +21,16 @@ def test_the_command_writes_a_file(metabench, tmp_path: Path, kind: str) -> None
     assert file.read_bytes().startswith(b"<?xml")
 
 
-def test_a_wrong_ending_is_a_usage_error_before_anything_is_read(metabench, tmp_path: Path) -> None:
+def test_an_unknown_file_suffix_is_an_error_before_anything_is_read(
+    metabench, tmp_path: Path
+) -> None:
     ended = metabench("plot", "pareto", tmp_path / "none", "--out", tmp_path / "plot.gif")
     assert ended.code == 2
     assert "ends in '.gif'" in ended.err
     assert ".svg, .png, .pdf" in ended.err
 
 
-def test_strict_makes_a_file_that_is_no_record_an_error(metabench, tmp_path: Path) -> None:
+def test_an_invalid_file_is_an_error_with_strict(metabench, tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path / "results")
     for record in full_records():
         folder.save(record)
@@ -37,11 +39,11 @@ def test_strict_makes_a_file_that_is_no_record_an_error(metabench, tmp_path: Pat
     ended = metabench(*arguments)
     assert ended.code == 0
     assert "truncated.json is not a record" in ended.err
-    assert "1 file(s) among the records are none." in ended.err
+    assert "1 file is not a valid record." in ended.err
     assert metabench(*arguments, "--strict").code == 1
 
 
-def test_a_benchmark_that_is_not_there_is_named_with_those_that_are(
+def test_an_unknown_benchmark_is_an_error_that_lists_the_known_ones(
     metabench, tmp_path: Path
 ) -> None:
     folder = ResultsFolder(tmp_path / "results")
@@ -50,4 +52,4 @@ def test_a_benchmark_that_is_not_there_is_named_with_those_that_are(
     ended = metabench("plot", "pareto", folder.path, "--out", tmp_path / "plot.png", "-b", "tow")
     assert ended.code == 2
     assert "unknown benchmark 'tow'. Did you mean 'two'?" in ended.err
-    assert "holds records of one, two" in ended.err
+    assert "has records of one, two" in ended.err

@@ -18,15 +18,15 @@ def results(tmp_path: Path) -> Path:
     return folder.path
 
 
-def test_a_report_is_written_and_says_where(metabench, results: Path, tmp_path: Path) -> None:
+def test_it_writes_a_site_and_says_where(metabench, results: Path, tmp_path: Path) -> None:
     ended = metabench("report", results, "--out", tmp_path / "site")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == f"wrote 5 page(s); open {tmp_path / 'site' / 'index.html'}\n"
+    assert ended.out == f"wrote 5 pages; open {tmp_path / 'site' / 'index.html'}\n"
     assert (tmp_path / "site" / "index.html").is_file()
 
 
 def bad_files(results: Path) -> dict[str, str]:
-    """Files that are no records, by name, with what is said of each."""
+    """Invalid files by name, with the reason for each."""
     good = json.loads(full_record("bad", 0.5, 1.0).model_dump_json())
     episodes = good["metrics"]["accuracy"]["episodes"]
     texts = {
@@ -47,7 +47,7 @@ def bad_files(results: Path) -> dict[str, str]:
     return texts
 
 
-def test_what_is_no_record_is_named_left_out_and_counted(
+def test_an_invalid_file_is_named_left_out_and_counted(
     metabench, results: Path, tmp_path: Path
 ) -> None:
     clean = tmp_path / "clean"
@@ -57,7 +57,7 @@ def test_what_is_no_record_is_named_left_out_and_counted(
     assert ended.code == 0
     for name in bad:
         assert f"left out: {results / 'records' / name} is" in ended.err
-    assert f"{len(bad)} file(s) among the records are none." in ended.err
+    assert f"{len(bad)} files are not valid records." in ended.err
     assert "schema version 2" in ended.err
     page = (tmp_path / "site" / "index.html").read_text()
     assert all(f"<code>{name}</code>" in page for name in bad)
@@ -69,17 +69,17 @@ def test_what_is_no_record_is_named_left_out_and_counted(
     assert metabench("report", results, "--out", tmp_path / "site", "--strict").code == 1
 
 
-def test_a_record_of_other_episodes_is_named_and_strict_makes_it_an_error(
+def test_a_record_of_other_episodes_is_named_and_an_error_with_strict(
     metabench, results: Path, tmp_path: Path
 ) -> None:
     ResultsFolder(results).save(full_record("odd", 1.0, 1.0, episode_digest="f" * 64))
     ended = metabench("report", results, "--out", tmp_path / "site")
     assert ended.code == 0
-    assert "it was tested on other episodes than most" in ended.err
+    assert "its test episodes differ from those of most records" in ended.err
     assert metabench("report", results, "--out", tmp_path / "site", "--strict").code == 1
 
 
-def test_a_hostile_name_is_a_page_of_this_folder(metabench, results: Path, tmp_path: Path) -> None:
+def test_a_hostile_name_is_a_page_in_the_folder(metabench, results: Path, tmp_path: Path) -> None:
     folder = ResultsFolder(results)
     folder.save(hostile_record())
     folder.save(full_record("../../../../escaped", 0.5, 1.0))
@@ -90,11 +90,11 @@ def test_a_hostile_name_is_a_page_of_this_folder(metabench, results: Path, tmp_p
     assert HOSTILE not in (tmp_path / "site" / "index.html").read_text()
 
 
-def test_no_record_is_exit_code_5_and_no_folder_is_made(metabench, tmp_path: Path) -> None:
+def test_without_records_it_exits_with_5_and_creates_no_folder(metabench, tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     ended = metabench("report", tmp_path / "results", "--out", tmp_path / "site")
     assert ended.code == 5
-    assert "holds no record to show" in ended.err
+    assert "has no record to show" in ended.err
     assert not (tmp_path / "site").exists()
 
 
@@ -104,17 +104,17 @@ def test_quick_records_need_the_option(metabench, tmp_path: Path) -> None:
     assert (
         metabench("report", tmp_path / "results", "--out", tmp_path / "site", "--quick").code == 0
     )
-    assert "rank nothing" in (tmp_path / "site" / "index.html").read_text()
+    assert "their scores mean nothing" in (tmp_path / "site" / "index.html").read_text()
 
 
-def test_a_folder_that_is_not_there_is_an_error(metabench, tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(metabench, tmp_path: Path) -> None:
     ended = metabench("report", tmp_path / "none", "--out", tmp_path / "site")
     assert ended.code == 2
     assert "there is no results folder" in ended.err
 
 
-def test_a_folder_of_other_things_is_refused(metabench, results: Path) -> None:
+def test_a_folder_with_other_files_is_not_overwritten(metabench, results: Path) -> None:
     ended = metabench("report", results, "--out", results)
     assert ended.code == 2
-    assert "is not empty, and no report of metabench" in ended.err
+    assert "is not empty, and not a report of metabench" in ended.err
     assert ResultsFolder(results).load()[0]

@@ -1,4 +1,4 @@
-"""The baseline of the gate: committed, of the suite as it is, and what the workflow compares with."""
+"""The committed baseline of continuous integration, and the workflow that compares with it."""
 
 import json
 import re
@@ -34,12 +34,12 @@ def records() -> list[Record]:
 
 
 def steps() -> list[list[str]]:
-    """The commands of the workflow, each as its arguments; lines that are folded into one are joined."""
+    """Returns the commands of the workflow as lists of arguments, folded lines joined."""
     runs = re.findall(r"run: (?:>\n((?: {10}.*\n)+)|(.*)\n)", WORKFLOW)
     return [shlex.split(" ".join((folded or line).split())) for folded, line in runs]
 
 
-def test_the_baseline_is_of_the_suite_as_it_is_with_more_seeds_than_a_run(
+def test_the_baseline_has_the_current_suite_and_seven_seeds(
     records: list[Record],
 ) -> None:
     suite = read_suite(ROOT / "metabench" / "benchmarks" / "suites" / "ci.toml")
@@ -51,14 +51,14 @@ def test_the_baseline_is_of_the_suite_as_it_is_with_more_seeds_than_a_run(
     assert {r.status for r in records} == {"ok", "skipped"}
 
 
-def test_the_baseline_is_the_same_as_itself() -> None:
+def test_the_baseline_equals_itself() -> None:
     result = metabench("compare", BASELINE, BASELINE, "--require-baseline", "--json")
     document = json.loads(result.stdout)
     assert (result.return_value, document["exit_code"]) == (0, 0)
     assert {row["verdict"] for row in document["rows"]} == {"same"}
 
 
-def test_two_points_less_fail_and_are_named_in_what_the_workflow_shows(
+def test_a_loss_of_two_points_fails_and_is_named_in_the_outputs_of_the_workflow(
     records: list[Record], tmp_path: Path
 ) -> None:
     new = ResultsFolder(tmp_path / "new")
@@ -72,7 +72,7 @@ def test_two_points_less_fail_and_are_named_in_what_the_workflow_shows(
     assert result.return_value == 3
     assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s@2 by 2.0 points" in result.stdout
     assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s" in markdown.read_text()
-    for entry in json.loads(entries.read_text()):  # as customBiggerIsBetter wants it
+    for entry in json.loads(entries.read_text()):  # the schema of customBiggerIsBetter
         assert {name: type(value) for name, value in entry.items()} == {
             "name": str, "unit": str, "value": float, "range": str, "extra": str,
         }  # fmt: skip
@@ -80,7 +80,7 @@ def test_two_points_less_fail_and_are_named_in_what_the_workflow_shows(
 
 
 def lowered(record: Record) -> Record:
-    """The same with an accuracy that is two points lower, an episode in two losing four points."""
+    """Returns the record with an accuracy lower by two points: half of the episodes lose four."""
     if record.status != "ok":
         return record
     result = record.metrics["accuracy"]
@@ -97,13 +97,13 @@ def test_the_workflow_runs_the_suite_and_compares_it_with_the_baseline() -> None
     assert {name for flag, name in pairwise(run) if flag == "-a"} == ALGORITHMS
     assert run[run.index("--results") + 1] == compare[2]
     assert compare[1] == BASELINE.relative_to(ROOT).as_posix()
-    for command in commands:  # every option is one that the command has
+    for command in commands:  # every option must exist
         found = cli.get_command(click.Context(cli), command[0])
         assert found is not None
         found.make_context(command[0], command[1:])
 
 
-def test_the_workflow_hands_its_numbers_to_the_benchmark_action() -> None:
+def test_the_workflow_passes_its_scores_to_the_benchmark_action() -> None:
     file = re.search(r"--benchmark-json (\S+)", WORKFLOW)
     assert file is not None
     assert "uses: benchmark-action/github-action-benchmark@" in WORKFLOW

@@ -1,4 +1,4 @@
-"""Mistakes that people really make, planted in real algorithms that are really trained, if only a little."""
+"""Typical programming errors, planted in algorithms that are then trained briefly."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from metabench.algorithms import protonet
 from metabench.benchmarks.model import Benchmark
 from metabench.compare import Comparison, compare
-from metabench.learning import zero_head
+from metabench.learning import learner
 from metabench.plugins import installed_plugins
 from metabench.records.schema import Record
 from metabench.running.cell import Cell
@@ -24,7 +24,13 @@ BUDGETS = {"maml": 20_000, "protonet": 60_000}
 
 
 def train(algorithm: str, seed: int, **hidden: Any) -> Record:
-    """Train and test on glyphs with a small network; ``hidden`` options pass for the algorithm's own."""
+    """Train and test on glyphs with a small network.
+
+    Args:
+        algorithm: The algorithm.
+        seed: The seed.
+        **hidden: Hyper-parameters that the record does not show as overrides.
+    """
     benchmark = Benchmark(
         name=f"planted-{algorithm}",
         dataset="glyphs",
@@ -48,12 +54,12 @@ def train(algorithm: str, seed: int, **hidden: Any) -> Record:
 
 @pytest.fixture(scope="module")
 def base() -> list[Record]:
-    """Both algorithms as they are."""
+    """Records of both algorithms without errors."""
     return [train(name, seed) for name in OPTIONS for seed in SEEDS]
 
 
 def with_planted(base: list[Record], algorithm: str, **hidden: Any) -> Comparison:
-    """The comparison after one of the algorithms was trained again, and the other left as it was."""
+    """Returns the comparison after one of the algorithms was trained again."""
     again = [train(algorithm, seed, **hidden) for seed in SEEDS]
     return compare(base, [r for r in base if r.algorithm.name != algorithm] + again)
 
@@ -63,12 +69,12 @@ def verdicts(found: Comparison) -> dict[str, str]:
 
 
 def cosines(a: Tensor, b: Tensor) -> Tensor:
-    """A wrong distance: the angle, without the scale that would make it learn."""
+    """A wrong distance: the cosine without the scale that training needs."""
     return -F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).transpose(-1, -2)
 
 
 def one_by_one(a: Tensor, b: Tensor) -> Tensor:
-    """The right distance, reckoned in another order."""
+    """The same distance, summed in another order."""
     return (a.unsqueeze(-2) - b.unsqueeze(-3)).square().sum(-1)
 
 
@@ -76,23 +82,23 @@ def first_order(steps: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *arguments, **options: steps(*arguments, **options | {"second_order": False})
 
 
-def test_maml_without_its_second_order_term_is_caught(base, monkeypatch) -> None:
-    monkeypatch.setattr(zero_head, "gradient_steps", first_order(zero_head.gradient_steps))
+def test_maml_without_its_second_order_term_is_detected(base, monkeypatch) -> None:
+    monkeypatch.setattr(learner, "gradient_steps", first_order(learner.gradient_steps))
     assert verdicts(with_planted(base, "maml")) == {"maml": "worse", "protonet": "same"}
 
 
-def test_an_inner_rate_ten_times_too_small_is_caught_and_named(base) -> None:
+def test_an_inner_rate_ten_times_too_small_is_detected_and_named(base) -> None:
     found = with_planted(base, "maml", inner_lr=0.05)
     assert verdicts(found) == {"maml": "worse", "protonet": "same"}
     assert "inner_lr was 0.5 and is 0.05" in found.rows[0].notes
 
 
-def test_protonet_with_a_wrong_distance_is_caught(base, monkeypatch) -> None:
+def test_protonet_with_a_wrong_distance_is_detected(base, monkeypatch) -> None:
     monkeypatch.setattr(protonet, "squared_distances", cosines)
     assert verdicts(with_planted(base, "protonet")) == {"maml": "same", "protonet": "worse"}
 
 
-def test_a_refactor_that_changes_nothing_is_not_caught_over_20_seeds(monkeypatch) -> None:
+def test_an_equivalent_implementation_is_the_same_over_20_seeds(monkeypatch) -> None:
     before = [train("protonet", seed, budget=6000) for seed in range(20)]
     monkeypatch.setattr(protonet, "squared_distances", one_by_one)
     after = [train("protonet", seed, budget=6000) for seed in range(20)]
@@ -102,7 +108,7 @@ def test_a_refactor_that_changes_nothing_is_not_caught_over_20_seeds(monkeypatch
     assert (together.verdict, len(together.seeds)) == ("same", 20)
 
 
-def test_the_same_code_again_gives_the_same_records(base) -> None:
+def test_training_again_with_the_same_code_gives_the_same_records(base) -> None:
     assert torch.get_num_threads() == 1
     found = with_planted(base, "maml")
     assert {row.reason for row in found.rows} == {"no difference"}

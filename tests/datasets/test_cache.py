@@ -1,4 +1,4 @@
-"""The array cache: what was saved, or nothing."""
+"""The array cache returns what was saved, or nothing."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path, array: np.ndarray) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_nothing_is_loaded_from_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_loads_nothing(tmp_path: Path) -> None:
     assert cache.load(tmp_path / "a.bin") is None
     assert cache.load(tmp_path) is None
 
@@ -32,7 +32,7 @@ def test_nothing_is_loaded_from_nothing(tmp_path: Path) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50
 )
 @given(at=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255), cut=st.booleans())
-def test_damage_is_noticed(tmp_path: Path, at: float, flip: int, cut: bool) -> None:
+def test_a_damaged_file_loads_nothing(tmp_path: Path, at: float, flip: int, cut: bool) -> None:
     path = tmp_path / "a.bin"
     cache.save(path, np.arange(100))
     raw = bytearray(path.read_bytes())
@@ -42,7 +42,7 @@ def test_damage_is_noticed(tmp_path: Path, at: float, flip: int, cut: bool) -> N
     assert cache.load(path) is None
 
 
-def test_an_unwritable_folder_only_means_no_cache(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     cache.save(tmp_path / "file" / "a.bin", np.arange(3))
     (tmp_path / "taken.bin").mkdir()

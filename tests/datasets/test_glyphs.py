@@ -1,4 +1,4 @@
-"""What the embedded data set promises: the same drawings everywhere, as hard as Omniglot's."""
+"""Glyphs has the same drawings on every machine, and is as hard as Omniglot."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image
 
 from metabench.datasets.base import SPLITS, ClassPool
 from metabench.datasets.glyphs import Glyphs, contact_sheet, dataset
-from metabench.datasets.glyphs.noise import bell, below, bits
+from metabench.datasets.glyphs.random_ints import approx_normal, below, bits
 from metabench.datasets.glyphs.render import render
 from metabench.datasets.glyphs.strokes import make_characters
 from metabench.errors import DataError, UsageError
@@ -26,8 +26,8 @@ POOL_DIGESTS = {
 
 
 @pytest.fixture(scope="module")
-def made() -> np.ndarray:
-    """The drawings, made without any cache."""
+def rendered() -> np.ndarray:
+    """The drawings, rendered without a cache."""
     return render(make_characters())
 
 
@@ -38,60 +38,60 @@ def fresh_cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def renderings(made, monkeypatch):
-    """Whenever the data set asks for drawings to be made: a list that grows by one (and no second wait)."""
-    asked = []
+def renderings(rendered, monkeypatch):
+    """A list that grows by one whenever the data set renders, which takes no time here."""
+    calls = []
 
     def counting(characters):
-        asked.append(characters)
-        return made
+        calls.append(characters)
+        return rendered
 
     monkeypatch.setattr(dataset, "render", counting)
-    return asked
+    return calls
 
 
 @pytest.fixture
 def cache(fresh_cache, renderings):
-    """A cache that is filled by the drawings that were made once for all tests."""
+    """A cache folder of its own, filled with the drawings rendered once for all tests."""
     return fresh_cache
 
 
 def pools(split: str) -> dict[str, ClassPool]:
-    return {part: Glyphs(split=split).pool(part) for part in SPLITS}
+    return {subset: Glyphs(split=split).pool(subset) for subset in SPLITS}
 
 
-@pytest.mark.parametrize(("split", "part"), POOL_DIGESTS)
-def test_the_pools_have_the_committed_digests(cache, split, part):
-    assert Glyphs(split=split).pool(part).digest == POOL_DIGESTS[split, part]
+@pytest.mark.parametrize(("split", "subset"), POOL_DIGESTS)
+def test_the_pools_have_the_committed_digests(cache, split, subset):
+    assert Glyphs(split=split).pool(subset).digest == POOL_DIGESTS[split, subset]
 
 
-def test_random_numbers_are_the_committed_ones():
+def test_random_integers_are_fixed():
     assert bits("test", np.arange(2)).tolist() == [3872761816003660116, 2266934488578506288]
     assert below(100, "test", np.arange(4)).tolist() == [20, 12, 64, 2]
-    assert bell(100, "test", np.arange(4)).tolist() == [-61, -46, -153, -103]
+    assert approx_normal(100, "test", np.arange(4)).tolist() == [-61, -46, -153, -103]
 
 
-def test_a_bell_has_mean_zero_and_the_asked_deviation():
-    drawn = bell(1000, "test", np.arange(100_000))
+def test_approximately_normal_integers_have_mean_zero_and_the_given_deviation():
+    drawn = approx_normal(1000, "test", np.arange(100_000))
     assert abs(drawn.mean()) < 15
     assert drawn.std() == pytest.approx(1000, rel=0.01)
 
 
-def test_the_generator_gives_the_committed_bits(made):
-    assert hashlib.sha256(np.packbits(made == 255).tobytes()).hexdigest() == dataset.DIGEST
+def test_rendering_has_the_committed_digest(rendered):
+    assert hashlib.sha256(np.packbits(rendered == 255).tobytes()).hexdigest() == dataset.DIGEST
 
 
-def test_the_generator_gives_the_same_bits_twice(made):
-    assert np.array_equal(render(make_characters()), made)
+def test_rendering_twice_gives_the_same_bits(rendered):
+    assert np.array_equal(render(make_characters()), rendered)
 
 
 @pytest.mark.parametrize("split", ["mixed", "alphabets"])
-def test_splits_hold_all_classes_once(cache, split):
-    parts = pools(split)
-    names = [name for pool in parts.values() for name in pool.class_names]
+def test_splits_contain_every_class_once(cache, split):
+    subsets = pools(split)
+    names = [name for pool in subsets.values() for name in pool.class_names]
     assert len(names) >= 1200
     assert len(set(names)) == len(names)
-    assert min(pool.classes for pool in parts.values()) >= 100
+    assert min(pool.classes for pool in subsets.values()) >= 100
 
 
 @pytest.mark.parametrize("split", ["mixed", "alphabets"])
@@ -106,12 +106,12 @@ def test_pools_are_binary_images_of_twenty_drawers(cache, split):
         )
 
 
-def test_alphabets_are_whole_in_one_split_when_split_by_alphabet(cache):
+def test_each_alphabet_is_in_one_split_when_split_by_alphabet(cache):
     groups = [set(pool.groups) for pool in pools("alphabets").values()]
     assert sum(map(len, groups)) == len(set.union(*groups))
 
 
-def test_alphabets_meet_in_all_splits_when_mixed(cache):
+def test_alphabets_are_in_all_splits_when_mixed(cache):
     groups = [set(pool.groups) for pool in pools("mixed").values()]
     assert len(set.intersection(*groups)) > 30
 
@@ -155,11 +155,11 @@ def nearest_mean(pool: ClassPool, ways: int, shots: int, episodes: int = 100) ->
 
 
 @pytest.mark.parametrize(("ways", "shots", "omniglot"), [(5, 1, 37.7), (5, 5, 65.9), (20, 1, 18.0)])
-def test_pixels_tell_as_much_as_they_do_on_omniglot(cache, ways, shots, omniglot):
+def test_nearest_mean_is_as_accurate_as_on_omniglot(cache, ways, shots, omniglot):
     assert nearest_mean(Glyphs().pool("test"), ways, shots) == pytest.approx(omniglot, abs=6)
 
 
-def test_an_unknown_way_to_split_names_the_known_ones():
+def test_an_unknown_split_option_is_a_usage_error_with_the_known_ones():
     with pytest.raises(UsageError, match="mixed, alphabets"):
         Glyphs(split="drawers")
 
@@ -180,7 +180,7 @@ def test_the_second_load_comes_from_the_cache(fresh_cache, renderings):
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:1000], lambda data: b"\xff" + data[1:], lambda _: b""]
 )
-def test_a_damaged_cache_is_made_again(fresh_cache, renderings, damage):
+def test_a_damaged_cache_file_is_replaced(fresh_cache, renderings, damage):
     whole = Glyphs().pool("test").digest
     (file,) = fresh_cache.iterdir()
     intact = file.read_bytes()
@@ -190,13 +190,13 @@ def test_a_damaged_cache_is_made_again(fresh_cache, renderings, damage):
     assert file.read_bytes() == intact
 
 
-def test_a_cache_folder_that_cannot_be_made_is_done_without(renderings, tmp_path, monkeypatch):
+def test_an_unwritable_cache_folder_is_ignored(renderings, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("METABENCH_CACHE", str(tmp_path / "file" / "cache"))
     assert Glyphs().pool("validation").classes > 100
 
 
-def test_a_write_that_fails_leaves_nothing_behind(fresh_cache, renderings, monkeypatch):
+def test_a_failed_write_leaves_no_file(fresh_cache, renderings, monkeypatch):
     def full(self, target):
         raise OSError(28, "No space left on device")
 
@@ -205,13 +205,13 @@ def test_a_write_that_fails_leaves_nothing_behind(fresh_cache, renderings, monke
     assert list(fresh_cache.iterdir()) == []
 
 
-def test_other_drawings_than_the_benchmarked_ones_are_refused(fresh_cache, renderings, monkeypatch):
+def test_drawings_with_a_different_digest_are_rejected(fresh_cache, renderings, monkeypatch):
     monkeypatch.setattr(dataset, "DIGEST", "0" * 64)
     with pytest.raises(DataError, match="000000000000"):
         Glyphs().pool("test")
 
 
-def test_a_contact_sheet_is_a_picture_of_rows_of_classes(cache, tmp_path):
+def test_a_contact_sheet_has_one_row_per_class(cache, tmp_path):
     contact_sheet(Glyphs().pool("test"), tmp_path / "sheet.png", rows=3, columns=4, scale=2)
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.format == "PNG"

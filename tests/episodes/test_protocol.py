@@ -1,3 +1,5 @@
+"""N-way K-shot protocols: their costs, and which of them are rejected."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,18 +30,18 @@ def test_a_regression_episode_has_its_shots_and_queries_once(shots: int, queries
 
 
 @pytest.mark.parametrize("ways", [1, -1, -5])
-def test_one_way_and_negative_ways_cannot_be(ways: int) -> None:
+def test_one_way_and_negative_ways_are_rejected(ways: int) -> None:
     with pytest.raises(ProtocolError, match=f"^{ways}-way"):
         NWayKShot(ways, 1, 1)
 
 
 @pytest.mark.parametrize(("shots", "queries"), [(0, 1), (1, 0), (-2, 3)])
-def test_an_episode_without_support_or_query_cannot_be(shots: int, queries: int) -> None:
+def test_fewer_than_one_shot_or_query_is_rejected(shots: int, queries: int) -> None:
     with pytest.raises(ProtocolError, match=f"{shots} shots and {queries} queries"):
         NWayKShot(5, shots, queries)
 
 
-def test_with_changes_what_is_named_and_nothing_else() -> None:
+def test_with_changes_only_the_named_numbers() -> None:
     protocol = NWayKShot(5, 1, 15)
     assert protocol.with_() == protocol
     assert protocol.with_(ways=20) == NWayKShot(20, 1, 15)
@@ -55,19 +57,19 @@ def test_a_changed_protocol_is_checked_again() -> None:
 @given(
     st.integers(2, 9), st.integers(1, 5), st.integers(1, 5), st.integers(1, 9), st.integers(1, 10)
 )
-def test_a_pool_is_refused_exactly_where_it_is_too_small(
+def test_a_pool_is_rejected_exactly_if_it_is_too_small(
     ways: int, shots: int, queries: int, classes: int, examples: int
 ) -> None:
     protocol = NWayKShot(ways, shots, queries)
     if ways <= classes and shots + queries <= examples:
-        protocol.check_pool(classes, examples, where="the pool")
+        protocol.check_pool(classes, examples, source="the pool")
     else:
-        with pytest.raises(ProtocolError) as refused:
-            protocol.check_pool(classes, examples, where="the pool")
+        with pytest.raises(ProtocolError) as rejected:
+            protocol.check_pool(classes, examples, source="the pool")
         numbers = {ways, classes} if ways > classes else {shots, queries, shots + queries, examples}
-        assert all(str(number) in refused.value.message for number in numbers)
-        assert refused.value.hint
+        assert all(str(number) in rejected.value.message for number in numbers)
+        assert rejected.value.hint
 
 
-def test_equal_protocols_print_alike_for_the_digest() -> None:
+def test_the_repr_that_digests_use_is_stable() -> None:
     assert repr(NWayKShot(5, 1, 15)) == "NWayKShot(ways=5, shots=1, queries=15)"

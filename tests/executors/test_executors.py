@@ -1,9 +1,10 @@
-"""Cells in this process and in workers: the same bits, and nothing that a worker does harms the run."""
+"""Executors: the same bits in every process, and no worker affects the run."""
 
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from metabench.executors import launch, processes
+from metabench.executors import launchers, processes
 from metabench.executors.inprocess import InProcessExecutor
 from metabench.executors.processes import ProcessExecutor
 from metabench.records.schema import Record
@@ -36,7 +37,7 @@ def jobs_of(*cells: Cell) -> list[Job]:
     return [Job(what, f"{number:064x}", Conditions()) for number, what in enumerate(cells)]
 
 
-def workers(*, jobs: int = 1, forks: bool = True, **asked: Any) -> ProcessExecutor:
+def executor_with(*, jobs: int = 1, forks: bool = True, **asked: Any) -> ProcessExecutor:
     return ProcessExecutor(Terms(Registry(), jobs=jobs, **asked), forks=forks)
 
 
@@ -46,7 +47,7 @@ def where(record: Record) -> dict[str, Any]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that waits to be reaped does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -54,7 +55,7 @@ def alive(pid: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 240.0) -> bool:
-    """Whether a condition comes true in time."""
+    """Whether a condition becomes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -63,14 +64,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = 240.0) -> bool:
     return False
 
 
-def test_the_bits_are_the_same_in_this_process_and_in_workers_and_in_any_order(planted) -> None:
+def test_bits_do_not_depend_on_the_process_or_the_order(planted) -> None:
     cells = [
         cell("learner"),
         cell("trouble", blobs(name="noisy"), how="noise"),  # writes on stdout, where the events are
         cell("maml", waves(budget=2_000), tasks=10),
     ]
     events: list[dict[str, Any]] = []
-    executor = workers(jobs=2, on_event=lambda cell, event: events.append(event))
+    executor = executor_with(jobs=2, on_event=lambda cell, event: events.append(event))
     far = {r.benchmark.name: r for r in executor.run(jobs_of(*cells))}
     near = {
         r.benchmark.name: r
@@ -89,56 +90,74 @@ def test_the_bits_are_the_same_in_this_process_and_in_workers_and_in_any_order(p
     assert max(e["done"] for e in events if e["phase"] == "test") == 30
 
 
-@pytest.mark.skipif(not launch.Nursery.possible, reason="only Linux forks")
-class TestNursery:
-    def test_forked_workers_and_fresh_ones_have_the_same_bits(self, planted) -> None:
+@pytest.mark.skipif(not launchers.ForkLauncher.available, reason="only Linux forks")
+class TestForkServer:
+    def test_forked_and_spawned_workers_have_the_same_bits(self, planted) -> None:
         cells = [cell("learner"), cell("maml", waves(budget=2_000), tasks=10)]
-        forked = list(workers().run(jobs_of(*cells)))
-        fresh = list(workers(forks=False).run(jobs_of(*cells)))
+        forked = list(executor_with().run(jobs_of(*cells)))
+        fresh = list(executor_with(forks=False).run(jobs_of(*cells)))
         assert [r.status for r in forked] == ["ok", "ok"], [r.reason for r in forked]
         assert list(map(scores_of, forked)) == list(map(scores_of, fresh))
         assert list(map(curve_of, forked)) == list(map(curve_of, fresh))
 
-    def test_its_workers_outlive_it_and_further_ones_are_fresh(self, planted) -> None:
-        executor = workers()
+    def test_if_it_dies_its_workers_go_on_and_further_ones_are_spawned(self, planted) -> None:
+        killed: list[int] = []
 
-        def kill_the_nursery(cell: Cell, event: dict[str, Any]) -> None:
-            nursery = executor._launcher
-            assert isinstance(nursery, launch.Nursery)
-            if alive(nursery.pid):
-                os.kill(nursery.pid, signal.SIGKILL)
+        def kill_the_server(cell: Cell, event: dict[str, Any]) -> None:
+            launcher = executor._launcher
+            assert isinstance(launcher, launchers.ForkLauncher)
+            if not killed:
+                os.kill(launcher.pid, signal.SIGKILL)
+                killed.append(launcher.pid)
 
-        executor.on_event = kill_the_nursery
+        executor = executor_with(on_event=kill_the_server)
         records = list(executor.run(jobs_of(cell("learner"), cell("learner", seed=1))))
+        assert len(killed) == 1
         assert [r.status for r in records] == ["ok", "ok"], [r.reason for r in records]
 
-    def test_it_tells_how_a_worker_ended(self, planted) -> None:
+    def test_its_workers_lead_process_groups_and_share_no_pipes(self) -> None:
+        launcher = launchers.ForkLauncher(1)
+        with tempfile.TemporaryFile("w+") as stderr:
+            first, second = (launcher.start(stderr, 1) for _ in range(2))
+            assert [os.getpgid(worker.pid) for worker in (first, second)] == [first.pid, second.pid]
+            first.stdin.close()  # which means that its parent ended
+            assert first.wait(60) in (1, -signal.SIGKILL)
+            assert first.stdout.read() == ""
+            assert second.poll() is None
+            second.stdin.close()
+            second.wait(60)
+            first.stdout.close(), second.stdout.close()
+        launcher.close()
+
+    def test_it_reports_how_a_worker_ended(self, planted) -> None:
         jobs = jobs_of(cell("trouble", how="kill"), cell("learner"))
-        records = list(workers().run(jobs))
+        records = list(executor_with().run(jobs))
         assert [r.status for r in records] == ["failed", "ok"]
-        assert "died of signal 11 (SIGSEGV)" in records[0].reason
+        assert "was ended by signal 11 (SIGSEGV)" in records[0].reason
 
     def test_it_ends_with_the_run(self, planted) -> None:
-        executor = workers(jobs=2)
+        executor = executor_with(jobs=2)
         records = executor.run(jobs_of(cell("learner"), cell("learner", seed=1)))
         next(records)
-        nursery = executor._launcher
-        assert isinstance(nursery, launch.Nursery)
-        assert alive(nursery.pid)
+        launcher = executor._launcher
+        assert isinstance(launcher, launchers.ForkLauncher)
+        assert alive(launcher.pid)
         records.close()
-        assert not alive(nursery.pid)
+        assert not alive(launcher.pid)
 
 
 @pytest.fixture
-def worker_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put a shell script in the place of the worker."""
+def script_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Replace the worker by a shell script."""
 
     def put(script: str) -> None:
         path = tmp_path / "worker.sh"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-        monkeypatch.setattr(launch.sys, "executable", str(path))
-        monkeypatch.setattr(launch.Nursery, "possible", False)  # it starts the same executable
+        monkeypatch.setattr(launchers.sys, "executable", str(path))
+        monkeypatch.setattr(
+            launchers.ForkLauncher, "available", False
+        )  # it starts the same executable
 
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
     return put
@@ -150,97 +169,100 @@ def only(records: Iterator[Record]) -> Record:
 
 
 def run_one(**options: Any) -> Record:
-    return only(workers(**options).run([Job(cell("any"), KEY, Conditions())]))
+    return only(executor_with(**options).run([Job(cell("any"), KEY, Conditions())]))
 
 
-class TestBadWorkers:
+class TestBrokenWorkers:
     @pytest.mark.parametrize(
         ("script", "says"),
         [
-            ("exit 3", "its process ended with exit code 3 before it was done"),
-            ("exit 0", "its process ended with exit code 0 before it was done"),
-            ("kill -9 $$", "its process was killed; the kernel does that where memory runs out"),
-            ("kill -11 $$", "its process died of signal 11 (SIGSEGV)"),
+            ("exit 3", "its process exited with code 3 before it finished"),
+            ("exit 0", "its process exited with code 0 before it finished"),
+            ("kill -9 $$", "its process was killed, as the kernel does when memory runs out"),
+            ("kill -11 $$", "its process was ended by signal 11 (SIGSEGV)"),
             ('printf \'{"phase": "lo\'; kill -9 $$', "its process was killed"),
-            ("echo not json; echo [1; exit 4", "exit code 4"),
+            ("echo not json; echo [1; exit 4", "exited with code 4"),
         ],
     )
-    def test_a_worker_that_dies_is_a_failed_cell_with_the_reason(
-        self, worker_that, script: str, says: str
+    def test_a_script_worker_exits_early_is_a_failed_cell_with_the_reason(
+        self, script_worker, script: str, says: str
     ) -> None:
-        worker_that(script)
+        script_worker(script)
         record = run_one()
         assert record.status == "failed"
         assert says in record.reason
         assert record.key == KEY
         assert record.started <= record.finished
 
-    def test_what_it_said_last_stands_in_the_record(self, worker_that) -> None:
-        worker_that("yes noise | head -c 9000 >&2; echo the last words >&2; exit 1")
+    def test_the_end_of_its_stderr_is_in_the_record(self, script_worker) -> None:
+        script_worker("yes noise | head -c 9000 >&2; echo the last words >&2; exit 1")
         record = run_one()
         assert record.traceback.endswith("the last words\n")
         assert len(record.traceback) <= 4000
 
-    def test_a_worker_that_hangs_is_ended_and_its_cell_is_a_timeout(
-        self, worker_that, tmp_path: Path
+    def test_a_script_worker_hangs_is_ended_with_status_timeout(
+        self, script_worker, tmp_path: Path
     ) -> None:
-        worker_that(f"echo $$ > {tmp_path}/pid; sleep 600")
+        script_worker(f"echo $$ > {tmp_path}/pid; sleep 600")
         record = run_one(timeout=0.5)
         assert (record.status, record.reason) == ("timeout", "it took longer than 0.5 s")
         assert not alive(int((tmp_path / "pid").read_text()))
 
-    def test_a_worker_that_will_not_end_is_killed_with_all_it_started(
-        self, worker_that, tmp_path: Path
+    def test_a_script_worker_ignores_sigterm_is_killed_with_its_children(
+        self, script_worker, tmp_path: Path
     ) -> None:
-        worker_that(
-            f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 600 & echo $! > {tmp_path}/child; wait; wait"
+        script_worker(
+            f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 600 & echo $! > {tmp_path}/child; "
+            "wait; wait"
         )
         assert run_one(timeout=0.5).status == "timeout"
         for name in ("pid", "child"):
             assert wait_until(lambda name=name: not alive(int((tmp_path / name).read_text())))
 
-    def test_a_child_that_outlives_its_worker_does_not_hold_up_the_run(
-        self, worker_that, tmp_path: Path
+    def test_a_child_that_outlives_its_worker_does_not_block_the_run(
+        self, script_worker, tmp_path: Path
     ) -> None:
-        worker_that(f"sleep 600 & echo $! > {tmp_path}/child; exit 5")
-        assert "exit code 5" in run_one().reason
+        script_worker(f"sleep 600 & echo $! > {tmp_path}/child; exit 5")
+        assert "exited with code 5" in run_one().reason
         assert wait_until(lambda: not alive(int((tmp_path / "child").read_text())))
 
-    def test_a_worker_that_is_done_and_does_not_end_is_ended(
-        self, worker_that, tmp_path: Path
+    def test_a_script_worker_does_not_exit_after_its_record_is_ended(
+        self, script_worker, tmp_path: Path
     ) -> None:
         (tmp_path / "event").write_text(
             '{"phase": "done", "record": ' + made_record().model_dump_json() + "}\n"
         )
-        worker_that(f"cat {tmp_path}/event; echo $$ > {tmp_path}/pid; sleep 600")
+        script_worker(f"cat {tmp_path}/event; echo $$ > {tmp_path}/pid; sleep 600")
         assert run_one() == made_record()
         assert not alive(int((tmp_path / "pid").read_text()))
 
-    def test_one_that_is_done_is_not_a_timeout(self, worker_that, tmp_path: Path) -> None:
+    def test_a_worker_with_a_record_is_not_a_timeout(self, script_worker, tmp_path: Path) -> None:
         (tmp_path / "event").write_text(
             '{"phase": "done", "record": ' + made_record().model_dump_json() + "}\n"
         )
-        worker_that(f"cat {tmp_path}/event; sleep 600")
+        script_worker(f"cat {tmp_path}/event; sleep 600")
         assert run_one(timeout=30.0) == made_record()
 
-    def test_no_more_run_at_a_time_than_was_asked_for(self, worker_that, tmp_path: Path) -> None:
-        worker_that(f"mkdir {tmp_path}/lock || exit 9; sleep 0.2; rmdir {tmp_path}/lock; exit 1")
+    def test_no_more_cells_run_at_a_time_than_requested(
+        self, script_worker, tmp_path: Path
+    ) -> None:
+        script_worker(f"mkdir {tmp_path}/lock || exit 9; sleep 0.2; rmdir {tmp_path}/lock; exit 1")
         jobs = jobs_of(*(cell("any", seed=seed) for seed in range(4)))
-        reasons = [record.reason for record in workers().run(jobs)]
-        assert all("exit code 1 " in reason for reason in reasons)
+        reasons = [record.reason for record in executor_with().run(jobs)]
+        assert all("exited with code 1 " in reason for reason in reasons)
 
 
 class TestInterrupt:
-    def test_workers_are_ended_and_their_cells_are_interrupted(
-        self, worker_that, tmp_path: Path
+    def test_it_ends_the_workers_and_their_cells_are_interrupted(
+        self, script_worker, tmp_path: Path
     ) -> None:
-        worker_that(f'echo $$ >> {tmp_path}/pids; echo \'{{"phase": "load"}}\'; sleep 600')
+        script_worker(f'echo $$ >> {tmp_path}/pids; echo \'{{"phase": "load"}}\'; sleep 600')
 
         def interrupt(what: Cell, event: dict[str, Any]) -> None:
             assert wait_until(lambda: len((tmp_path / "pids").read_text().split()) == 2)
             raise KeyboardInterrupt
 
-        records = workers(jobs=2, on_event=interrupt).run(jobs_of(*map(cell, "abc")))
+        records = executor_with(jobs=2, on_event=interrupt).run(jobs_of(*map(cell, "abc")))
         found = [next(records), next(records)]
         with pytest.raises(KeyboardInterrupt):
             next(records)
@@ -250,12 +272,12 @@ class TestInterrupt:
         ]
         assert not any(alive(int(pid)) for pid in (tmp_path / "pids").read_text().split())
 
-    def test_a_cell_that_was_done_when_it_came_is_kept(self, worker_that, monkeypatch) -> None:
-        worker_that("sleep 600")
-        executor = workers()
+    def test_a_cell_that_had_finished_is_kept(self, script_worker, monkeypatch) -> None:
+        script_worker("sleep 600")
+        executor = executor_with()
 
         def interrupt() -> Iterator[Record]:
-            (pid,) = executor._running
+            (pid,) = executor._workers
             executor._events.put(
                 (pid, {"phase": "done", "record": made_record().model_dump(mode="json")})
             )
@@ -268,11 +290,11 @@ class TestInterrupt:
         with pytest.raises(KeyboardInterrupt):
             next(records)
 
-    def test_a_run_that_is_given_up_leaves_no_worker(self, worker_that, tmp_path: Path) -> None:
-        worker_that(
+    def test_closing_a_run_ends_its_workers(self, script_worker, tmp_path: Path) -> None:
+        script_worker(
             f"mkdir {tmp_path}/first && sleep 0.3 && exit 1; echo $$ > {tmp_path}/pid; sleep 600"
         )
-        records = workers(jobs=2).run(jobs_of(cell("a"), cell("b")))
+        records = executor_with(jobs=2).run(jobs_of(cell("a"), cell("b")))
         assert next(records).status == "failed"
         assert wait_until(
             lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != ""
@@ -289,7 +311,7 @@ from metabench.running.job import Job, Terms
 from metabench.executors.processes import ProcessExecutor
 from metabench.registry import Registry
 
-terms = Terms(Registry(), jobs=1, on_event=lambda *_: print(*executor._running, flush=True))
+terms = Terms(Registry(), jobs=1, on_event=lambda *_: print(*executor._workers, flush=True))
 executor = ProcessExecutor(terms)
 list(executor.run([Job(cell("slow"), "a" * 64, Conditions())]))
 """

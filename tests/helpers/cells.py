@@ -1,4 +1,4 @@
-"""Tiny benchmarks, and records that nobody ran."""
+"""Small benchmarks, and records made without a run."""
 
 import os
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ import torch
 
 from metabench.benchmarks.model import Benchmark
 from metabench.benchmarks.tasks import BenchmarkTasks, open_tasks
+from metabench.config import Resources
 from metabench.executors.guard import guarded
 from metabench.plugins import Plugins
 from metabench.records.schema import AlgorithmId, MetricResult, Record
@@ -17,7 +18,7 @@ from metabench.running import runner
 from metabench.running.cell import Cell
 from metabench.running.plan import Planned
 from metabench.running.run_cell import Conditions, run_cell
-from metabench.running.runner import Resources, Watcher
+from metabench.running.runner import Watcher
 from metabench.stats import t_interval
 from metabench.utils.digest import digest_of
 
@@ -46,17 +47,17 @@ WAVES: dict[str, Any] = BLOBS | {
 
 
 def blobs(**changes: Any) -> Benchmark:
-    """A benchmark whose cells take milliseconds."""
+    """Returns a benchmark whose cells take milliseconds."""
     return Benchmark(**BLOBS | changes)
 
 
 def waves(**changes: Any) -> Benchmark:
-    """The same for regression."""
+    """Returns the same for regression."""
     return Benchmark(**WAVES | changes)
 
 
 def suite_file(path: Path, *benchmarks: dict[str, Any], name: str = "tiny") -> Path:
-    """Write a suite of some benchmarks, by default of the tiny one."""
+    """Write a suite of some benchmarks, by default of the small one."""
     lines = [f'name = "{name}"']
     for benchmark in benchmarks or (BLOBS,):
         lines += ["[[benchmark]]", *(f"{key} = {_toml(value)}" for key, value in benchmark.items())]
@@ -81,7 +82,7 @@ def _toml(value: Any) -> str:
 def cell(
     algorithm: str, benchmark: Benchmark | None = None, seed: int = 0, **overrides: Any
 ) -> Cell:
-    """A cell of the tiny benchmark."""
+    """Returns a cell of the small benchmark."""
     return Cell(algorithm, benchmark or blobs(), seed, overrides)
 
 
@@ -97,23 +98,23 @@ def run_planned(
     resources: Resources,
     watchers: Iterable[Watcher] = (),
 ) -> list[Record]:
-    """Run planned cells by the executor that the resources name."""
+    """Run planned cells with the executor that the resources name."""
     executor = guarded(plugins.registry, resources.executor)
     return runner.run_planned(planned, plugins, folder, resources, executor, watchers)
 
 
 def tasks_of(plugins: Plugins, benchmark: Benchmark, seed: int = 0) -> BenchmarkTasks:
-    """The episodes of a benchmark."""
+    """Returns the episodes of a benchmark."""
     return open_tasks(plugins.registry, benchmark, None, torch.device("cpu"), seed)
 
 
 def scores_of(record: Record) -> dict[str, list[float]]:
-    """The score of every episode by every metric."""
+    """Returns the score of every episode by every metric."""
     return {name: metric.episodes for name, metric in record.metrics.items()}
 
 
 def curve_of(record: Record) -> list[dict[str, Any]]:
-    """The learning curve without its seconds."""
+    """Returns the learning curve without its seconds."""
     return [point.model_dump(exclude={"seconds"}) for point in record.training.curve]
 
 
@@ -130,7 +131,7 @@ def made_record(
     cost: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Record:
-    """A record with these scores, or of a cell without any."""
+    """Returns a record with these scores, or a failed one without scores."""
     definition = {"metrics": (metric,), "test_episodes": len(scores or (0, 0))} | (benchmark or {})
     metrics = {}
     if scores is not None:
@@ -165,6 +166,6 @@ def made_record(
 
 
 def child_environment() -> dict[str, str]:
-    """The environment of a process that also finds the modules of the tests."""
+    """Returns the environment of a process that can import the test helpers."""
     here = str(Path(__file__).parent)
     return {**os.environ, "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{here}"}

@@ -1,4 +1,4 @@
-"""A pool whose images say where they stand, so that a test can read off the pixels what was drawn."""
+"""A pool whose pixels encode class, example and variant, so that a draw can be decoded."""
 
 import torch
 from torch import Tensor

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metabench.algorithms.base import Algorithm, resolve_hyperparameters
+from metabench.algorithms.base import Algorithm
 from metabench.algorithms.problem import Problem
 from metabench.backbones.conv4 import Conv4
 from metabench.backbones.conv4_maps import Conv4Maps
@@ -23,6 +23,8 @@ from metabench.episodes import (
     TaskStream,
 )
 from metabench.episodes.stream import labelled_examples
+from metabench.plugins import installed_plugins
+from metabench.recipes.hyperparameters import hyperparameters_for
 from metabench.runtime.counter_rng import make_key, random_bits
 
 IMAGE = (1, 28, 28)
@@ -65,7 +67,7 @@ class Draws:
         assert isinstance(self.source, ClassPool)
         return labelled_examples(self.source.images, bits.squeeze(1))
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         del batch
 
 
@@ -89,7 +91,7 @@ def train(algorithm: Algorithm, source: ClassPool | TaskFamily, budget: int) -> 
 def make(cls: type[Algorithm], problem: Problem, seed: int = 0, **chosen: Any) -> Algorithm:
     """A new algorithm with its recipe for the problem, but for what is chosen."""
     torch.manual_seed(seed)
-    values = resolve_hyperparameters(cls, problem, chosen)
+    values = hyperparameters_for(installed_plugins().registry, cls, problem, chosen)
     values.pop("budget", None)  # the harness takes it out
     return cls(problem, **values)
 

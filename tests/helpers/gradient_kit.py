@@ -21,6 +21,8 @@ from metabench.episodes import (
     TaskBatch,
     TaskStream,
 )
+from metabench.plugins import installed_plugins
+from metabench.recipes.hyperparameters import recipe_for
 
 WAYS, SHOTS, QUERIES, FEATURES = 3, 2, 4, 6
 LEARNED: dict[str, Any] = {"zero_head": False, "train_ways": 0}
@@ -96,7 +98,7 @@ class Tasks:
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
-    def saw(self, batch: TaskBatch) -> None:
+    def on_drawn(self, batch: TaskBatch) -> None:
         pass
 
     def stream(self, budget: int) -> TaskStream:
@@ -140,8 +142,9 @@ def build(
     The budget of a recipe is the harness's.
     """
     torch.manual_seed(seed)
-    recipe = {k: v for k, v in cls.recipe(problem).items() if k not in ("backbone", "budget")}
-    algorithm = cls(problem, **recipe | options)
+    recipe = recipe_for(installed_plugins().registry, cls, problem).values
+    values = {k: v for k, v in recipe.items() if k not in ("backbone", "budget")}
+    algorithm = cls(problem, **values | options)
     return algorithm.double() if double else algorithm
 
 
@@ -184,7 +187,7 @@ def score(algorithm: Algorithm, batch: TaskBatch, steps: int | None = None) -> f
     if steps is None:
         predict = algorithm.adapt_batch(batch.support)
     else:
-        predict = algorithm.path(batch.support)  # type: ignore[operator]
+        predict = algorithm.trajectory(batch.support)  # type: ignore[operator]
         for _ in range(steps):
             next(predict)
         predict = next(predict)
@@ -200,7 +203,7 @@ def first_step(algorithm: Algorithm) -> tuple[TaskBatch, dict[str, Tensor], floa
     before = {k: p.detach().clone() for k, p in algorithm.named_parameters()}
     seen: list[TaskBatch] = []
     tasks = Tasks(algorithm.problem, torch.float64)
-    tasks.saw = seen.append  # type: ignore[method-assign]
+    tasks.on_drawn = seen.append  # type: ignore[method-assign]
     stream = tasks.stream(cost_of_a_batch(algorithm))
     algorithm.train()
     algorithm.meta_train(stream)

@@ -1,4 +1,4 @@
-"""Records with everything that a report shows, which nobody ran."""
+"""Artificial records with everything that a report shows."""
 
 import math
 import random
@@ -75,13 +75,13 @@ def full_record(name: str, level: float, ms: float, *, seed: int = 0, **changes:
 
 
 def full_records(**changes: Any) -> list[Record]:
-    """One for each method, two seeds of the first."""
+    """Records of each method, with two seeds of the first."""
     records = [full_record(name, level, ms, **changes) for name, (level, ms) in METHODS.items()]
     return [*records, full_record("maml", 0.91, 25.0, seed=1, **changes)]
 
 
 def hostile_record(**changes: Any) -> Record:
-    """A record with markup wherever it may hold text."""
+    """A record with markup in every text."""
     bad = f"{HOSTILE}\"'><img src=x onerror=alert(2)>{{{{ 7 * 7 }}}}"
     record = made_record(
         HOSTILE, tuple([0.5, 0.75] * 30), cost={"adapt_ms": 1.0, "predict_ms": 1.0}, **changes
@@ -96,7 +96,7 @@ def hostile_record(**changes: Any) -> Record:
         }
     )
     metrics = {
-        # The one that ranks counts as that of the other records does, or it would not be shown beside them.
+        # The metric that ranks must agree with other records, or this one would be left out.
         name: metric
         if name == "accuracy"
         else metric.model_copy(update={"unit": bad, "version": bad})

@@ -1,4 +1,4 @@
-"""Plugins as they lie on a disk, without pip: a module beside the metadata that an installer would write."""
+"""Installed plugins without pip: a module and the metadata that an installer would write."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from metabench.plugins import GROUP, Plugins
 
 @dataclass(frozen=True)
 class Site:
-    """A folder on the import path, for plugins; ``cache`` is that of the runs."""
+    """A folder on the import path for plugins, with the cache folder of the runs."""
 
     path: Path
     cache: Path
@@ -33,7 +33,7 @@ class Site:
         metadata: str | None = None,
         entry_points: str | None = None,
     ) -> None:
-        """Install the plugin ``name``: a module of this source, and what declares it."""
+        """Install the plugin ``name``: a module with this source, and its metadata."""
         distribution = distribution or f"zoo-{name}"
         module = module or f"zoo_{name.replace('-', '_')}"
         self.path.mkdir(parents=True, exist_ok=True)
@@ -47,19 +47,19 @@ class Site:
         (info / "entry_points.txt").write_text(entry_points or f"[{GROUP}]\n{name} = {module}\n")
 
     def entry_points(self) -> list[importlib.metadata.EntryPoint]:
-        """The entry points of the plugins here and of metabench's own."""
+        """Returns the entry points of these plugins and of metabench itself."""
         own = importlib.metadata.distribution("metabench").entry_points.select(group=GROUP)
         found = importlib.metadata.distributions(path=[str(self.path)])
         return [*own, *(e for d in found for e in d.entry_points.select(group=GROUP))]
 
     def load(self, **options: Any) -> Plugins:
-        """The plugins here and metabench's own, in this process."""
+        """Load these plugins and metabench itself in this process."""
         return Plugins(entry_points=self.entry_points(), **options)
 
     def metabench(
         self, *arguments: str | Path, code: int = 0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run the command line in a process of its own, with the plugins here; it must end with ``code``."""
+        """Run the command line in a process of its own; it must exit with ``code``."""
         done = subprocess.run(
             [sys.executable, "-P", "-m", "metabench", *map(str, arguments)],
             capture_output=True,
@@ -77,5 +77,5 @@ class Site:
         return done
 
     def json(self, *arguments: str | Path, code: int = 0, **environment: str) -> Any:
-        """The JSON document that a command prints, and nothing else, on stdout."""
+        """Returns the JSON document that a command prints on stdout."""
         return json.loads(self.metabench(*arguments, "--json", code=code, **environment).stdout)

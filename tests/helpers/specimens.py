@@ -1,4 +1,4 @@
-"""An honest algorithm, and others that each do one thing that they should not."""
+"""Conforming algorithms, and algorithms that each violate one check of the kit."""
 
 import itertools
 from typing import Any
@@ -8,21 +8,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metabench import Algorithm, NotApplicable, Support
-from metabench.learning.inner_loop import as_batch, single
+from metabench.learning.predictors import single
 
 FEATURES = 8
 
 
-class Honest(Algorithm):
-    """Nearest means below a linear map; its inner steps move the means from the origin to their places."""
+class Conforming(Algorithm):
+    """Nearest means of a linear embedding; inner steps move the means away from the origin."""
 
-    name = "honest"
+    name = "conforming"
     steps = 3
 
     def __init__(self, problem: Any, *, lr: float = 0.1, tasks: int = 2) -> None:
         super().__init__(problem)
         if problem.regression:
-            raise NotApplicable("honest classifies.")
+            raise NotApplicable("conforming classifies.")
         self.lr, self.tasks = lr, tasks
         self.embed = nn.Linear(torch.Size(problem.input_shape).numel(), FEATURES, bias=False)
 
@@ -49,16 +49,16 @@ class Honest(Algorithm):
         return self.rule(support)
 
     def adapt(self, support: Support) -> Any:
-        return single(self.adapt_batch(as_batch(support)))
+        return single(self.adapt_batch(support.as_batch()))
 
     def adapt_path(self, support: Support, steps: int) -> Any:
-        return (single(self.rule(as_batch(support), k)) for k in range(steps + 1))
+        return (single(self.rule(support.as_batch(), k)) for k in range(steps + 1))
 
 
-class Stepping(Honest):
-    """A linear classifier that takes an inner gradient step, second order."""
+class SecondOrder(Conforming):
+    """A linear classifier adapted by inner gradient steps, second order."""
 
-    name = "stepping"
+    name = "second-order"
     gradient_order = 2
 
     def rule(self, support: Support, steps: int = 3) -> Any:
@@ -83,8 +83,8 @@ class Stepping(Honest):
         return torch.autograd.grad(loss, [head], create_graph=self.training)
 
 
-class FirstOrder(Stepping):
-    """The same, with inner gradients that are constants."""
+class FirstOrder(SecondOrder):
+    """The same with inner gradients treated as constants."""
 
     name = "first-order"
     gradient_order = 1
@@ -93,8 +93,8 @@ class FirstOrder(Stepping):
         return torch.autograd.grad(loss, [head], retain_graph=True)
 
 
-class SecondOrderByFunc(Stepping):
-    """The same as Stepping by torch.func, below vmap."""
+class SecondOrderByFunc(SecondOrder):
+    """The same as SecondOrder by torch.func, below vmap."""
 
     name = "by-func"
 
@@ -114,131 +114,131 @@ class SecondOrderByFunc(Stepping):
         return lambda query: query.flatten(2) @ shared.T @ heads
 
 
-PLANTED: dict[str, list[type[Algorithm]]] = {}
+VIOLATIONS: dict[str, list[type[Algorithm]]] = {}
 
 
-def fails(check: str) -> Any:
-    """The class below fails this check, and no other."""
+def violates(check: str) -> Any:
+    """Registers the class below as one that fails this check and no other."""
 
-    def plant(cls: type[Algorithm]) -> type[Algorithm]:
-        PLANTED.setdefault(check, []).append(cls)
+    def register(cls: type[Algorithm]) -> type[Algorithm]:
+        VIOLATIONS.setdefault(check, []).append(cls)
         return cls
 
-    return plant
+    return register
 
 
-@fails("constructs")
-class NoDefault(Honest):
+@violates("constructs")
+class NoDefault(Conforming):
     def __init__(self, problem: Any, *, width: int) -> None:
         super().__init__(problem)
 
 
-@fails("constructs")
-class NoType(Honest):
+@violates("constructs")
+class NoType(Conforming):
     def __init__(self, problem: Any, *, width=3) -> None:
         super().__init__(problem)
 
 
-@fails("constructs")
-class OddDefault(Honest):
+@violates("constructs")
+class TupleDefault(Conforming):
     def __init__(self, problem: Any, *, widths: tuple[int, ...] = (3, 4)) -> None:
         super().__init__(problem)
 
 
-@fails("constructs")
-class NotBehindTheStar(Honest):
+@violates("constructs")
+class NotKeywordOnly(Conforming):
     def __init__(self, problem: Any, width: int = 3) -> None:
         super().__init__(problem)
 
 
-@fails("constructs")
-class UnreadableDefault(Honest):
+@violates("constructs")
+class DefaultOfWrongType(Conforming):
     def __init__(self, problem: Any, *, width: int = "wide") -> None:  # type: ignore[assignment]
         super().__init__(problem)
 
 
-@fails("constructs")
-class WrongRecipe(Honest):
+@violates("constructs")
+class WrongRecipe(Conforming):
     @classmethod
     def recipe(cls, problem: Any) -> Any:
         return {"learning_rate": 0.1}
 
 
-@fails("constructs")
-class ForgetsTheProblem(Honest):
+@violates("constructs")
+class OverwritesProblem(Conforming):
     def __init__(self, problem: Any) -> None:
         super().__init__(problem)
         self.problem = None  # type: ignore[assignment]
 
 
-@fails("constructs")
-class RaisesWhenMade(Honest):
+@violates("constructs")
+class RaisesInConstructor(Conforming):
     def __init__(self, problem: Any) -> None:
         raise RuntimeError("no luck")
 
 
-@fails("meta-trains")
-class TakesNothing(Honest):
+@violates("meta-trains")
+class DrawsNoTasks(Conforming):
     def meta_train(self, tasks: Any) -> None:
         pass
 
 
-@fails("meta-trains")
-class TrainsToNaN(Honest):
+@violates("meta-trains")
+class TrainsToNaN(Conforming):
     def meta_train(self, tasks: Any) -> None:
         for _ in tasks.batches(2):
             self.embed.weight.data.fill_(float("nan"))
 
 
-@fails("meta-trains")
-class ExitsInTraining(Honest):
+@violates("meta-trains")
+class ExitsInTraining(Conforming):
     def meta_train(self, tasks: Any) -> None:
         raise SystemExit(3)
 
 
-@fails("shapes")
-class OneLogitTooMany(Honest):
+@violates("shapes")
+class OneLogitTooMany(Conforming):
     def rule(self, support: Support, steps: int = 3) -> Any:
         predict = super().rule(support, steps)
         return predict if self.training else lambda query: F.pad(predict(query), (0, 1))
 
 
-@fails("shapes")
-class NoPredictor(Honest):
+@violates("shapes")
+class ReturnsTensorFromAdapt(Conforming):
     def adapt(self, support: Support) -> Any:
         return support.x
 
 
-@fails("shapes")
-class LabelsAndNotLogits(Honest):
+@violates("shapes")
+class ReturnsLabels(Conforming):
     def adapt(self, support: Support) -> Any:
         predict = super().adapt(support)
         return lambda query: predict(query).argmax(-1)
 
 
-@fails("shapes")
-class NotFinite(Honest):
+@violates("shapes")
+class ReturnsInfinity(Conforming):
     def logits(self, query: Tensor, means: Tensor) -> Tensor:
         found = super().logits(query, means)
         return found if self.training else found / 0
 
 
-@fails("shapes")
-class OneNumberOfQueries(Honest):
+@violates("shapes")
+class FixedNumberOfQueries(Conforming):
     def adapt(self, support: Support) -> Any:
         predict, count = super().adapt(support), self.problem.ways * self.problem.queries
         return lambda query: predict(query.view(count, *query.shape[1:]))
 
 
-@fails("inputs-unchanged")
-class ClampsTheSupport(Honest):
+@violates("inputs-unchanged")
+class ClampsSupportInPlace(Conforming):
     def rule(self, support: Support, steps: int = 3) -> Any:
         support.x.clamp_(max=0.5)
         return super().rule(support, steps)
 
 
-@fails("inputs-unchanged")
-class WritesIntoTheQueries(Honest):
+@violates("inputs-unchanged")
+class WritesIntoQueries(Conforming):
     def rule(self, support: Support, steps: int = 3) -> Any:
         predict = super().rule(support, steps)
 
@@ -252,27 +252,27 @@ class WritesIntoTheQueries(Honest):
         return predict_without_corner
 
 
-@fails("inputs-unchanged")
-class MakesTheSupportRequireGradients(Honest):
+@violates("inputs-unchanged")
+class MakesSupportRequireGradients(Conforming):
     def rule(self, support: Support, steps: int = 3) -> Any:
         support.x.requires_grad_()
         return super().rule(Support(support.x.detach(), support.y, support.ways), steps)
 
 
-@fails("label-order")
-class PrefersTheLastClass(Honest):
+@violates("label-order")
+class PrefersLastClass(Conforming):
     def logits(self, query: Tensor, means: Tensor) -> Tensor:
         found = super().logits(query, means)
         return found + torch.arange(found.shape[-1], device=found.device)
 
 
-@fails("label-order")
-class SaysThatLabelsMatter(Honest):
+@violates("label-order")
+class DeclaresLabelOrder(Conforming):
     depends_on_label_order = True
 
 
-@fails("no-state")
-class RemembersTheLastEpisode(Honest):
+@violates("no-state")
+class RemembersLastEpisode(Conforming):
     last: Any = 0.0
 
     def adapt(self, support: Support) -> Any:
@@ -281,8 +281,8 @@ class RemembersTheLastEpisode(Honest):
         return lambda query: predict(query * (1 + before))
 
 
-@fails("no-state")
-class CountsEpisodesInABuffer(Honest):
+@violates("no-state")
+class CountsEpisodesInABuffer(Conforming):
     def __init__(self, problem: Any) -> None:
         super().__init__(problem)
         self.register_buffer("seen", torch.zeros(()))
@@ -292,15 +292,15 @@ class CountsEpisodesInABuffer(Honest):
         return super().adapt(support)
 
 
-@fails("no-state")
-class StaysInTrainingMode(Honest):
+@violates("no-state")
+class StaysInTrainingMode(Conforming):
     def adapt(self, support: Support) -> Any:
         self.train()
         return super().adapt(support)
 
 
-@fails("same-seed")
-class DrawsFromElsewhere(Honest):
+@violates("same-seed")
+class DrawsFromUnseededGenerator(Conforming):
     def __init__(self, problem: Any) -> None:
         super().__init__(problem)
         generator = torch.Generator()
@@ -308,56 +308,56 @@ class DrawsFromElsewhere(Honest):
         nn.init.normal_(self.embed.weight, generator=generator)
 
 
-@fails("transduction")
-class CentresTheQueries(Honest):
+@violates("transduction")
+class CentresQueries(Conforming):
     def rule(self, support: Support, steps: int = 3) -> Any:
         predict = super().rule(support, steps)
         return lambda query: predict(query - 0.5 * query.mean(1, keepdim=True))
 
 
-@fails("transduction")
-class NeedsCompany(Honest):
+@violates("transduction")
+class FailsOnSingleQuery(Conforming):
     def rule(self, support: Support, steps: int = 3) -> Any:
         predict = super().rule(support, steps)
 
-        def refuse_one(query: Tensor) -> Tensor:
+        def predict_several(query: Tensor) -> Tensor:
             if query.shape[1] == 1:
                 raise ValueError("one query is not enough")
             return predict(query)
 
-        return refuse_one
+        return predict_several
 
 
-@fails("transduction")
-class SaysThatQueriesMeet(Honest):
+@violates("transduction")
+class DeclaresTransductive(Conforming):
     transductive = True
 
 
-@fails("batch-agrees")
-class MixesTheTasks(Honest):
+@violates("batch-agrees")
+class MixesTasks(Conforming):
     def adapt_batch(self, support: Support) -> Any:
         return self.rule(Support(support.x.flip(0), support.y, support.ways))
 
     def adapt(self, support: Support) -> Any:
-        return single(self.rule(as_batch(support)))
+        return single(self.rule(support.as_batch()))
 
 
-@fails("path-ends-at-adapt")
-class PathLeadsElsewhere(Honest):
+@violates("path-ends-at-adapt")
+class PathWithoutAdapt(Conforming):
     def adapt_path(self, support: Support, steps: int) -> Any:
         return itertools.islice(
-            itertools.repeat(single(self.rule(as_batch(support), 1))), steps + 1
+            itertools.repeat(single(self.rule(support.as_batch(), 1))), steps + 1
         )
 
 
-@fails("path-ends-at-adapt")
-class PathEndsTooSoon(Honest):
+@violates("path-ends-at-adapt")
+class PathTooShort(Conforming):
     def adapt_path(self, support: Support, steps: int) -> Any:
         return itertools.islice(super().adapt_path(support, steps), steps)
 
 
-@fails("saves-and-loads")
-class KeepsANumberToItself(Honest):
+@violates("saves-and-loads")
+class KeepsUnsavedNumber(Conforming):
     def __init__(self, problem: Any) -> None:
         super().__init__(problem)
         self.scale = 1 + float(torch.rand(()))
@@ -366,57 +366,57 @@ class KeepsANumberToItself(Honest):
         return super().logits(query, means) * self.scale
 
 
-@fails("differentiable")
-class CutsTheQueriesOff(Honest):
+@violates("differentiable")
+class DetachesQueries(Conforming):
     def rule(self, support: Support, steps: int = 3) -> Any:
         predict = super().rule(support, steps)
         return lambda query: predict(query.detach())
 
 
-@fails("differentiable")
-class CutsHalfOff(Honest):
+@violates("differentiable")
+class DetachesHalf(Conforming):
     def rule(self, support: Support, steps: int = 3) -> Any:
         predict = super().rule(support, steps)
         return lambda query: predict(0.5 * query + 0.5 * query.detach())
 
 
-@fails("differentiable")
-class SaysThatNoGradientComes(Honest):
+@violates("differentiable")
+class DeclaresNotDifferentiable(Conforming):
     differentiable = False
 
 
-@fails("gradient-order")
-class SaysOneAndIsTwo(Stepping):
+@violates("gradient-order")
+class DeclaresOneIsTwo(SecondOrder):
     gradient_order = 1
 
 
-@fails("gradient-order")
-class SaysOneAndIsTwoByFunc(SecondOrderByFunc):
+@violates("gradient-order")
+class DeclaresOneIsTwoByFunc(SecondOrderByFunc):
     gradient_order = 1
 
 
-@fails("gradient-order")
-class SaysTwoAndIsOne(FirstOrder):
+@violates("gradient-order")
+class DeclaresTwoIsOne(FirstOrder):
     gradient_order = 2
 
 
-@fails("gradient-order")
-class SaysNothingAndIsOne(FirstOrder):
+@violates("gradient-order")
+class DeclaresNoneIsOne(FirstOrder):
     gradient_order = None
 
 
-@fails("gradient-order")
-class SaysTwoAndTakesNone(Honest):
+@violates("gradient-order")
+class DeclaresTwoIsNone(Conforming):
     gradient_order = 2
 
 
-@fails("gradient-order")
-class SaysThree(Honest):
+@violates("gradient-order")
+class DeclaresThree(Conforming):
     gradient_order = 3  # type: ignore[assignment]
 
 
-@fails("inference-mode")
-class TakesGradientsWhilePredicting(Honest):
+@violates("inference-mode")
+class ComputesGradientsInPrediction(Conforming):
     def rule(self, support: Support, steps: int = 3) -> Any:
         predict = super().rule(support, steps)
 
@@ -429,20 +429,20 @@ class TakesGradientsWhilePredicting(Honest):
         return predict if self.training else predict_with_gradient
 
 
-@fails("inference-mode")
-class IsAnotherInInferenceMode(Honest):
+@violates("inference-mode")
+class DiffersInInferenceMode(Conforming):
     def logits(self, query: Tensor, means: Tensor) -> Tensor:
         return super().logits(query, means) * (1 + torch.is_inference_mode_enabled())
 
 
-@fails("device")
-class MakesATensorOnTheHost(Honest):
+@violates("device")
+class MakesCpuTensor(Conforming):
     def logits(self, query: Tensor, means: Tensor) -> Tensor:
         return super().logits(query * torch.ones(FEATURES), means)
 
 
-@fails("device")
-class KeepsATensorThatDoesNotMove(Honest):
+@violates("device")
+class KeepsTensorOutsideBuffers(Conforming):
     def __init__(self, problem: Any) -> None:
         super().__init__(problem)
         self.scales = torch.ones(FEATURES, FEATURES, dtype=torch.float64)
@@ -451,8 +451,8 @@ class KeepsATensorThatDoesNotMove(Honest):
         return super().logits(F.linear(query, self.scales.to(query.dtype)), means)
 
 
-@fails("memory")
-class KeepsTheSupportSets(Honest):
+@violates("memory")
+class KeepsSupportSets(Conforming):
     def __init__(self, problem: Any) -> None:
         super().__init__(problem)
         self.kept: list[Tensor] = []
@@ -462,8 +462,8 @@ class KeepsTheSupportSets(Honest):
         return super().adapt(support)
 
 
-@fails("memory")
-class KeepsTheGraphs(Honest):
+@violates("memory")
+class KeepsGraphs(Conforming):
     total: Any = 0.0
 
     def adapt(self, support: Support) -> Any:
@@ -471,8 +471,8 @@ class KeepsTheGraphs(Honest):
         return super().adapt(support)
 
 
-@fails("memory")
-class GrowsOneTensor(Honest):
+@violates("memory")
+class GrowsOneTensor(Conforming):
     seen: Any = None
 
     def adapt(self, support: Support) -> Any:
@@ -481,4 +481,4 @@ class GrowsOneTensor(Honest):
         return super().adapt(support)
 
 
-HONEST: tuple[type[Algorithm], ...] = (Honest, Stepping, FirstOrder, SecondOrderByFunc)
+CONFORMING: tuple[type[Algorithm], ...] = (Conforming, SecondOrder, FirstOrder, SecondOrderByFunc)

@@ -1,4 +1,4 @@
-"""The page that holds one method by several libraries side by side: a pure function of stored records."""
+"""The page that compares one method by several libraries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HERE = {"cpu": "Some CPU", "threads": 1, "torch": "2.13.0"}
 def record(
     name: str, *, seconds: float, mb: float = 300.0, seed: int = 0, **changes: Any
 ) -> Record:
-    """100 outer steps of 32 tasks in so many seconds."""
+    """A record of 100 outer steps of 32 tasks."""
     given: dict[str, Any] = {
         "hyperparameters": {"tasks": 32},
         "cost": {"peak_process_mb": mb},
@@ -36,14 +36,14 @@ def record(
 
 
 def cells(page: str, name: str) -> dict[str, str]:
-    """The row of an algorithm, by column."""
+    """Returns the cells of an algorithm by column."""
     lines = [line for line in page.splitlines() if line.startswith("|")]
     columns = [c.strip() for c in lines[0].strip("|").split("|")]
     (row,) = [line for line in lines if line.startswith(f"| {name} ")]
     return dict(zip(columns, (c.strip() for c in row.strip("|").split("|")), strict=True))
 
 
-def test_a_row_tells_accuracy_speed_and_memory_of_its_library() -> None:
+def test_a_row_shows_accuracy_speed_and_memory_of_its_library() -> None:
     page = render([record("maml", seconds=32), record("l2l-maml", seconds=64, mb=512.4)])
     assert cells(page, "l2l-maml") == {
         "algorithm": "l2l-maml",
@@ -58,10 +58,24 @@ def test_a_row_tells_accuracy_speed_and_memory_of_its_library() -> None:
     assert (cells(page, "maml")["tasks/s"], cells(page, "maml")["relative"]) == ("100", "1.00")
 
 
-def test_tasks_in_a_second_are_those_of_meta_training_alone() -> None:
+def test_the_speed_counts_the_time_of_meta_training_only() -> None:
     assert tasks_per_second(record("maml", seconds=16)) == 200
     assert tasks_per_second(record("maml", seconds=0)) is None
     assert tasks_per_second(record("maml", seconds=16, hyperparameters={})) is None
+
+
+def test_the_speed_counts_the_tasks_that_were_drawn() -> None:
+    """A budget too small for a whole batch draws fewer tasks than the hyper-parameter says."""
+    counted = Training(steps=100, tasks=3190, seconds=10)
+    assert tasks_per_second(record("maml", seconds=0, training=counted)) == 319
+    by_another_name = record("maml", seconds=0, training=counted, hyperparameters={"batch": 32})
+    assert tasks_per_second(by_another_name) == 319
+
+
+def test_records_without_a_task_count_use_the_steps_and_the_hyper_parameter() -> None:
+    older = record("maml", seconds=16)
+    assert older.training.tasks == 0
+    assert tasks_per_second(older) == 100 * 32 / 16
 
 
 def test_speed_is_the_median_over_the_seeds() -> None:
@@ -69,7 +83,7 @@ def test_speed_is_the_median_over_the_seeds() -> None:
     assert (cells(page, "maml")["tasks/s"], cells(page, "maml")["seeds"]) == ("100", "3")
 
 
-def test_rows_stand_in_the_order_of_the_libraries_and_a_missing_one_is_named() -> None:
+def test_rows_follow_the_order_of_the_libraries_and_a_missing_one_is_shown() -> None:
     page = render(
         [
             record("torchopt-maml", seconds=9),
@@ -91,7 +105,7 @@ def test_a_failed_row_has_its_reason_and_no_numbers() -> None:
     assert "nan" not in line
 
 
-def test_an_older_record_of_the_same_cell_is_not_counted() -> None:
+def test_a_superseded_record_does_not_count() -> None:
     later = "2026-02-01T00:00:00+00:00"
     old = record("maml", seconds=3200)
     new = record("maml", seconds=32, hyperparameters={"tasks": 32, "lr": 1.0}, finished=later)
@@ -103,7 +117,7 @@ def test_quick_records_are_left_out() -> None:
         render([record("maml", seconds=8, benchmark={"quick": True})])
 
 
-def test_two_machines_are_named_and_not_compared_in_silence() -> None:
+def test_a_page_of_two_machines_lists_them() -> None:
     one, other = (
         record("maml", seconds=8),
         record("l2l-maml", seconds=8, environment=HERE | {"cpu": "Other"}),
@@ -112,16 +126,16 @@ def test_two_machines_are_named_and_not_compared_in_silence() -> None:
     assert "Measured on Some CPU, 1 thread(s), torch 2.13.0." in render([one])
 
 
-def test_other_hyper_parameters_are_named() -> None:
+def test_hyper_parameters_that_differ_are_listed() -> None:
     one, other = (
         record("maml", seconds=8),
         record("l2l-maml", seconds=8, hyperparameters={"tasks": 16}),
     )
-    assert "not the same in all rows: tasks." in render([one, other])
+    assert "differ between the rows: tasks." in render([one, other])
     assert "All rows have the same hyper-parameters." in render([one])
 
 
-def test_the_same_records_give_the_same_page_in_whatever_order() -> None:
+def test_the_page_does_not_depend_on_the_order_of_the_records() -> None:
     sizes = ({"name": "glyphs-5w1s"}, {"name": "glyphs-20w1s"})
     records = [
         record(name, seconds=8 + i + seed, seed=seed, benchmark=size)

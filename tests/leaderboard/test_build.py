@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metabench.errors import ResultsError
-from metabench.leaderboard.build import FORMATS, Leaderboard, Row, build
+from metabench.leaderboard.build import Leaderboard, build
+from metabench.leaderboard.rows import LeaderboardRow
 from metabench.records.schema import Record
 from metabench.stats import t_interval
 from tests.helpers.cells import made_record
+from tests.helpers.formats import FORMATS
 
 DOCUMENTED = {
     "benchmark",
@@ -31,7 +33,7 @@ DOCUMENTED = {
 }
 
 
-def rows_of(*records: Record) -> dict[str, Row]:
+def rows_of(*records: Record) -> dict[str, LeaderboardRow]:
     return {row.algorithm: row for row in build(records).rows}
 
 
@@ -39,18 +41,18 @@ EPISODES = 12
 
 
 def constant(algorithm: str, score: float, **more: Any) -> Record:
-    """A record of the same score in every episode, so that any two scores are told apart."""
+    """A record with one score in every episode, so that any two differ significantly."""
     return made_record(algorithm, (score,) * EPISODES, **more)
 
 
 class TestRanks:
-    def test_the_best_is_first_and_equals_share_a_rank(self) -> None:
+    def test_the_best_is_first_and_equal_scores_share_a_rank(self) -> None:
         rows = build(
             [constant("a", 0.5), constant("b", 0.9), constant("c", 0.5), constant("d", 0.1)]
         ).rows
         assert [(r.algorithm, r.rank) for r in rows] == [("b", 1), ("a", 2), ("c", 2), ("d", 4)]
 
-    def test_what_the_episodes_cannot_tell_apart_shares_a_rank_in_the_order_of_its_scores(
+    def test_algorithms_without_a_significant_difference_share_a_rank_by_score(
         self,
     ) -> None:
         close = [0.5 + 0.01 * (-1) ** i for i in range(EPISODES)]
@@ -64,14 +66,14 @@ class TestRanks:
         assert rows[0].score > rows[1].score
         assert [(r.algorithm, r.rank) for r in rows] == [("b", 1), ("a", 1), ("c", 3)]
 
-    def test_of_errors_the_lowest_is_first(self) -> None:
+    def test_the_lowest_error_is_first(self) -> None:
         low, high = (
             constant(n, s, metric="mse", direction="lower") for n, s in (("x", 1.5), ("y", 3.5))
         )
         assert [(r.algorithm, r.rank) for r in build([high, low]).rows] == [("x", 1), ("y", 2)]
 
     @given(st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=1, max_size=8), st.randoms())
-    def test_ranks_follow_the_scores_in_whatever_order_the_records_come(
+    def test_ranks_follow_the_scores_for_any_order_of_the_records(
         self, scores: list[float], mixer
     ) -> None:
         records = [constant(f"a{i}", s) for i, s in enumerate(scores)]
@@ -81,7 +83,7 @@ class TestRanks:
             assert row.rank == 1 + sum(other.score > row.score for other in rows)
         assert all(a.rank <= b.rank for a, b in pairwise(rows))
 
-    def test_benchmarks_are_ranked_apart_and_in_natural_order(self) -> None:
+    def test_each_benchmark_is_ranked_and_they_are_in_natural_order(self) -> None:
         small, large = {"name": "glyphs-5w1s"}, {"name": "glyphs-20w1s"}
         rows = build([made_record("a", benchmark=large), made_record("a", benchmark=small)]).rows
         assert [(r.benchmark, r.rank) for r in rows] == [
@@ -89,7 +91,7 @@ class TestRanks:
             ("glyphs-20w1s@1", 1),
         ]
 
-    def test_failed_rows_stand_at_the_bottom_with_their_reason(self) -> None:
+    def test_failed_rows_are_last_with_their_reason(self) -> None:
         rows = build(
             [
                 made_record("aa", None, status="timeout", reason="it took longer than 5 s\nmore"),
@@ -105,14 +107,14 @@ class TestRanks:
         assert rows[1].reason == "it took longer than 5 s"
         assert rows[1].score is None
 
-    def test_nothing_but_failures_is_a_table_too(self) -> None:
+    def test_failures_alone_render_in_every_format(self) -> None:
         board = build([made_record("a", None, reason="it broke")])
         for form in FORMATS:
             assert "it broke" in board.render(form)
 
 
 class TestSeeds:
-    def test_the_score_is_the_mean_over_seeds_and_their_spread_stands_apart(self) -> None:
+    def test_the_score_is_the_mean_over_seeds_and_seed_sd_their_spread(self) -> None:
         row = rows_of(
             made_record(scores=(0.0, 0.4), seed=0), made_record(scores=(0.2, 0.6), seed=1)
         )["maml"]
@@ -125,14 +127,14 @@ class TestSeeds:
     def test_one_seed_has_no_spread(self) -> None:
         assert rows_of(made_record())["maml"].seed_sd is None
 
-    def test_a_seed_that_failed_is_counted_and_does_not_change_the_score(self) -> None:
+    def test_a_failed_seed_is_counted_and_does_not_change_the_score(self) -> None:
         good = made_record(scores=(0.2, 0.4), seed=0)
         row = rows_of(good, made_record(scores=None, seed=1, reason="it broke"))["maml"]
         assert (row.status, row.seeds, row.reason) == ("failed (1 of 2 seeds)", 1, "it broke")
         assert row.score == pytest.approx(0.3)
         assert row.rank == 1
 
-    def test_what_was_chosen_by_hand_is_a_row_of_its_own(self) -> None:
+    def test_overridden_hyper_parameters_are_a_row_of_their_own(self) -> None:
         chosen = made_record(scores=(0.9, 0.9))
         chosen.algorithm.overrides = {"inner_lr": 0.1}
         assert set(rows_of(made_record(), chosen)) == {"maml", "maml[inner_lr=0.1]"}
@@ -149,17 +151,17 @@ class TestSeeds:
         assert (row.adapt_ms, row.parameters, row.peak_mb, row.predict_ms) == (2.0, 7, 9.0, None)
 
 
-class TestWhatIsLeftOut:
-    def test_quick_records_never_enter_and_it_says_so(self) -> None:
+class TestLeftOut:
+    def test_quick_records_are_left_out_and_counted(self) -> None:
         board = build([made_record("a"), made_record("b", benchmark={"quick": True})])
         assert [r.algorithm for r in board.rows] == ["a"]
-        assert board.left_out == ["1 --quick record(s), which never enter a leaderboard"]
+        assert board.left_out == ["1 record(s) of --quick runs"]
 
-    def test_quick_records_can_be_shown_alone(self) -> None:
+    def test_quick_records_can_be_ranked_alone(self) -> None:
         board = build([made_record("a"), made_record("b", benchmark={"quick": True})], quick=True)
         assert [r.algorithm for r in board.rows] == ["b"]
 
-    def test_of_one_cell_the_newest_counts(self) -> None:
+    def test_the_newest_record_of_a_cell_counts(self) -> None:
         old = made_record(scores=(0.1, 0.1), hyperparameters={"lr": 1.0})
         new = made_record(
             scores=(0.9, 0.9), hyperparameters={"lr": 2.0}, finished="2026-02-01T00:00:00+00:00"
@@ -169,7 +171,7 @@ class TestWhatIsLeftOut:
             assert board.rows[0].score == 0.9
             assert len(board.left_out) == 1
 
-    def test_one_that_went_well_goes_before_a_later_failure(self) -> None:
+    def test_an_ok_record_supersedes_a_later_failure(self) -> None:
         board = build(
             [made_record(), made_record(scores=None, finished="2026-02-01T00:00:00+00:00")]
         )
@@ -178,37 +180,38 @@ class TestWhatIsLeftOut:
     @pytest.mark.parametrize(
         "change", [{"version": "2"}, {"hyperparameters": {"lr": 2.0}}, {"data_digest": "other"}]
     )
-    def test_the_seeds_of_a_row_are_all_of_the_newest_kind(self, change: dict) -> None:
-        """Seeds of two versions, or of two hyper-parameter sets, are not seeds of one thing."""
+    def test_all_seeds_of_a_row_have_the_newest_configuration(self, change: dict) -> None:
         later = "2026-02-01T00:00:00+00:00"
         old = [made_record(scores=(0.1, 0.1), seed=seed) for seed in (0, 1, 2)]
         new = [made_record(scores=(0.9, 0.9), seed=0, finished=later, **change)]
         board = build(old + new)
         assert [(r.score, r.seeds) for r in board.rows] == [(0.9, 1)]
-        assert board.left_out == ["3 record(s) that later ones of the same algorithm replace"]
+        assert board.left_out == ["3 record(s) superseded by later ones of the same algorithm"]
 
-    def test_two_distributions_with_one_name_are_not_mixed(self) -> None:
+    def test_algorithms_of_two_distributions_are_not_mixed(self) -> None:
         mine, yours = made_record(scores=(0.1, 0.1), seed=0), made_record(scores=(0.9, 0.9), seed=1)
         yours.algorithm.distribution, yours.finished = "other", "2026-02-01T00:00:00+00:00"
         assert [(r.score, r.seeds) for r in build([mine, yours]).rows] == [(0.9, 1)]
 
 
-class TestRefusals:
-    def test_two_versions_of_a_benchmark_are_refused(self) -> None:
-        with pytest.raises(ResultsError, match=r"as blobs-3w1s@1 and as blobs-3w1s@2"):
+class TestConflicts:
+    def test_two_versions_of_a_benchmark_are_an_error(self) -> None:
+        with pytest.raises(ResultsError, match="blobs-3w1s@1 and blobs-3w1s@2"):
             build([made_record("a"), made_record("b", benchmark={"version": "2"})])
 
-    def test_two_definitions_of_one_version_are_refused(self) -> None:
-        with pytest.raises(ResultsError, match="other definitions"):
+    def test_two_definitions_without_a_majority_are_an_error(self) -> None:
+        with pytest.raises(
+            ResultsError, match="different benchmark definitions: budget was 480 and is 7"
+        ):
             build([made_record("a"), made_record("b", benchmark={"budget": 7})])
 
-    def test_other_episodes_are_refused(self) -> None:
-        with pytest.raises(ResultsError, match="tested on other episodes"):
+    def test_two_sets_of_episodes_without_a_majority_are_an_error(self) -> None:
+        with pytest.raises(ResultsError, match="different test episodes"):
             build([made_record("a"), made_record("b", episode_digest="f" * 64)])
 
 
 class Tags(HTMLParser):
-    """Counts tags."""
+    """Collects the tags of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -234,57 +237,55 @@ class TestFormats:
             ]
         )
 
-    def test_json_has_what_scripts_rely_on(self, board: Leaderboard) -> None:
+    def test_json_has_the_documented_keys(self, board: Leaderboard) -> None:
         rows = json.loads(board.render("json"))
         assert all(row.keys() >= DOCUMENTED for row in rows)
         assert [row["algorithm"] for row in rows] == [HOSTILE, "maml", "worst"]
         assert rows[1]["score"] == 0.5
         assert rows[2]["score"] is None
 
-    def test_csv_comes_back(self, board: Leaderboard) -> None:
+    def test_csv_can_be_read_back(self, board: Leaderboard) -> None:
         rows = list(csv.DictReader(io.StringIO(board.render("csv"))))
         assert [row["algorithm"] for row in rows] == [HOSTILE, "maml", "worst"]
         assert float(rows[1]["score"]) == 0.5
 
-    def test_markdown_has_as_many_columns_in_every_line_of_a_table(
-        self, board: Leaderboard
-    ) -> None:
+    def test_every_line_of_a_markdown_table_has_as_many_columns(self, board: Leaderboard) -> None:
         blocks = [block.splitlines() for block in board.render("markdown").split("\n\n")]
         tables = [lines for lines in blocks if lines[0].startswith("|")]
         assert [len(lines) for lines in tables] == [5, 5]
         for lines in tables:
             assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
 
-    def test_costs_alone_have_a_table_of_their_own_except_in_a_terminal(
+    def test_extra_costs_alone_are_shown_in_every_format_but_a_terminal(
         self, board: Leaderboard
     ) -> None:
         for form in ("markdown", "html", "latex"):
             assert "parameters" in board.render(form)
         assert "parameters" not in board.render("table")
 
-    def test_html_lets_no_name_become_a_tag(self, board: Leaderboard) -> None:
+    def test_html_escapes_names(self, board: Leaderboard) -> None:
         tags = Tags()
         tags.feed(board.render("html"))
         assert {"table", "tr", "td", "h3"} <= set(tags.found)
         assert not {"script", "i"} & set(tags.found)
 
-    def test_latex_escapes_what_is_special(self, board: Leaderboard) -> None:
+    def test_latex_escapes_special_characters(self, board: Leaderboard) -> None:
         text = board.render("latex")
         assert r"\toprule" in text
         assert r"\_\%\&\$\#\{\}" in text
 
-    def test_a_table_shows_per_cent_with_the_interval(self, board: Leaderboard) -> None:
+    def test_a_table_shows_percents_with_the_interval(self, board: Leaderboard) -> None:
         text = board.render("table")
-        assert "50.00 ± 317.66 %" in text  # two episodes say little
+        assert "50.00 ± 317.66 %" in text  # two episodes give a wide interval
         assert "failed: a|b <i>it</i> broke" in text
 
-    def test_an_empty_board_renders(self) -> None:
+    def test_an_empty_leaderboard_renders(self) -> None:
         empty = build([])
         for form in FORMATS:
             text = empty.render(form)
             assert json.loads(text) == [] if form == "json" else text.strip() == ""
 
-    def test_the_same_records_give_the_same_text_in_whatever_order(self) -> None:
+    def test_the_text_does_not_depend_on_the_order_of_the_records(self) -> None:
         records = [
             made_record(f"a{i}", (i / 10, i / 10), seed=s) for i in range(4) for s in range(2)
         ]

@@ -1,4 +1,4 @@
-"""The columns beside the score."""
+"""The columns of a leaderboard beyond the score."""
 
 import csv
 import io
@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from metabench.errors import UnknownName
-from metabench.leaderboard.build import FORMATS, build
+from metabench.leaderboard.build import build
 from metabench.leaderboard.columns import COLUMNS, KEYS, choose
 from metabench.records.schema import CurvePoint, MetricResult, Record, Training
 from tests.helpers.cells import made_record
+from tests.helpers.formats import FORMATS
 
 VALUES: dict[str, dict[str, Any]] = {
     "adaptation": {"area": 0.75, "steps_to_95": 3, "threshold": 0.8},
@@ -49,7 +50,7 @@ def columns_of(*records: Record, algorithm: str = "maml") -> dict[str, Any]:
     return row.flat()
 
 
-def test_each_value_stands_under_its_key() -> None:
+def test_each_value_is_under_its_key() -> None:
     row = columns_of(record())
     assert row["adaptation_area"] == 0.75
     assert row["label_noise_drop"] == 0.3
@@ -63,7 +64,7 @@ def test_each_value_stands_under_its_key() -> None:
     assert row["transduction_gain"] == 0.5
 
 
-def test_what_does_not_fit_has_no_number_and_says_why() -> None:
+def test_an_inapplicable_value_is_missing_with_its_reason() -> None:
     row = columns_of(record())
     assert row["poisoning_drop"] is None
     assert row["why"]["poisoning_drop"] == "n/a: no support."
@@ -75,7 +76,7 @@ def test_what_does_not_fit_has_no_number_and_says_why() -> None:
     assert (row["shift_drop"], row["why"]["shift_drop"]) == (None, "failed: planted")
 
 
-def test_what_was_not_measured_says_nothing() -> None:
+def test_an_unmeasured_value_is_missing_without_a_reason() -> None:
     row = columns_of(record(values={}))
     assert {row[key] for key in KEYS if key not in ("parameters",)} == {None}
     assert row["why"] == {}
@@ -89,7 +90,7 @@ def test_a_column_is_the_median_over_the_seeds() -> None:
     assert columns_of(*records)["shift_drop"] == 0.2
 
 
-def test_a_method_that_is_transductive_with_one_seed_is() -> None:
+def test_one_transductive_seed_makes_the_row_transductive() -> None:
     records = [
         record(values={"transduction": {"transductive": found}}, seed=seed)
         for seed, found in enumerate((False, True, False))
@@ -97,7 +98,7 @@ def test_a_method_that_is_transductive_with_one_seed_is() -> None:
     assert columns_of(*records)["transductive"] is True
 
 
-class TestAgainstNearestMean:
+class TestRelativeColumns:
     def drops(self, own: float, baseline: float | None) -> dict[str, Any]:
         def noise(drop: float) -> dict[str, Any]:
             return {"noise": {"corruptions": {"query": {"mean_drop": drop}}}}
@@ -105,7 +106,7 @@ class TestAgainstNearestMean:
         others = [] if baseline is None else [record("nearest-mean", noise(baseline))]
         return columns_of(record(values=noise(own)), *others)
 
-    def test_a_drop_is_told_in_drops_of_the_baseline(self) -> None:
+    def test_a_relative_drop_is_divided_by_the_drop_of_the_baseline(self) -> None:
         row = self.drops(0.3, 0.2)
         assert row["corruption_relative"] == pytest.approx(1.5)
         assert row["corruption_drop"] == 0.3
@@ -115,7 +116,7 @@ class TestAgainstNearestMean:
     @pytest.mark.parametrize(
         ("baseline", "why"), [(None, "no nearest-mean"), (0.004, "too little")]
     )
-    def test_without_one_to_divide_by_there_is_no_number(
+    def test_without_a_drop_of_the_baseline_the_relative_drop_is_missing(
         self, baseline: float | None, why: str
     ) -> None:
         row = self.drops(0.3, baseline)
@@ -123,7 +124,7 @@ class TestAgainstNearestMean:
         assert why in row["why"]["corruption_relative"]
 
 
-def test_what_was_measured_with_other_options_is_not_compared() -> None:
+def test_values_measured_with_other_options_are_missing() -> None:
     old = record("a", options={"shift": {"episodes": 3}})
     new = record("b", options={"shift": {"episodes": 9}}, finished="2026-02-01T00:00:00+00:00")
     assert columns_of(old, new, algorithm="b")["shift_drop"] == 0.4
@@ -133,7 +134,7 @@ def test_what_was_measured_with_other_options_is_not_compared() -> None:
     assert row["pgd_0.1"] == 0.25
 
 
-def test_what_another_version_measured_is_not_compared() -> None:
+def test_values_measured_by_another_version_are_missing() -> None:
     old, new = record("a"), record("b", finished="2026-02-01T00:00:00+00:00")
     new.metrics["shift"] = new.metrics["shift"].model_copy(update={"version": "2"})
     row = columns_of(old, new, algorithm="a")
@@ -142,7 +143,7 @@ def test_what_another_version_measured_is_not_compared() -> None:
     assert row["pgd_0.1"] == 0.25
 
 
-def test_who_did_not_measure_a_metric_does_not_rule_it() -> None:
+def test_a_record_without_the_metric_is_not_its_reference() -> None:
     old = record("a", options={"shift": {"episodes": 3}})
     later = {"options": {"shift": {"episodes": 9}}, "finished": "2026-02-01T00:00:00+00:00"}
     assert columns_of(old, record("b", {}, **later), algorithm="a")["shift_drop"] == 0.4
@@ -163,7 +164,7 @@ class TestTraining:
         trained = Training(examples=200, steps=2, tasks=40, seconds=8.0, joules=640.0, curve=curve)
         return columns_of(record(values=values, training=trained))
 
-    def test_the_time_to_a_score_is_read_off_the_learning_curve(self) -> None:
+    def test_seconds_to_threshold_is_read_from_the_learning_curve(self) -> None:
         assert self.row({})["seconds_to_threshold"] == 4.0
         assert (
             self.row(VALUES)["seconds_to_threshold"] == 2.0
@@ -178,22 +179,22 @@ class TestTraining:
             640.0,
         )
 
-    def test_records_from_before_tasks_were_counted_have_no_speed_in_tasks(self) -> None:
+    def test_records_without_a_task_count_have_no_tasks_per_second(self) -> None:
         row = columns_of(record(training=Training(examples=200, steps=2, seconds=8.0)))
         assert row["examples_per_second"] == 25.0
         assert row["tasks_per_second"] is row["train_joules"] is None
 
 
 class TestTables:
-    def test_a_terminal_shows_a_few_below_the_ranking(self) -> None:
-        ranking, beside = build([record()]).render("table").split("\n\n")
+    def test_a_terminal_shows_a_few_columns_below_the_ranking(self) -> None:
+        ranking, extra = build([record()]).render("table").split("\n\n")
         assert "area" not in ranking
-        assert "PGD 0.1" in beside
-        assert "steps to 95 %" not in beside
-        assert "n/a" in beside
-        assert max(map(len, beside.splitlines())) <= 110
+        assert "PGD 0.1" in extra
+        assert "steps to 95 %" not in extra
+        assert "n/a" in extra
+        assert max(map(len, extra.splitlines())) <= 110
 
-    def test_other_formats_show_all_that_was_measured(self) -> None:
+    def test_other_formats_show_every_column_that_was_measured(self) -> None:
         text = build([record()]).render("markdown")
         assert "steps to 95 %" in text
         assert "PGD 0.3" not in text
@@ -208,18 +209,18 @@ class TestTables:
         with pytest.raises(UnknownName, match="unknown column 'pgd'"):
             choose(["pgd"])
 
-    def test_scripts_get_all_of_them(self) -> None:
+    def test_json_and_csv_have_every_column(self) -> None:
         board = build([record()])
         assert json.loads(board.render("json"))[0].keys() >= set(KEYS)
         (line,) = csv.DictReader(io.StringIO(board.render("csv")))
         assert float(line["pgd_0.1"]) == 0.25
         assert "why" not in line
 
-    def test_without_anything_to_show_there_is_one_table(self) -> None:
+    def test_without_extra_values_there_is_one_table(self) -> None:
         for form in FORMATS:
             assert "area" not in build([made_record()]).render(form) or form in ("json", "csv")
 
 
-def test_keys_and_titles_are_there_once() -> None:
+def test_keys_and_titles_are_unique() -> None:
     assert len(set(KEYS)) == len(KEYS)
     assert len({column.title for column in COLUMNS}) == len(COLUMNS)

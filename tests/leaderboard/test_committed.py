@@ -1,4 +1,4 @@
-"""What is committed under ``leaderboards/`` is what its records make, and so is what the README says."""
+"""The committed leaderboards and the README follow from the committed records."""
 
 import csv
 import re
@@ -8,7 +8,8 @@ import pytest
 
 from metabench.leaderboard.backends import BACKENDS, render
 from metabench.leaderboard.build import build
-from metabench.leaderboard.pages import pages_of, problems_of, summary
+from metabench.leaderboard.pages import board_files, summary
+from metabench.leaderboard.verify import problems_of
 from metabench.records.schema import Record
 from metabench.records.store import ResultsFolder
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 BOARDS = sorted(path.parent for path in (ROOT / "leaderboards").glob("*/records"))
 
 
-def test_there_are_some() -> None:
+def test_the_omniglot_board_is_committed() -> None:
     assert "omniglot" in {board.name for board in BOARDS}
 
 
@@ -27,7 +28,7 @@ def records_of(board: str) -> list[Record]:
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
-def test_the_records_are_sound_and_the_pages_follow_from_them(board: Path) -> None:
+def test_the_records_are_valid_and_the_pages_follow_from_them(board: Path) -> None:
     records, unreadable = ResultsFolder(board).load()
     assert records
     assert problems_of(records, unreadable, board, board.relative_to(ROOT).as_posix()) == []
@@ -39,7 +40,7 @@ def test_the_records_were_made_by_a_committed_version(board: Path) -> None:
         assert record.environment["git_dirty"] is False, record.file_name
 
 
-def test_the_figures_in_the_readme_are_those_of_the_records() -> None:
+def test_the_table_in_the_readme_follows_from_the_records() -> None:
     readme = (ROOT / "README.md").read_text()
     blocks = re.findall(r"<!-- leaderboard (\S+) -->\n(.*?)\n<!-- end -->", readme, re.DOTALL)
     assert [name for name, _ in blocks] == ["omniglot"]
@@ -47,22 +48,22 @@ def test_the_figures_in_the_readme_are_those_of_the_records() -> None:
         assert text == summary(build(records_of(name)))
 
 
-def test_the_page_of_backends_is_what_its_records_make() -> None:
+def test_the_page_of_backends_follows_from_its_records() -> None:
     records = records_of("backends")
     assert {record.algorithm.name for record in records} == set(BACKENDS)
     page = (ROOT / "leaderboards" / "backends.md").read_text()
     assert page == render(records, folder="leaderboards/backends") + "\n"
 
 
-def test_one_method_by_five_libraries_has_one_accuracy() -> None:
-    """The intervals over the episodes overlap, each with that of the native algorithm."""
+def test_one_method_has_the_same_accuracy_by_five_libraries() -> None:
+    """The intervals over the episodes overlap with that of the first algorithm."""
     rows = {row.algorithm.partition("[")[0]: row for row in build(records_of("backends")).rows}
     native = rows[BACKENDS[0]]
     for name in BACKENDS:
         assert abs(rows[name].score - native.score) <= rows[name].ci95 + native.ci95, name
 
 
-def test_maml_has_the_sinusoid_of_its_paper_and_the_readme_says_so() -> None:
+def test_maml_reaches_the_sinusoid_errors_of_its_paper() -> None:
     (maml,) = (record for record in records_of("sinusoid") if record.algorithm.name == "maml")
     curve = maml.metrics["adaptation"].values["curve"]
     errors = {step: -score for step, score in zip(curve["steps"], curve["score"], strict=True)}
@@ -87,8 +88,8 @@ def test_maml_has_the_sinusoid_of_its_paper_and_the_readme_says_so() -> None:
     ("board", "one", "five"),
     [("core", "glyphs-5w1s", "glyphs-5w5s"), ("omniglot", "omniglot-5w1s", "omniglot-5w5s")],
 )
-def test_five_examples_tell_more_than_one(board: str, one: str, five: str) -> None:
-    """A method that scores less from five shots was trained by a recipe that does not suit the budget."""
+def test_five_shots_score_higher_than_one(board: str, one: str, five: str) -> None:
+    """A method that scores lower with five shots was trained by an unsuitable recipe."""
     scores: dict[str, dict[str, float]] = {one: {}, five: {}}
     for record in records_of(board):
         if record.benchmark.name in scores and record.algorithm.name != "random":
@@ -98,16 +99,16 @@ def test_five_examples_tell_more_than_one(board: str, one: str, five: str) -> No
     assert {name for name in both if scores[five][name] <= scores[one][name]} == set()
 
 
-def test_what_learns_more_than_an_initialisation_is_better_after_one_step() -> None:
+def test_learned_rates_and_contexts_beat_maml_after_one_step() -> None:
     after = {record.algorithm.name: record.metrics["mse"].mean for record in records_of("sinusoid")}
     assert max(after["meta-sgd"], after["cavia"]) < after["maml"]
 
 
-def test_the_small_table_is_of_recipes_and_the_page_of_everything() -> None:
+def test_the_summary_shows_recipes_only_and_the_page_every_row() -> None:
     records = records_of("omniglot")
     other = next(r for r in records if r.algorithm.name == "protonet").model_copy(deep=True)
     other.algorithm.overrides = {"lr": 0.5}
     board = build([*records, other])
     assert "protonet[lr=0.5]" not in summary(board)
     assert "protonet" in summary(board)
-    assert "protonet[lr=0.5]" in pages_of(board, "leaderboards/omniglot")["README.md"]
+    assert "protonet[lr=0.5]" in board_files(board, "leaderboards/omniglot")["README.md"]

@@ -1,4 +1,4 @@
-"""The page beside committed records follows from them, and whatever does not is named."""
+"""The pages of a committed leaderboard follow from its records; other problems are reported."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def with_key(record: Record) -> Record:
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A committed leaderboard that is all right."""
+    """A committed leaderboard without problems."""
     monkeypatch.chdir(tmp_path)
     folder = ResultsFolder(Path("board"))
     for name, scores in (("a", (0.25, 0.5)), ("b", (0.75, 1.0))):
@@ -40,7 +40,7 @@ def change(board: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_what_was_written_is_verified(board: Path) -> None:
+def test_written_pages_verify(board: Path) -> None:
     assert sorted(p.name for p in board.iterdir()) == [README, "leaderboard.csv", "records"]
     assert "87.50" in (board / README).read_text()
     assert metabench("leaderboard", "board", "--verify") == (
@@ -49,7 +49,7 @@ def test_what_was_written_is_verified(board: Path) -> None:
     )
 
 
-def test_the_page_says_where_its_rows_were_measured_on_different_machines(board: Path) -> None:
+def test_the_page_lists_the_machines_if_there_are_several(board: Path) -> None:
     assert "different machines" not in (board / README).read_text()
     change(board, environment={"cpu": "Old CPU", "threads": 1, "torch": "2.13.0"})
     metabench("leaderboard", "board", "--write")
@@ -58,7 +58,7 @@ def test_the_page_says_where_its_rows_were_measured_on_different_machines(board:
     assert "* Old CPU, 1 thread(s), torch 2.13.0: a\n" in page
 
 
-def test_a_page_can_be_written_elsewhere(board: Path) -> None:
+def test_pages_can_be_written_to_another_folder(board: Path) -> None:
     code, output = metabench("leaderboard", "board", "--write", "public/pages")
     assert (code, output) == (
         0,
@@ -68,30 +68,30 @@ def test_a_page_can_be_written_elsewhere(board: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [README, "leaderboard.csv"])
-def test_a_table_edited_by_hand_is_found(board: Path, name: str) -> None:
+def test_an_edited_table_is_reported(board: Path, name: str) -> None:
     page = board / name
     page.write_text(page.read_text().replace("0.375", "0.975").replace("37.50", "97.50"))
     code, output = metabench("leaderboard", "board", "--verify")
     assert code == 1
-    assert f"{name} is not what the records make" in output
+    assert f"{name} does not follow from the records" in output
 
 
-def test_a_missing_page_is_found(board: Path) -> None:
+def test_a_missing_page_is_reported(board: Path) -> None:
     (board / README).unlink()
     code, output = metabench("leaderboard", "board", "--verify")
     assert code == 1
     assert f"{README} is missing" in output
 
 
-def test_a_mean_that_its_episodes_do_not_have_is_found(board: Path) -> None:
+def test_a_mean_that_differs_from_its_episodes_is_reported(board: Path) -> None:
     path = next(board.glob("records/*/a-*.json"))
     path.write_text(path.read_text().replace('"mean":0.375', '"mean":0.9'))
     code, output = metabench("leaderboard", "board", "--verify")
     assert code == 1
-    assert "its accuracy is given as 0.9 ±" in output
+    assert "its accuracy is stated as 0.9 ±" in output
 
 
-def test_another_hyper_parameter_than_the_key_was_made_of_is_found(board: Path) -> None:
+def test_a_hyper_parameter_that_does_not_match_the_key_is_reported(board: Path) -> None:
     path = next(board.glob("records/*/a-*.json"))
     record = json.loads(path.read_text())
     record["algorithm"]["hyperparameters"] = {"lr": 7}
@@ -101,7 +101,7 @@ def test_another_hyper_parameter_than_the_key_was_made_of_is_found(board: Path) 
     assert "its key begins with" in output
 
 
-def test_classes_that_the_episodes_do_not_follow_from_are_found(board: Path) -> None:
+def test_episodes_that_do_not_follow_from_their_classes_are_reported(board: Path) -> None:
     path = next(board.glob("records/*/a-*.json"))
     record = json.loads(path.read_text())
     record["metrics"]["accuracy"]["values"] = {
@@ -111,31 +111,31 @@ def test_classes_that_the_episodes_do_not_follow_from_are_found(board: Path) -> 
     path.write_text(json.dumps(record))
     code, output = metabench("leaderboard", "board", "--verify")
     assert code == 1
-    assert "is not that of the classes that they showed" in output
+    assert "does not follow from their classes" in output
 
 
-def test_a_score_that_cannot_be_is_found(board: Path) -> None:
+def test_an_invalid_score_is_reported(board: Path) -> None:
     ResultsFolder(board).save(with_key(made_record("z", (7.0, 0.5))))
     code, output = metabench("leaderboard", "board", "--verify")
     assert code == 1
-    assert "its accuracy of an episode is 7" in output
+    assert "invalid accuracy 7 of an episode" in output
 
 
-def test_other_episodes_are_found(board: Path) -> None:
+def test_different_episodes_are_reported(board: Path) -> None:
     change(board, episode_digest="f" * 64)
     code, output = metabench("leaderboard", "board", "--verify")
     assert code == 1
-    assert "were tested on other episodes" in output
+    assert "different test episodes" in output
 
 
-def test_a_file_that_is_no_record_is_found(board: Path) -> None:
+def test_an_invalid_file_is_reported(board: Path) -> None:
     next(board.glob("records/*/a-*.json")).write_text('{"schema_version": 1')
     code, output = metabench("leaderboard", "board", "--verify")
     assert code == 1
     assert "is not a record" in output
 
 
-def test_a_quick_record_is_found(board: Path) -> None:
+def test_a_quick_record_is_reported(board: Path) -> None:
     quick = made_record("q", (0.5, 0.5), benchmark={"quick": True})
     ResultsFolder(board).save(with_key(quick))
     code, output = metabench("leaderboard", "board", "--verify")
@@ -143,7 +143,7 @@ def test_a_quick_record_is_found(board: Path) -> None:
     assert "--quick" in output
 
 
-def test_only_all_records_can_be_written_or_verified(board: Path) -> None:
+def test_write_and_verify_refuse_a_part_of_the_records(board: Path) -> None:
     for option in ("--write", "--verify"):
         code, _ = metabench("leaderboard", "board", option, "--quick")
         assert code == 2

@@ -39,17 +39,17 @@ ROW = Figure(
 
 
 @pytest.mark.parametrize("path", FIGURES, ids=lambda path: path.stem)
-def test_a_committed_page_is_what_its_figures_make(path: Path) -> None:
+def test_a_committed_page_follows_from_its_figures(path: Path) -> None:
     assert path.with_suffix(".md").read_text(encoding="utf-8") == page.render(path.stem, load(path))
 
 
-def test_the_documentation_has_the_figures_that_are_committed_and_no_others() -> None:
+def test_the_documentation_has_exactly_the_committed_figures() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert text == page.with_block(text, page.block(FOLDER))
     assert text.count(page.BEGIN) == text.count(page.END) == 1
 
 
-def test_a_row_shows_both_sides_the_ratio_and_whether_the_bar_is_met() -> None:
+def test_a_row_shows_both_sides_the_ratio_and_whether_the_threshold_is_met() -> None:
     cells = [cell.strip() for cell in page.table([ROW]).splitlines()[2].strip("|").split("|")]
     assert dict(zip(page.COLUMNS, cells, strict=True)) == {
         "what": "MAML",
@@ -73,13 +73,13 @@ def test_a_row_shows_both_sides_the_ratio_and_whether_the_bar_is_met() -> None:
         (1.51, "at most", False),
     ],
 )
-def test_a_bar_that_is_missed_is_said_to_be(value: float, sense: str, met: bool) -> None:
+def test_a_missed_threshold_is_marked(value: float, sense: str, met: bool) -> None:
     row = dataclasses.replace(ROW, value=value, sense=sense)  # type: ignore[arg-type]
     assert row.met is met
     assert ("**no**" in page.table([row])) is not met
 
 
-def test_a_row_that_is_measured_again_takes_the_place_of_the_earlier_one(tmp_path: Path) -> None:
+def test_a_new_measurement_replaces_the_earlier_row(tmp_path: Path) -> None:
     path = tmp_path / "machine.json"
     other = dataclasses.replace(ROW, threads=1)
     for row in (ROW, other, dataclasses.replace(ROW, value=3.0)):
@@ -91,14 +91,14 @@ def test_a_row_that_is_measured_again_takes_the_place_of_the_earlier_one(tmp_pat
     assert json.loads(path.read_text())["rows"]["maml, 1 thread"]["met"] is True
 
 
-def test_the_page_tells_the_share_of_the_ceiling_and_what_it_was_measured_with() -> None:
+def test_the_page_shows_the_share_of_sgemm_and_the_environment() -> None:
     text = page.render("some-cpu", {ROW.key: ROW})
     assert re.search(r"\| MAML +\| 2 +\| metabench +\| 100 +\| 75 +\| 40\.0% +\| 1,234 ", text)
     assert re.search(r"\| MAML +\| 2 +\| higher +\| 100 +\| 75 +\| 20\.0% +\|  +\|", text)
     assert "Some CPU, 2 cores, Python 3.11.7, torch 2.13.0, on 2026-01-01" in text
 
 
-def test_a_block_of_a_document_is_replaced_and_the_rest_is_kept() -> None:
+def test_with_block_replaces_the_block_and_keeps_the_rest() -> None:
     text = f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n"
     made = page.with_block(text, "new")
     assert made == f"before\n{page.BEGIN}\n\nnew\n\n{page.END}\nafter\n"

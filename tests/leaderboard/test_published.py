@@ -1,4 +1,4 @@
-"""What the papers report, in the rows of a leaderboard."""
+"""The figures of papers in the rows of a leaderboard."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from metabench.benchmarks.model import Benchmark
 from metabench.leaderboard.build import build
-from metabench.leaderboard.published import published
+from metabench.leaderboard.published import published_figure
 from tests.helpers.cells import made_record
 
 
@@ -27,44 +27,41 @@ def omniglot(ways: int, shots: int) -> Benchmark:
     [
         ("protonet", 5, 1, {}, 0.988),  # Snell et al. 2017, table 1
         ("protonet", 20, 5, {}, 0.989),
-        (
-            "maml",
-            20,
-            1,
-            {},
-            0.958,
-        ),  # Finn et al. 2017, table 1; not the lower one of the ANIL paper
+        # Finn et al. 2017, table 1; not the lower figure of the ANIL paper
+        ("maml", 20, 1, {}, 0.958),
         ("anil", 20, 1, {}, 0.962),
         ("matchingnet", 5, 1, {"distance": "cosine"}, 0.981),
         ("matchingnet", 5, 1, {"distance": "l2"}, 0.983),
-        ("reptile", 5, 1, {}, 0.9768),  # with the statistics of all queries
+        ("reptile", 5, 1, {}, 0.9768),  # with the batch statistics of the queries
         ("fomaml", 5, 1, {}, 0.983),
     ],
 )
-def test_the_figure_is_that_of_the_methods_own_paper(
+def test_the_figure_is_from_the_methods_own_paper(
     algorithm: str, ways: int, shots: int, options: dict[str, Any], value: float
 ) -> None:
-    figure = published(omniglot(ways, shots), "accuracy", algorithm, options)
+    figure = published_figure(omniglot(ways, shots), "accuracy", algorithm, options)
     assert figure is not None
     assert figure.value == value
     assert figure.source
 
 
-def test_a_mean_squared_error_is_that_after_as_many_steps() -> None:
+def test_a_squared_error_is_the_figure_after_as_many_steps() -> None:
     sinusoid = Benchmark(
         name="s", dataset="sinusoid", ways=0, shots=5, backbone="mlp", budget=1, metrics=("mse",)
     )
-    figures = [published(sinusoid, "mse", "maml", {"test_steps": steps}) for steps in (1, 5, 10, 2)]
+    figures = [
+        published_figure(sinusoid, "mse", "maml", {"test_steps": steps}) for steps in (1, 5, 10, 2)
+    ]
     assert [figure and figure.value for figure in figures] == [0.67, 0.38, 0.35, None]
 
 
-def test_what_nobody_reported_is_nothing() -> None:
-    assert published(omniglot(7, 1), "accuracy", "protonet", {}) is None
-    assert published(omniglot(5, 1), "accuracy", "my-own", {}) is None
-    assert published(omniglot(5, 1), "macro-f1", "protonet", {}) is None
+def test_an_unreported_figure_is_none() -> None:
+    assert published_figure(omniglot(7, 1), "accuracy", "protonet", {}) is None
+    assert published_figure(omniglot(5, 1), "accuracy", "my-own", {}) is None
+    assert published_figure(omniglot(5, 1), "macro-f1", "protonet", {}) is None
 
 
-def test_a_row_has_the_figure_and_the_difference() -> None:
+def test_a_row_shows_the_figure_and_the_difference() -> None:
     task = {"dataset": "omniglot", "ways": 5, "shots": 1}
     record = made_record("protonet", (0.99, 0.97), benchmark=task)
     (row,) = build([record]).rows
@@ -76,5 +73,5 @@ def test_a_row_has_the_figure_and_the_difference() -> None:
     assert "-0.80 %" in text
 
 
-def test_a_table_without_such_figures_has_no_columns_for_them() -> None:
+def test_a_table_without_figures_has_no_columns_for_them() -> None:
     assert "paper" not in build([made_record()]).render("table")

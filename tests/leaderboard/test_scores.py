@@ -1,4 +1,4 @@
-"""The three spreads of a score, what else a table can be ranked by, and what stands out in it."""
+"""The spreads of a score, ranking by other metrics, rejected records and bold cells."""
 
 import doctest
 from types import ModuleType
@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from metabench.errors import ResultsError, UnknownName
-from metabench.leaderboard.build import FORMATS, build
-from metabench.leaderboard.pages import LEGEND, pages_of
-from metabench.leaderboard.rows import Row
+from metabench.leaderboard import emphasis
+from metabench.leaderboard.build import build
+from metabench.leaderboard.emphasis import MARKS, Emphasis
+from metabench.leaderboard.pages import LEGEND, board_files
+from metabench.leaderboard.rows import LeaderboardRow
 from metabench.records.schema import MetricResult, Record
 from metabench.stats import class_interval, t_interval
-from metabench.utils import emphasis, finite
-from metabench.utils.emphasis import MARKS, Emphasis
+from metabench.utils import finite, grouping
 from tests.helpers.cells import made_record
+from tests.helpers.formats import FORMATS
 
 EPISODES, WAYS, QUERIES = 40, 3, 5
 
@@ -23,7 +25,7 @@ EPISODES, WAYS, QUERIES = 40, 3, 5
 def of_classes(
     algorithm: str = "maml", *, chance: float = 0.7, seed: int = 0, **changes: Any
 ) -> Record:
-    """A record that tells of the classes of its episodes."""
+    """A record that states the classes of its episodes."""
     rng = np.random.default_rng([seed, len(algorithm)])
     classes = np.argsort(np.random.default_rng(0).random((EPISODES, 20)))[:, :WAYS]
     hits = rng.binomial(QUERIES, chance, size=(EPISODES, WAYS))
@@ -50,22 +52,22 @@ def ranks(*records: Record, metric: str = "") -> list[tuple[str, int | None]]:
 
 
 class TestSpreads:
-    def test_episodes_classes_and_seeds_have_a_column_each(self) -> None:
+    def test_episodes_classes_and_seeds_each_have_a_spread(self) -> None:
         records = [of_classes(seed=seed, chance=0.7 + 0.1 * seed) for seed in (0, 1)]
         (row,) = build(records).rows
-        told = [r.metrics["accuracy"] for r in records]
-        hits = np.mean([metric.values["class_hits"] for metric in told], axis=0)
-        interval = class_interval(told[0].values["classes"], hits, queries=QUERIES)
+        results = [r.metrics["accuracy"] for r in records]
+        hits = np.mean([metric.values["class_hits"] for metric in results], axis=0)
+        interval = class_interval(results[0].values["classes"], hits, queries=QUERIES)
         assert (row.class_low, row.class_high) == pytest.approx(
             (interval.low, interval.high), abs=1e-6
         )
         assert row.score == pytest.approx(interval.mean)
         assert row.ci95 == pytest.approx(t_interval(hits.sum(1) / (WAYS * QUERIES)).half_width)
-        assert row.seed_sd == pytest.approx(np.std([np.mean(m.episodes) for m in told], ddof=1))
+        assert row.seed_sd == pytest.approx(np.std([np.mean(m.episodes) for m in results], ddof=1))
         heading = build(records).render("markdown").splitlines()[2]
         assert all(f"| {name} " in heading for name in ("accuracy", "new classes", "seed sd"))
 
-    def test_columns_of_which_nothing_is_known_are_left_out(self) -> None:
+    def test_empty_columns_are_left_out(self) -> None:
         text = build([made_record()]).render("table")
         assert "new classes" not in text
         assert "seed sd" not in text
@@ -83,16 +85,14 @@ class TestSpreads:
         ],
         ids=str,
     )
-    def test_classes_that_the_scores_do_not_follow_from_give_no_interval(
-        self, change: dict
-    ) -> None:
+    def test_classes_that_contradict_the_scores_give_no_interval(self, change: dict) -> None:
         record = of_classes()
         record.metrics["accuracy"].values |= change
         (row,) = build([record]).rows
         assert (row.class_low, row.class_high) == (None, None)
         assert row.score is not None
 
-    def test_seeds_that_tell_of_other_classes_give_no_interval(self) -> None:
+    def test_seeds_with_different_classes_give_no_interval(self) -> None:
         one, other = of_classes(seed=0), of_classes(seed=1)
         other.metrics["accuracy"].values["classes"] = other.metrics["accuracy"].values["classes"][
             ::-1
@@ -101,14 +101,14 @@ class TestSpreads:
         assert row.class_low is None
         assert row.seeds == 2
 
-    def test_a_page_says_how_ranks_and_spreads_are_to_be_read(self) -> None:
-        page = pages_of(build([of_classes()]), "board")["README.md"]
+    def test_a_page_explains_ranks_and_spreads(self) -> None:
+        page = board_files(build([of_classes()]), "board")["README.md"]
         assert LEGEND in page
         assert "share a rank" in LEGEND
 
 
 class TestOtherMetrics:
-    def test_a_metric_of_episodes_ranks_in_its_own_direction(self) -> None:
+    def test_another_metric_ranks_in_its_own_direction(self) -> None:
         records = [
             with_metric(
                 made_record(name, (0.5,) * 20), "noise", [drop + 0.001 * i for i in range(20)]
@@ -133,7 +133,7 @@ class TestOtherMetrics:
             ("worst_decile", ["quick", "slow"]),
         ],
     )
-    def test_a_column_ranks_by_its_one_number(self, metric: str, order: list[str]) -> None:
+    def test_a_column_ranks_by_its_value(self, metric: str, order: list[str]) -> None:
         records = [
             made_record("slow", cost={"adapt_ms": 9.0}),
             made_record("quick", cost={"adapt_ms": 1.5}),
@@ -145,7 +145,7 @@ class TestOtherMetrics:
         assert board.rows[0].ci95 is None
         assert f"blobs-3w1s@1: {metric}" in board.render("table")
 
-    def test_a_row_that_was_not_measured_stands_below_and_says_so(self) -> None:
+    def test_an_unmeasured_row_is_last_with_its_reason(self) -> None:
         measured, other = with_metric(made_record("a"), "noise", [0.1, 0.2]), made_record("b")
         failed = made_record("c")
         failed.metrics["noise"] = MetricResult(
@@ -158,7 +158,7 @@ class TestOtherMetrics:
             ("c", None, "failed: it broke"),
         ]
 
-    def test_what_was_measured_otherwise_than_the_newest_is_not_ranked_with_it(self) -> None:
+    def test_rows_measured_differently_from_the_newest_are_not_ranked(self) -> None:
         new = with_metric(made_record("new"), "noise", [0.3, 0.4])
         new.finished = "2026-02-01T00:00:00+00:00"
         old = [
@@ -175,49 +175,52 @@ class TestOtherMetrics:
         assert [(r.algorithm, r.rank) for r in rows if r.rank] == [("new", 1)]
         assert all("other options" in r.reason for r in rows if not r.rank)
 
-    def test_an_unknown_name_is_an_error_that_names_what_there_is(self) -> None:
+    def test_an_unknown_metric_is_an_error_that_lists_the_choices(self) -> None:
         with pytest.raises(UnknownName, match="unknown metric 'adapt_mss'") as caught:
             build([made_record()], metric="adapt_mss")
         assert "adapt_ms" in str(caught.value)
 
 
-class TestWhatDisagrees:
-    def test_one_record_of_other_episodes_than_most_is_left_out_by_name(self) -> None:
-        odd = made_record("odd", (0.9, 1.0), episode_digest="f" * 64)
-        board = build([odd, made_record("a"), made_record("b")])
+class TestRejected:
+    def test_a_record_of_different_episodes_is_rejected_by_name(self) -> None:
+        other = made_record("other", (0.9, 1.0), episode_digest="f" * 64)
+        board = build([other, made_record("a"), made_record("b")])
         assert [row.algorithm for row in board.rows] == ["a", "b"]
         assert (
-            board.unsound
+            board.rejected
             == board.left_out
-            == [f"{odd.file_name}: it was tested on other episodes than most"]
+            == [f"{other.file_name}: its test episodes differ from those of most records"]
         )
 
     @pytest.mark.parametrize("change", [{"version": "2"}, {"direction": "lower"}, {"unit": "%"}])
-    def test_one_record_by_another_metric_than_most_is_left_out_by_name(self, change: dict) -> None:
-        odd = made_record("odd", (0.9, 1.0))
-        odd.metrics["accuracy"] = odd.metrics["accuracy"].model_copy(update=change)
-        board = build([odd, made_record("a"), made_record("b")])
+    def test_a_record_of_a_different_metric_is_rejected_by_name(self, change: dict) -> None:
+        other = made_record("other", (0.9, 1.0))
+        other.metrics["accuracy"] = other.metrics["accuracy"].model_copy(update=change)
+        board = build([other, made_record("a"), made_record("b")])
         assert [row.algorithm for row in board.rows] == ["a", "b"]
-        assert board.unsound == [f"{odd.file_name}: it was tested by another accuracy than most"]
-        with pytest.raises(ResultsError, match="scored by another accuracy"):
-            build([odd, made_record("a")])
+        assert board.rejected == [
+            f"{other.file_name}: its accuracy differs in version, direction or unit from that of "
+            "most records"
+        ]
+        with pytest.raises(ResultsError, match=f"different accuracy metrics: {next(iter(change))}"):
+            build([other, made_record("a")])
 
     @pytest.mark.parametrize("score", [7.0, -0.1, 1e120])
-    def test_a_score_that_cannot_be_is_never_ranked(self, score: float) -> None:
-        odd = made_record("odd", (0.5, score))
-        board = build([odd, made_record("a")])
+    def test_an_invalid_score_is_never_ranked(self, score: float) -> None:
+        other = made_record("other", (0.5, score))
+        board = build([other, made_record("a")])
         assert [row.algorithm for row in board.rows] == ["a"]
-        assert board.unsound == [f"{odd.file_name}: its accuracy of an episode is {score:g}"]
+        assert board.rejected == [f"{other.file_name}: invalid accuracy {score:g} of an episode"]
 
-    def test_a_share_that_is_lost_may_be_below_0(self) -> None:
+    def test_a_metric_that_does_not_rank_may_be_negative(self) -> None:
         board = build([with_metric(made_record("a"), "loss", [-0.1, 0.2]), made_record("b")])
         assert [row.algorithm for row in board.rows] == ["a", "b"]
-        assert board.unsound == []
+        assert board.rejected == []
 
-    def test_a_number_of_no_sensible_size_is_left_out_whatever_the_metric(self) -> None:
-        odd = with_metric(made_record("odd"), "loss", [1e120, 0.2])
-        assert build([odd, made_record("b")]).unsound == [
-            f"{odd.file_name}: its loss of an episode is 1e+120"
+    def test_a_huge_score_of_any_metric_is_rejected(self) -> None:
+        other = with_metric(made_record("other"), "loss", [1e120, 0.2])
+        assert build([other, made_record("b")]).rejected == [
+            f"{other.file_name}: invalid loss 1e+120 of an episode"
         ]
 
 
@@ -233,9 +236,7 @@ class TestBold:
         return records
 
     @pytest.mark.parametrize("form", MARKS)
-    def test_the_scores_of_the_first_rank_and_the_best_of_a_column_stand_out(
-        self, rows, form: str
-    ) -> None:
+    def test_the_first_rank_and_the_best_of_a_column_are_bold(self, rows, form: str) -> None:
         before, after = MARKS[form]
         text = build(rows).render(form, ["ece"])
         percent = r"75.00 ± 0.00 \%" if form == "latex" else "75.00 ± 0.00 %"
@@ -244,15 +245,15 @@ class TestBold:
         assert text.count(before) == (6 if before == after else 3)
 
     @pytest.mark.parametrize("form", FORMATS)
-    def test_where_none_is_better_nothing_stands_out(self, form: str) -> None:
+    def test_equal_values_are_not_bold(self, form: str) -> None:
         text = build([made_record("a", (0.5,) * 12), made_record("b", (0.5,) * 12)]).render(form)
         assert not any(before in text for before, _ in MARKS.values())
 
     @pytest.mark.parametrize("form", FORMATS)
-    def test_no_mark_of_our_own_is_left_over(self, rows, form: str) -> None:
+    def test_no_placeholder_is_left_in_the_text(self, rows, form: str) -> None:
         assert not {"\ue000", "\ue001"} & set(build(rows).render(form))
 
-    def test_a_reason_in_place_of_a_number_never_stands_out(self) -> None:
+    def test_a_reason_is_never_bold(self) -> None:
         records = [made_record("a"), made_record("b")]
         records[0].metrics["shift"] = MetricResult(
             version="1", direction="lower", unit="", status="n/a", reason="no images"
@@ -264,24 +265,26 @@ class TestBold:
         assert "| n/a " in text
         assert "**" not in text
 
-    def test_a_failed_row_never_stands_out(self) -> None:
+    def test_a_failed_row_is_never_bold(self) -> None:
         assert "**" not in build(
             [made_record("a"), made_record("b", None, reason="it broke")]
         ).render("markdown")
 
-    def test_text_that_is_not_ours_cannot_open_a_mark(self) -> None:
-        assert Emphasis("html").drawn("a\ue000b") == "a\ue000b"
+    def test_a_placeholder_in_a_name_is_left_alone(self) -> None:
+        assert Emphasis("html").apply("a\ue000b") == "a\ue000b"
 
 
-@pytest.mark.parametrize("module", [emphasis, finite], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [emphasis, finite, grouping], ids=lambda module: module.__name__)
 def test_the_examples_in_the_docstrings_are_true(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted
     assert not result.failed
 
 
-def test_a_row_has_every_documented_attribute() -> None:
+def test_every_attribute_of_a_row_is_documented() -> None:
     documented = {
-        line.split(":")[0].strip() for line in (Row.__doc__ or "").splitlines() if ": " in line
+        line.split(":")[0].strip()
+        for line in (LeaderboardRow.__doc__ or "").splitlines()
+        if ": " in line
     }
-    assert set(Row.__dataclass_fields__) <= documented
+    assert set(LeaderboardRow.__dataclass_fields__) <= documented

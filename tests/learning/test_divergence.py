@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metabench.errors import DivergedError
-from metabench.learning.divergence import naming_the_inner_step
+from metabench.learning.divergence import locate_divergence
 
 
 @pytest.mark.parametrize(("step", "of"), [(1, 3), (2, 3), (3, 3)])
@@ -16,7 +16,7 @@ def test_the_inner_step_that_explodes_is_named(step: int, of: int) -> None:
         pytest.raises(
             DivergedError, match=rf"^loss: the inner loop exploded at inner step {step} of {of}\."
         ),
-        naming_the_inner_step(losses, steps=of),
+        locate_divergence(losses, steps=of),
     ):
         raise DivergedError("loss.")
 
@@ -25,14 +25,14 @@ def test_where_no_loss_on_the_way_explodes_the_error_is_as_it_was() -> None:
     raised = DivergedError("loss.")
     with (
         pytest.raises(DivergedError) as caught,
-        naming_the_inner_step(iter([torch.zeros(2)]), steps=0),
+        locate_divergence(iter([torch.zeros(2)]), steps=0),
     ):
         raise raised
     assert caught.value is raised
 
 
-def test_losses_on_the_way_are_not_asked_for_where_the_outer_loss_is_finite() -> None:
+def test_query_losses_by_step_are_not_asked_for_where_the_outer_loss_is_finite() -> None:
     asked = iter([torch.zeros(2)])
-    with naming_the_inner_step(asked, steps=1):
+    with locate_divergence(asked, steps=1):
         pass
     assert len(list(asked)) == 1

@@ -5,21 +5,16 @@ from torch import Tensor
 from metabench.algorithms.fomaml import FOMAML
 from metabench.algorithms.maml import MAML
 from metabench.episodes import Support
-from metabench.learning.inner_loop import (
-    Adam,
-    after,
-    as_batch,
-    beside_support,
-    gradient_steps,
-    make_learner,
-    task_params,
-)
+from metabench.learning.adam import Adam
+from metabench.learning.inner_loop import gradient_steps, task_params
+from metabench.learning.learner import Learner
+from metabench.learning.predictors import after, with_support
 from tests.helpers.gradient_kit import Tasks, build, classification, regression
 
 
 def test_the_steps_of_many_tasks_are_each_ones_own() -> None:
     problem = classification()
-    learner = make_learner(problem).double()
+    learner = Learner(problem).double()
     batch = Tasks(problem, torch.float64).test(3)
     path = gradient_steps(
         learner.forward_tasks, task_params(learner, 3), batch.support, problem.loss, rate=0.3
@@ -43,7 +38,7 @@ def test_the_steps_of_many_tasks_are_each_ones_own() -> None:
 
 def test_rates_may_differ_by_parameter() -> None:
     problem = classification()
-    learner = make_learner(problem).double()
+    learner = Learner(problem).double()
     support = Tasks(problem, torch.float64).test(2).support
     rates = {k: torch.full_like(p, 0.1 * i) for i, (k, p) in enumerate(learner.named_parameters())}
 
@@ -95,7 +90,8 @@ def test_the_adapted_predictor_is_differentiable_in_a_support_that_is_attacked(
     x = batch.support_x.clone().requires_grad_()
 
     def loss(inputs: Tensor) -> Tensor:
-        predict = algorithm.adapt_batch(Support(inputs, batch.support_y, batch.ways))
+        support = Support(inputs, batch.support_y, batch.ways, keep_graph=True)
+        predict = algorithm.adapt_batch(support)
         return algorithm.problem.loss(predict(batch.query_x), batch.query_y).sum()
 
     (found,) = torch.autograd.grad(loss(x), x)
@@ -108,7 +104,7 @@ def test_beside_the_support_no_query_sees_another() -> None:
     algorithm = build(MAML, classification("conv")).eval()
     batch = Tasks(algorithm.problem, torch.float64).test(1)
     together = algorithm.adapt_batch(batch.support)
-    apart = beside_support(together, batch.support)
+    apart = with_support(together, batch.support)
     first = batch.query_x[:, :1]
     assert not torch.allclose(together(batch.query_x)[:, :1], together(first))
     torch.testing.assert_close(apart(batch.query_x)[:, :1], apart(first))
@@ -122,11 +118,11 @@ def test_running_statistics_make_a_method_inductive() -> None:
 
 
 def test_a_learner_is_not_told_of_options_that_its_backbone_does_not_have() -> None:
-    make_learner(classification("mlp"), norm="batch", scale=False)
-    scaled = make_learner(classification("conv"), norm="batch", scale=True)
+    Learner(classification("mlp"), norm="batch", scale=False)
+    scaled = Learner(classification("conv"), norm="batch", scale=True)
     assert any(name.endswith("gamma") for name, _ in scaled.named_parameters())
 
 
 def test_a_support_set_is_a_batch_of_one() -> None:
     support = next(iter(Tasks(classification()).test(1))).support
-    assert as_batch(support).x.shape == (1, *support.x.shape)
+    assert support.as_batch().x.shape == (1, *support.x.shape)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metabench.episodes import Support
-from metabench.learning.metric_based import squared_distances, take_turns
+from metabench.learning.metric_based import rotate_support, squared_distances
 
 
 def episode(tasks: int, ways: int, shots: int, queries: int) -> tuple[Support, Tensor, Tensor]:
@@ -34,7 +34,7 @@ sizes = st.integers(1, 4)
 def test_each_turn_is_an_episode_of_the_same_classes(
     tasks: int, ways: int, shots: int, queries: int
 ) -> None:
-    support, query, targets = take_turns(*episode(tasks, ways, shots, queries))
+    support, query, targets = rotate_support(*episode(tasks, ways, shots, queries))
     turns = (shots + queries) // shots
     assert support.x.shape == (turns * tasks, ways * shots, 1)
     assert query.shape == (turns * tasks, ways * queries, 1)
@@ -49,14 +49,14 @@ def test_each_turn_is_an_episode_of_the_same_classes(
 
 @given(tasks=sizes, ways=st.integers(2, 5), shots=sizes, queries=sizes)
 def test_no_example_has_two_turns(tasks: int, ways: int, shots: int, queries: int) -> None:
-    support, _, _ = take_turns(*episode(tasks, ways, shots, queries))
+    support, _, _ = rotate_support(*episode(tasks, ways, shots, queries))
     shown = support.x.flatten().tolist()
     assert len(shown) == len(set(shown))
 
 
 def test_the_first_turn_is_the_episode_itself() -> None:
     support, query, targets = episode(2, 3, 2, 3)
-    turned, turned_query, turned_targets = take_turns(support, query, targets)
+    turned, turned_query, turned_targets = rotate_support(support, query, targets)
     assert torch.equal(turned.x[:2], support.x)
     order = targets[0].argsort(stable=True)
     assert torch.equal(turned_query[:2], query[:, order])
@@ -76,7 +76,7 @@ def test_the_loss_is_the_mean_over_episodes_made_by_hand() -> None:
         loss(e[:, 1], e[:, [0, 2]].flatten(0, 1), labels.repeat_interleave(2)),
         loss(e[:, 2], e[:, [0, 1]].flatten(0, 1), labels.repeat_interleave(2)),
     ]
-    support, query, targets = take_turns(
+    support, query, targets = rotate_support(
         Support(e[None, :, 0], labels[None], 3),
         e[None, :, 1:].flatten(1, 2),
         labels.repeat_interleave(2)[None],

@@ -15,10 +15,10 @@ from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_sgd import MetaSGD
 from metabench.algorithms.problem import Problem
 from metabench.backbones.base import Backbone
-from metabench.backbones.conv4 import ConvBlock
+from metabench.backbones.conv_block import ConvBlock
 from metabench.episodes import Support, TaskBatch
 from metabench.errors import UsageError
-from metabench.learning.inner_loop import make_learner
+from metabench.learning.learner import Learner
 from metabench.learning.task_by_task import TaskByTask
 from tests.helpers.gradient_kit import LEARNED, Tasks, build, classification, train
 
@@ -32,7 +32,7 @@ class ByHand(TaskByTask, MAML):
     name = "by-hand"
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
-        learner = _Learner(self.learner_for(support))
+        learner = _Learner(self.learner.for_classes_of(support))
         while True:
             yield learner
             with torch.enable_grad():
@@ -124,7 +124,7 @@ def test_at_test_a_predictor_asks_the_statistics_of_its_own_step(cls: type[Any])
     def predictions() -> list[Tensor]:
         return [
             predict(batch.query_x)
-            for predict in islice(algorithm.eval().path(batch.support), STEPS + 3)
+            for predict in islice(algorithm.eval().trajectory(batch.support), STEPS + 3)
         ]
 
     before = predictions()
@@ -153,7 +153,7 @@ def test_no_query_sees_another_and_no_episode_leaves_a_trace(cls: type[Any]) -> 
 
 def test_a_head_of_zeros_does_not_share_a_pass_that_would_count_for_two_steps() -> None:
     shared, batch = made(zero_head=True).train(), one_task()
-    shared.outer_losses(batch).mean().backward()
+    shared.query_losses(batch).mean().backward()
     mean = first_block(shared).running_mean
     assert mean is not None
     assert all(row.any() for row in mean)
@@ -170,4 +170,4 @@ def test_a_backbone_without_them_says_so() -> None:
 
     problem = Problem("classification", (4,), 3, 1, 2, 3, "plain", {"plain": partial(Plain)})
     with pytest.raises(UsageError, match=r"norm='per-step' .* backbone 'plain' does not keep"):
-        make_learner(problem, norm="per-step", steps=2)
+        Learner(problem, norm="per-step", steps=2)

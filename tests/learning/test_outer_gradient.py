@@ -21,14 +21,15 @@ from metabench.benchmarks.model import collect_benchmarks, load_suites
 from metabench.episodes import TaskBatch
 from metabench.errors import CellFailed
 from metabench.learning.outer_gradient import shared as shared_tasks
-from metabench.learning.outer_gradient.cuda_graph import Captured, Step
-from metabench.learning.outer_gradient.select import OuterGradient, Whole
+from metabench.learning.outer_gradient.cuda_graph import CudaGraph, Step
+from metabench.learning.outer_gradient.select import BackwardPass, OuterGradient
 from metabench.learning.outer_gradient.shard import Gradients, Losses
-from metabench.learning.outer_gradient.shared import Shared, lent_processes, processes_for
+from metabench.learning.outer_gradient.shared import SharedTasks, processes_for
 from metabench.plugins import installed_plugins
 from metabench.running.run_cell import Conditions, run_cell
 from tests.helpers.cells import cell
 from tests.helpers.gradient_kit import Tasks, build, classification, regression, train
+from tests.helpers.threads import torch_threads
 
 METHODS: list[tuple[type[Any], dict[str, Any]]] = [
     (MAML, {"inner_steps": 2}),
@@ -63,7 +64,7 @@ def unused(found: dict[str, Tensor | None]) -> set[str]:
 
 def assert_like_whole(algorithm: Any, engine: Any, some: list[TaskBatch]) -> None:
     """Whether an engine gives what one backward pass does, also when the parameters have moved."""
-    whole = Whole(algorithm, algorithm.outer_losses)
+    whole = BackwardPass(algorithm, algorithm.query_losses)
     for batch in some:
         expected_loss = whole(batch)
         expected = gradients(algorithm)
@@ -84,7 +85,7 @@ def assert_like_whole(algorithm: Any, engine: Any, some: list[TaskBatch]) -> Non
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if the smallest inputs were worth a process."""
     monkeypatch.setattr(shared_tasks, "LEAST_VALUES", 1)
-    with lent_processes(2):
+    with torch_threads(2):
         yield
 
 
@@ -98,7 +99,7 @@ class TestShared:
     ) -> None:
         algorithm = build(cls, classification("conv"), **options_of(cls, options)).train()
         some = batches(algorithm, 3)
-        engine = Shared(algorithm, algorithm.outer_losses, some[0], processes)
+        engine = SharedTasks(algorithm, algorithm.query_losses, some[0], processes)
         try:
             assert_like_whole(algorithm, engine, some)
         finally:
@@ -107,31 +108,31 @@ class TestShared:
     def test_regression_too(self) -> None:
         algorithm = build(MAML, regression()).train()
         some = batches(algorithm, 2, tasks=5)
-        engine = Shared(algorithm, algorithm.outer_losses, some[0], 2)
+        engine = SharedTasks(algorithm, algorithm.query_losses, some[0], 2)
         assert_like_whole(algorithm, engine, some)
         engine.close()
 
     def test_a_whole_training_ends_where_one_process_ends(self, small: None) -> None:
         one, two = (build(MAML, classification("conv"), tasks=3, **QUIET) for _ in range(2))
         train(two, 4)
-        with lent_processes(1):
+        with torch_threads(1):
             train(one, 4)
         for expected, found in zip(one.parameters(), two.parameters(), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
 
     def test_another_shape_starts_other_processes(self, small: None) -> None:
         algorithm = build(MAML, classification("conv"), **QUIET).train()
-        with OuterGradient(algorithm, algorithm.outer_losses) as gradient:
+        with OuterGradient(algorithm, algorithm.query_losses) as gradient:
             for tasks in (4, 4, 2):
                 (batch,) = batches(algorithm, 1, tasks)
                 loss = gradient(batch)
-                assert isinstance(gradient.engine, Shared)
-                torch.testing.assert_close(loss, algorithm.outer_losses(batch).mean().detach())
+                assert isinstance(gradient.engine, SharedTasks)
+                torch.testing.assert_close(loss, algorithm.query_losses(batch).mean().detach())
 
     def test_nothing_is_left_behind(self, small: None) -> None:
         algorithm = build(MAML, classification("conv"), **QUIET).train()
         before = [p.data_ptr() for p in algorithm.parameters()]
-        with OuterGradient(algorithm, algorithm.outer_losses) as gradient:
+        with OuterGradient(algorithm, algorithm.query_losses) as gradient:
             gradient(batches(algorithm, 1)[0])
             assert len(children()) == 1
             inside = [p.data_ptr() for p in algorithm.parameters()]
@@ -141,7 +142,7 @@ class TestShared:
     def test_a_process_that_dies_is_told(self, small: None) -> None:
         algorithm = build(MAML, classification("conv"), **QUIET).train()
         (batch,) = batches(algorithm, 1)
-        with OuterGradient(algorithm, algorithm.outer_losses) as gradient:
+        with OuterGradient(algorithm, algorithm.query_losses) as gradient:
             gradient(batch)
             for pid in children():
                 os.kill(pid, signal.SIGKILL)
@@ -161,8 +162,8 @@ class TestShared:
         if leader == 0:
             try:
                 with (
-                    lent_processes(3),
-                    OuterGradient(algorithm, algorithm.outer_losses) as gradient,
+                    torch_threads(3),
+                    OuterGradient(algorithm, algorithm.query_losses) as gradient,
                 ):
                     gradient(batch)
                     told.with_suffix(".new").write_text(" ".join(map(str, children())))
@@ -184,7 +185,7 @@ class TestShared:
         def losses(batch: TaskBatch) -> Tensor:
             if os.getpid() != here:
                 raise ValueError("planted")
-            return algorithm.outer_losses(batch)
+            return algorithm.query_losses(batch)
 
         with (
             OuterGradient(algorithm, losses) as gradient,
@@ -198,15 +199,15 @@ class TestShared:
     ) -> None:
         monkeypatch.setattr(shared_tasks, "LEAST_VALUES", 1)
         started: list[int] = []
-        start = Shared.__init__
+        start = SharedTasks.__init__
 
         def counted(
-            self: Shared, module: nn.Module, losses: Losses, batch: TaskBatch, processes: int
+            self: SharedTasks, module: nn.Module, losses: Losses, batch: TaskBatch, processes: int
         ) -> None:
             started.append(processes)
             start(self, module, losses, batch, processes)
 
-        monkeypatch.setattr(Shared, "__init__", counted)
+        monkeypatch.setattr(SharedTasks, "__init__", counted)
         registry = installed_plugins().registry
         glyphs = collect_benchmarks(load_suites(registry).values())["glyphs-5w1s"].quickened()
         what = cell(
@@ -233,12 +234,12 @@ class TestProcesses:
         algorithm = build(MAML, classification("conv"))
         (batch,) = batches(algorithm, 1)
         assert processes_for(algorithm, batch) == 2
-        with lent_processes(16):
+        with torch_threads(16):
             assert processes_for(algorithm, batch) == len(batch)
 
     def test_one_for_points_of_which_a_step_has_few(self) -> None:
         algorithm = build(MAML, regression())
-        with lent_processes(2):
+        with torch_threads(2):
             assert processes_for(algorithm, batches(algorithm, 1, tasks=25)[0]) == 1
 
     def test_one_where_running_statistics_would_come_apart(self, small: None) -> None:
@@ -261,20 +262,20 @@ def played(step: Step) -> Step:
     return replay
 
 
-class TestCaptured:
+class TestCudaGraph:
     @pytest.mark.parametrize(("cls", "options"), METHODS)
     def test_replays_make_the_gradient_of_one_backward_pass(
         self, cls: type[Any], options: dict[str, Any]
     ) -> None:
         algorithm = build(cls, classification("conv"), **options_of(cls, options)).train()
         some = batches(algorithm, 3)
-        engine = Captured(algorithm, algorithm.outer_losses, some[0], capture=played)
+        engine = CudaGraph(algorithm, algorithm.query_losses, some[0], capture=played)
         assert_like_whole(algorithm, engine, some)
 
     def test_a_loss_that_was_given_is_not_written_over(self) -> None:
         algorithm = build(MAML, classification("conv"), **QUIET).train()
         first, second = batches(algorithm, 2)
-        engine = Captured(algorithm, algorithm.outer_losses, first, capture=played)
+        engine = CudaGraph(algorithm, algorithm.query_losses, first, capture=played)
         loss = engine(first)
         kept = loss.clone()
         engine(second)
@@ -286,7 +287,7 @@ class TestCaptured:
 
         algorithm = build(MAML, classification("conv"), **QUIET).train()
         some = batches(algorithm, 2)
-        engine = Captured(algorithm, algorithm.outer_losses, some[0], capture=refuse)
+        engine = CudaGraph(algorithm, algorithm.query_losses, some[0], capture=refuse)
         assert engine.why_not == "operation not permitted when stream is capturing"
         assert_like_whole(algorithm, engine, some)
 
@@ -296,7 +297,7 @@ class TestCaptured:
     def test_on_a_gpu(self, cls: type[Any], options: dict[str, Any]) -> None:
         algorithm = build(cls, classification("conv"), **options_of(cls, options)).cuda().train()
         some = [batch.to("cuda") for batch in batches(algorithm, 3)]
-        engine = Captured(algorithm, algorithm.outer_losses, some[0])
+        engine = CudaGraph(algorithm, algorithm.query_losses, some[0])
         assert engine.why_not == ""
         assert_like_whole(algorithm, engine, some)
 

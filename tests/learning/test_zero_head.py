@@ -17,7 +17,7 @@ from metabench.algorithms.meta_sgd import MetaSGD
 from metabench.algorithms.reptile import Reptile
 from metabench.episodes import Support, TaskBatch
 from metabench.errors import NotApplicable, UsageError
-from metabench.learning.zero_head import ZeroHead
+from metabench.learning.gradient_based import GradientBased
 from tests.helpers.gradient_kit import (
     LEARNED,
     Tasks,
@@ -29,7 +29,7 @@ from tests.helpers.gradient_kit import (
 )
 
 PLAIN: dict[str, Any] = {"mirror": False}
-DIFFERENTIATED: dict[type[ZeroHead], dict[str, Any]] = {
+DIFFERENTIATED: dict[type[GradientBased], dict[str, Any]] = {
     MAML: PLAIN | {"inner_steps": 3},
     FOMAML: PLAIN | {"inner_steps": 3},
     ANIL: PLAIN | {"inner_steps": 3},
@@ -54,7 +54,7 @@ def numbered(batch: TaskBatch, numbers: tuple[int, ...]) -> TaskBatch:
 
 def gradient(algorithm: Any, batch: TaskBatch) -> dict[str, Tensor]:
     algorithm.train().zero_grad()
-    algorithm.outer_losses(batch).mean().backward()
+    algorithm.query_losses(batch).mean().backward()
     return {name: p.grad.clone() for name, p in algorithm.named_parameters()}
 
 
@@ -72,7 +72,7 @@ def start_alike(learned: Any, fixed: Any) -> None:
 @pytest.mark.parametrize("backbone", ["mlp", "conv"])
 @pytest.mark.parametrize("cls", DIFFERENTIATED)
 def test_it_is_what_a_learned_head_learns_from_all_numberings_of_an_episode(
-    cls: type[ZeroHead], backbone: str
+    cls: type[GradientBased], backbone: str
 ) -> None:
     problem = classification(backbone)
     learned = build(cls, problem, **DIFFERENTIATED[cls], **LEARNED)
@@ -112,7 +112,7 @@ def test_the_rates_of_a_head_of_zeros_are_those_of_all_classes() -> None:
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_the_numbers_of_the_classes_mean_nothing(cls: type[ZeroHead]) -> None:
+def test_the_numbers_of_the_classes_mean_nothing(cls: type[GradientBased]) -> None:
     algorithm = build(cls, classification("conv"), zero_head=True).eval()
     batch = Tasks(classification("conv"), torch.float64).test(4)
     support, order = batch.support, torch.tensor([2, 0, 1])
@@ -126,7 +126,7 @@ def test_the_numbers_of_the_classes_mean_nothing(cls: type[ZeroHead]) -> None:
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_training_may_have_other_ways_than_the_test(cls: type[ZeroHead]) -> None:
+def test_training_may_have_other_ways_than_the_test(cls: type[GradientBased]) -> None:
     algorithm = build(cls, classification("conv"), **METHODS[cls], zero_head=True, train_ways=8)
     batch, gradients, _ = first_step(algorithm)
     assert batch.ways == 8
@@ -139,7 +139,7 @@ def test_training_may_have_other_ways_than_the_test(cls: type[ZeroHead]) -> None
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_the_head_stays_at_zero_and_all_else_is_learned(cls: type[ZeroHead]) -> None:
+def test_the_head_stays_at_zero_and_all_else_is_learned(cls: type[GradientBased]) -> None:
     algorithm = build(cls, classification("conv"), **METHODS[cls], zero_head=True)
     before = {name: p.detach().clone() for name, p in algorithm.named_parameters()}
     train(algorithm, 2)
@@ -156,20 +156,20 @@ def test_a_rate_means_the_same_for_each_class_of_a_larger_episode() -> None:
     features = algorithm.learner.backbone.features
     for ways in (3, 6):
         support = Support(torch.rand(1, ways, 6).double(), torch.arange(ways)[None], ways)
-        assert algorithm.rate_for(support) * 0.9 / ways == pytest.approx(0.3)
-        head = algorithm.learner_for(support).head
+        assert algorithm.learner.rate_scale(support) * 0.9 / ways == pytest.approx(0.3)
+        head = algorithm.learner.for_classes_of(support).head
         assert head.weight.shape == (features, ways)
         assert not head.weight.any()
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_a_learned_head_has_the_ways_of_the_test(cls: type[ZeroHead]) -> None:
+def test_a_learned_head_has_the_ways_of_the_test(cls: type[GradientBased]) -> None:
     with pytest.raises(UsageError, match=r"train_ways=8 asks for another head .* 3 classes"):
         build(cls, classification(), zero_head=False, train_ways=8)
     assert build(cls, classification(), zero_head=False, train_ways=3).train_ways == 3
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_a_head_of_zeros_is_for_classes(cls: type[ZeroHead]) -> None:
+def test_a_head_of_zeros_is_for_classes(cls: type[GradientBased]) -> None:
     with pytest.raises(NotApplicable, match=r"zero_head=True .* this benchmark is regression"):
         build(cls, regression(), zero_head=True)

@@ -13,9 +13,10 @@ from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_sgd import MetaSGD
 from metabench.backbones.network import Network
 from metabench.episodes import Support
-from metabench.learning import zero_head
+from metabench.learning import learner as learner_module
 from metabench.learning.inner_loop import Params, gradient_steps, task_params
-from metabench.learning.zero_head_steps import steps_from_zeros
+from metabench.learning.learner import learned_parameters
+from metabench.learning.zero_head_steps import zero_head_steps
 from tests.helpers.gradient_kit import Tasks, build, classification
 
 METHODS = [MAML, FOMAML, MetaSGD]
@@ -42,8 +43,8 @@ def test_the_outer_gradient_is_that_of_plain_steps(
 
     def gradients() -> dict[str, Tensor]:
         algorithm = method(cls, inner_steps).train()
-        algorithm.outer_losses(batch).mean().backward()
-        learned = {id(p) for p in algorithm.learned()}
+        algorithm.query_losses(batch).mean().backward()
+        learned = {id(p) for p in learned_parameters(algorithm, algorithm.learner)}
         return {
             name: torch.zeros_like(p) if p.grad is None else p.grad
             for name, p in algorithm.named_parameters()
@@ -51,7 +52,7 @@ def test_the_outer_gradient_is_that_of_plain_steps(
         }
 
     found = gradients()
-    monkeypatch.setattr(zero_head, "steps_from_zeros", plain)
+    monkeypatch.setattr(learner_module, "zero_head_steps", plain)
     expected = gradients()
     assert any(g.abs().max() > 1e-4 for g in expected.values())
     for name, gradient in expected.items():
@@ -68,13 +69,15 @@ def test_what_it_predicts_and_how_an_attack_moves_that_are_those_of_plain_steps(
         algorithm = method(cls, 3).eval()
         clean = algorithm.adapt_batch(batch.support)(batch.query_x).detach()
         x = batch.support_x.clone().requires_grad_()
-        attacked = algorithm.adapt_batch(Support(x, batch.support_y, batch.ways))(batch.query_x)
+        attacked = algorithm.adapt_batch(Support(x, batch.support_y, batch.ways, keep_graph=True))(
+            batch.query_x
+        )
         torch.testing.assert_close(attacked, clean)
         (slope,) = torch.autograd.grad(algorithm.problem.loss(attacked, batch.query_y).sum(), x)
         return clean, slope
 
     found = looked_at()
-    monkeypatch.setattr(zero_head, "steps_from_zeros", plain)
+    monkeypatch.setattr(learner_module, "zero_head_steps", plain)
     expected = looked_at()
     assert expected[1].abs().max() > 1e-4
     for one, other in zip(found, expected, strict=True):
@@ -90,13 +93,13 @@ def test_the_first_step_moves_nothing_but_the_head_and_the_second_takes_no_pass_
     passes: list[int] = []
     through = learner.backbone.forward_tasks
 
-    def counted(params: Params, x: Tensor) -> Tensor:
+    def counted(params: Params, x: Tensor, *, twice: bool = False) -> Tensor:
         passes.append(len(x))
-        return through(params, x)
+        return through(params, x, twice=twice)
 
     monkeypatch.setattr(learner.backbone, "forward_tasks", counted)
     support = Tasks(classification("conv"), torch.float64).test(2).support
-    path = steps_from_zeros(
+    path = zero_head_steps(
         learner, task_params(learner, 2), support, algorithm.problem.loss, rate=0.5
     )
     at = [(params, len(passes)) for params in islice(path, 4)]
@@ -114,7 +117,7 @@ def test_a_learner_of_which_the_head_alone_is_adapted_keeps_its_body() -> None:
         algorithm.learner,
         Tasks(classification("conv"), torch.float64).test(2).support,
     )
-    path = steps_from_zeros(
+    path = zero_head_steps(
         learner,
         task_params(learner, 2),
         support,

@@ -1,18 +1,18 @@
-"""A changed environment costs score; changes that are none cost nothing."""
+"""The drop in score under a shift of the environment."""
 
 import pytest
 import torch
 
 from metabench.datasets import ClassPool
 from metabench.episodes import ClassSampler
-from metabench.metrics.base import measured
+from metabench.metrics.measure import measure
 from metabench.metrics.shift import Shift
 from metabench.metrics.trial import Trial
-from tests.helpers.small_world import Blind, Means, TargetMean, picture_trial, sine_trial
+from tests.helpers.small_trials import Constant, Means, TargetMean, image_trial, sinusoid_trial
 
 
-def test_a_turned_query_is_lost_to_pixel_means_and_a_turned_world_is_not() -> None:
-    found = Shift(episodes=12).measure(picture_trial(Means, shots=5)).values
+def test_pixel_means_lose_score_if_the_query_alone_is_rotated_and_none_if_both_are() -> None:
+    found = Shift(episodes=12).measure(image_trial(Means, shots=5)).values
     assert found["query"]["rotation-90"]["drop"] > 0.5
     assert found["both"]["rotation-90"]["drop"] == pytest.approx(0, abs=1e-9)
     assert found["query"]["inverted"]["drop"] > 0.5
@@ -21,40 +21,38 @@ def test_a_turned_query_is_lost_to_pixel_means_and_a_turned_world_is_not() -> No
 
 def test_no_turn_and_no_scale_change_nothing() -> None:
     found = (
-        Shift(episodes=6, angles=(0, 360), scales=(1,))
-        .measure(picture_trial(Means, shots=5))
-        .values
+        Shift(episodes=6, angles=(0, 360), scales=(1,)).measure(image_trial(Means, shots=5)).values
     )
     for name in ("rotation-0", "rotation-360", "scale-1"):
         assert found["query"][name]["drop"] == 0.0
 
 
 def test_a_quarter_turn_is_exact() -> None:
-    from metabench.metrics.shift import _similarity
+    from metabench.metrics.shift import _rotate_and_scale
 
     x = torch.rand(1, 2, 1, 9, 9)
-    turned = _similarity(x, torch.arange(1), "query", angle=90)
+    turned = _rotate_and_scale(x, torch.arange(1), "query", angle=90)
     torch.testing.assert_close(turned, x.rot90(1, (-2, -1)), atol=1e-5, rtol=0)
-    larger = _similarity(x, torch.arange(1), "query", scale=3)
+    larger = _rotate_and_scale(x, torch.arange(1), "query", scale=3)
     torch.testing.assert_close(larger[..., 4, 4], x[..., 4, 4])
 
 
-def test_a_turned_and_scaled_picture_has_the_values_of_the_picture() -> None:
-    from metabench.metrics.shift import _similarity
+def test_a_rotated_or_scaled_image_has_no_new_values() -> None:
+    from metabench.metrics.shift import _rotate_and_scale
 
     x = (torch.rand(2, 3, 1, 28, 28) < 0.3).float()
     for angle, scale in ((15.0, 1.0), (45.0, 1.0), (0.0, 0.7), (0.0, 1.3)):
-        moved = _similarity(x, torch.arange(2), "query", angle=angle, scale=scale)
+        moved = _rotate_and_scale(x, torch.arange(2), "query", angle=angle, scale=scale)
         assert set(moved.unique().tolist()) == {0.0, 1.0}, "blur"
         assert not torch.equal(moved, x)
 
 
-def test_a_blind_method_loses_nothing() -> None:
-    assert set(Shift(episodes=4).measure(picture_trial(Blind)).episodes) == {0.0}
+def test_a_constant_prediction_has_no_drop() -> None:
+    assert set(Shift(episodes=4).measure(image_trial(Constant)).episodes) == {0.0}
 
 
-def test_episodes_of_one_group_are_harder_where_groups_look_alike() -> None:
-    """Classes of a group share most of their pattern here, so that pixel means confuse them."""
+def test_episodes_of_one_group_are_harder_if_its_classes_are_similar() -> None:
+    """The classes of a group share most of their pattern, so that pixel means confuse them."""
     generator = torch.Generator().manual_seed(3)
     shared = torch.rand(3, 1, 1, 1, 12, 12, generator=generator)
     own = torch.rand(3, 6, 1, 1, 12, 12, generator=generator)
@@ -64,7 +62,7 @@ def test_episodes_of_one_group_are_harder_where_groups_look_alike() -> None:
     )
     names = tuple(f"class {i}" for i in range(18))
     pool = ClassPool(images, names, groups=tuple(f"group {i // 6}" for i in range(18)))
-    plain = picture_trial(Means, queries=6)
+    plain = image_trial(Means, queries=6)
     trial = Trial(
         plain.algorithm, ClassSampler(pool, plain.sampler.protocol, plain.sampler.key), 40
     )
@@ -77,12 +75,11 @@ def test_episodes_of_one_group_are_harder_where_groups_look_alike() -> None:
     assert "within_group" not in Shift(episodes=4, groups=False).measure(trial).values
 
 
-def test_without_groups_or_with_groups_too_small_there_is_a_reason_and_no_number() -> None:
+def test_within_group_is_not_applicable_without_large_enough_groups() -> None:
     assert (
-        "not grouped"
-        in Shift(episodes=4).measure(picture_trial(Means)).values["within_group"]["n/a"]
+        "not grouped" in Shift(episodes=4).measure(image_trial(Means)).values["within_group"]["n/a"]
     )
-    trial = picture_trial(Means, episodes=4)
+    trial = image_trial(Means, episodes=4)
     pool = trial.sampler.pool  # type: ignore[attr-defined]
     pairs = ClassPool(
         pool.images, pool.class_names, groups=tuple(f"pair {i // 2}" for i in range(12))
@@ -96,11 +93,11 @@ def test_without_groups_or_with_groups_too_small_there_is_a_reason_and_no_number
 
 
 def test_regression_is_not_applicable() -> None:
-    outcome = measured(Shift(), sine_trial(TargetMean))
-    assert outcome.status == "n/a"
-    assert "pictures" in outcome.reason
+    result = measure(Shift(), sinusoid_trial(TargetMean))
+    assert result.status == "n/a"
+    assert "images" in result.reason
 
 
-def test_a_trial_that_knows_one_data_set_only_has_a_reason_and_no_score_elsewhere() -> None:
-    found = Shift(episodes=4, elsewhere=("glyphs",)).measure(picture_trial(Means)).values
+def test_elsewhere_is_not_applicable_in_a_trial_of_one_data_set() -> None:
+    found = Shift(episodes=4, elsewhere=("glyphs",)).measure(image_trial(Means)).values
     assert "one data set only" in found["elsewhere"]["n/a"]

@@ -1,4 +1,4 @@
-"""A prediction that is not finite is told with its episode, and with its inner step where there are some."""
+"""A prediction that is not finite is reported with its episode and inner step."""
 
 import math
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from torch import Tensor
 from metabench.algorithms.base import Algorithm, Predictor
 from metabench.episodes import Support
 from metabench.errors import DivergedError
-from tests.helpers.small_world import picture_trial
+from tests.helpers.small_trials import image_trial
 
 
 class InOnePass(Algorithm):
-    """Gives nothing but NaN."""
+    """Predicts NaN."""
 
     name: ClassVar[str] = "in-one-pass"
 
@@ -24,7 +24,7 @@ class InOnePass(Algorithm):
 
 
 class Exploding(Algorithm):
-    """Is not finite from some inner step on, in episodes whose first picture is a dim one."""
+    """Diverges at some inner step in episodes whose first image is dim."""
 
     name: ClassVar[str] = "exploding"
     EXPLODES: ClassVar[int] = 3
@@ -46,8 +46,8 @@ def is_dim(support_x: Tensor) -> bool:
     return bool(support_x[0].mean() < 0.5)
 
 
-def test_the_episode_and_the_inner_step_are_named() -> None:
-    trial = picture_trial(Exploding)
+def test_the_message_has_the_episode_and_the_inner_step() -> None:
+    trial = image_trial(Exploding)
     dim = [is_dim(task.support.x) for batch in trial.batches() for task in batch]
     assert 0 < dim.index(True) < len(dim) - 1
     with pytest.raises(DivergedError) as caught:
@@ -57,19 +57,23 @@ def test_the_episode_and_the_inner_step_are_named() -> None:
     assert "smaller inner learning rate" in caught.value.hint
 
 
-def test_what_is_lost_before_it_adapts_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_divergence_before_the_first_inner_step_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(Exploding, "EXPLODES", 0)
     with pytest.raises(DivergedError, match=r"in episode \d+, before the first inner step\."):
-        picture_trial(Exploding).predictions()
+        image_trial(Exploding).predictions()
 
 
-def test_what_its_path_does_not_show_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_divergence_that_adapt_path_does_not_show_has_no_inner_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(Exploding, "adapt", InOnePass.adapt)
     monkeypatch.setattr(Exploding, "EXPLODES", 10_000)
     with pytest.raises(DivergedError, match=r"not finite in episode 0\."):
-        picture_trial(Exploding).predictions()
+        image_trial(Exploding).predictions()
 
 
-def test_without_inner_steps_the_episode_is_all_there_is() -> None:
+def test_without_adapt_path_the_message_has_the_episode_alone() -> None:
     with pytest.raises(DivergedError, match=r"not finite in episode 0\."):
-        picture_trial(InOnePass).predictions()
+        image_trial(InOnePass).predictions()

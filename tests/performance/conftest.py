@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from metabench.learning.outer_gradient.shared import lent_processes
 from metabench.runtime.memory import keep_freed_memory
+from tests.helpers.threads import torch_threads
 from tests.performance.comparison import Comparison
 from tests.performance.machine import bench_threads
 from tests.performance.outer_steps import make_learn2learn_importable
@@ -34,7 +34,7 @@ def _as_in_a_cell() -> Iterator[None]:
     """
     keep_freed_memory()
     torch.set_num_threads(bench_threads())
-    with lent_processes(bench_threads()):
+    with torch_threads(bench_threads()):
         yield
 
 
@@ -55,7 +55,7 @@ def one_thread() -> Iterator[None]:
     """Use one thread and one process, whatever was chosen."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    with lent_processes(1):
+    with torch_threads(1):
         yield
     torch.set_num_threads(before)
 

@@ -11,8 +11,8 @@ from contextlib import closing
 
 import torch
 
-from metabench.learning.outer_gradient.shared import lent_processes
 from metabench.runtime.memory import keep_freed_memory, peak_process_mb
+from tests.helpers.threads import torch_threads
 from tests.performance import workloads
 from tests.performance.outer_steps import Metabench
 from tests.performance.sides import Timing, timed
@@ -35,7 +35,7 @@ def probe(tasks: int, ways: int, steps: int, rounds: int, threads: int) -> dict[
     ours = Metabench(maml, batch)
     run = ours.steps(STEPS)
     before = peak_process_mb()
-    with lent_processes(threads), closing(ours):
+    with torch_threads(threads), closing(ours):
         timed(run)
         seconds = Timing.of([timed(run) * tasks for _ in range(rounds)])
     return {"seconds": seconds.median, "mb": peak_process_mb() - before}

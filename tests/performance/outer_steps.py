@@ -29,9 +29,9 @@ from torch.nn import functional as F
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.problem import Problem
 from metabench.episodes import TaskBatch
-from metabench.learning.inner_loop import make_learner
+from metabench.learning.learner import Learner
 from metabench.learning.outer_gradient.select import OuterGradient
-from metabench.learning.outer_loop import take_step
+from metabench.learning.outer_loop import outer_step
 from tests.performance.networks import as_theirs
 
 OUTER_LR = 1e-6
@@ -85,7 +85,7 @@ class EveryParameter(MAML):
 
     def __init__(self, problem: Problem, **options: Any) -> None:
         super().__init__(problem, outer_lr=OUTER_LR, anneal=False, mirror=False, **options)
-        self.learner = make_learner(problem, options.get("backbone", ""), norm="batch", scale=True)
+        self.learner = Learner(problem, options.get("backbone", ""), norm="batch", scale=True)
 
     def adapts(self, name: str) -> bool:
         return True
@@ -106,7 +106,7 @@ class Metabench:
         self.algorithm = algorithm.train()
         self.batch = batch
         self._optimizer = torch.optim.Adam(algorithm.parameters(), lr=OUTER_LR)
-        self._gradient = OuterGradient(algorithm, algorithm.outer_losses)
+        self._gradient = OuterGradient(algorithm, algorithm.query_losses)
 
     def steps(self, count: int) -> Callable[[], int]:
         """Returns a side that takes ``count`` outer steps; its units are tasks."""
@@ -114,7 +114,7 @@ class Metabench:
         def run() -> int:
             for _ in range(count):
                 loss = self._gradient(self.batch)
-                take_step(self._optimizer, lr=OUTER_LR)
+                outer_step(self._optimizer, lr=OUTER_LR)
             assert math.isfinite(float(loss))
             return count * len(self.batch)
 

@@ -13,6 +13,7 @@ from metabench.algorithms.base import Algorithm
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.protonet import ProtoNet
 from metabench.episodes import NWayKShot
+from metabench.recipes.hyperparameters import recipe_for
 from metabench.running.trainer import Trainer
 from tests.performance import workloads
 from tests.performance.comparison import Comparison
@@ -44,7 +45,8 @@ def test_a_cell_takes_little_longer_than_the_steps(
     tasks = workloads.open_benchmark(on, validations=1)
     torch.manual_seed(0)
     problem = tasks.problem(workloads.registry())
-    algorithm = cls(problem, **{k: v for k, v in cls.recipe(problem).items() if k != "budget"})
+    recipe = recipe_for(workloads.registry(), cls, problem).values
+    algorithm = cls(problem, **{k: v for k, v in recipe.items() if k != "budget"})
     initial = copy.deepcopy(algorithm.state_dict())
     at_once = shape["tasks"]
     protocol = NWayKShot(shape["ways"], shape["shots"], shape["queries"])

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from metabench.algorithms.protonet import ProtoNet
 from metabench.benchmarks.model import collect_benchmarks, load_suites
 from metabench.benchmarks.tasks import open_tasks
-from metabench.metrics.adversarial.attacks import Ball
-from metabench.metrics.adversarial.metric import Adversarial
+from metabench.metrics.adversarial.ball import Ball
+from metabench.metrics.adversarial.query_attacks import QueryAttacks
 from metabench.metrics.trial import Trial
 from metabench.plugins import installed_plugins
 from tests.performance.comparison import Comparison
@@ -43,8 +43,8 @@ def trial() -> Trial:
 def test_an_attack_takes_little_longer_than_its_forward_and_backward_passes(
     trial: Trial, comparison: Comparison
 ) -> None:
-    metric = Adversarial(steps=STEPS, restarts=1)
     ball = Ball("linf", 0.1)
+    attacks = QueryAttacks([ball], STEPS, restarts=1)
     starts = {side: iter(range(0, EPISODES, BATCH)) for side in ("attack", "passes")}
 
     def attack() -> int:
@@ -53,7 +53,7 @@ def test_an_attack_takes_little_longer_than_its_forward_and_backward_passes(
         predict = trial.adapted(batch.support)
         with torch.no_grad():  # every query is classified correctly, so that every one is attacked
             batch = dataclasses.replace(batch, query_y=predict(batch.query_x).argmax(-1))
-        found = metric.pgd(predict, indices, batch, ball)
+        found = attacks.pgd(predict, indices, batch, ball)
         assert bool((found != batch.query_x).flatten(2).any(-1).double().mean() > 0.9)
         return BATCH
 

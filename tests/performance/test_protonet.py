@@ -66,7 +66,7 @@ def check_same_gradient(ours: ProtoNet, model: torch.nn.Module) -> None:
     x = torch.cat([batch.support_x, batch.query_x], 1).double()
     y = torch.cat([batch.support_y, batch.query_y], 1)
     ours.double()
-    features = ours.embed_tasks(x)
+    features = ours.features(x)
     support, query = features.split([batch.support_x.shape[1], batch.query_x.shape[1]], 1)
     labelled = type(batch.support)(support, batch.support_y, WAYS)
     loss = ours.problem.loss(ours.classifier(labelled, support)(query), batch.query_y).mean()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metabench.datasets import ClassPool
 from metabench.episodes import ClassSampler, NWayKShot
-from metabench.episodes.sampler import AHEAD_EXAMPLES
+from metabench.episodes.sampler import PREFETCH_EXAMPLES
 from tests.performance import recipes
 from tests.performance.comparison import Comparison
 
@@ -22,7 +22,7 @@ CLASSES, EXAMPLES = 1000, 20
 SHOTS, QUERIES = 1, 15
 BATCH_IMAGES = 1280
 """Images in a batch of metabench: 16 tasks of 5 ways or 4 of 20."""
-CALLS = AHEAD_EXAMPLES // BATCH_IMAGES
+CALLS = PREFETCH_EXAMPLES // BATCH_IMAGES
 """Batches in a round: as many as are drawn ahead at once, so that each round includes drawing."""
 ROUNDS = 200
 

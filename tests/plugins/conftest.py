@@ -1,4 +1,4 @@
-"""A site for plugins, and a benchmark that takes no time."""
+"""A site for plugins, and a very small benchmark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def site(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """An empty site that this process can import from too; what it has imported is forgotten afterwards."""
+    """An empty site on this process's path too; modules imported from it are removed afterwards."""
     place = tmp_path / "site"
     place.mkdir()
     monkeypatch.syspath_prepend(str(place))
@@ -48,7 +48,7 @@ metrics = ["accuracy", "cost"]
 
 @pytest.fixture
 def tiny(site: Site) -> str:
-    """The name of a benchmark that takes no time, from a plugin's suite."""
+    """The name of a very small benchmark, from a plugin's suite."""
     (site.path / "tiny.toml").write_text(TINY_SUITE)
     site.add(
         "tiny",

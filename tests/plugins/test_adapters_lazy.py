@@ -1,4 +1,4 @@
-"""The adapters as plugins: listed without their library, and a clear row where it is missing or broken."""
+"""The adapters are listed without their libraries, and a missing library is a row."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WRONG = {
 
 @pytest.fixture(params=ADAPTERS)
 def library(request: pytest.FixtureRequest, site: Site) -> str:
-    """The name of a library whose adapter lies on the site."""
+    """The name of a library whose adapter is on the site."""
     name: str = request.param
     package = f"metabench_{name}"
     (site.path / package).symlink_to(ROOT / "plugins" / f"metabench-{name}" / package)
@@ -67,7 +67,7 @@ def test_it_is_listed_with_its_library_and_nothing_is_imported(library: str, sit
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_library_that_cannot_be_used_is_a_row_and_no_crash(
+def test_an_unusable_library_is_a_row_with_the_reason(
     wrong: str, library: str, site: Site, tiny: str, tmp_path: Path
 ) -> None:
     (site.path / f"{library}.py").write_text(WRONG[wrong])

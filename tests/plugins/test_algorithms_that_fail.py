@@ -1,4 +1,4 @@
-"""What an algorithm, a backbone or a data set of a plugin does wrong is told in its own row."""
+"""An error of a plugin's algorithm, backbone or data set is in the row of its own cell."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from metabench.api import Results
+from metabench.config import Resources, Selection
 from metabench.errors import PluginError
-from metabench.leaderboard.build import Row
+from metabench.leaderboard.rows import LeaderboardRow
 from metabench.plugins import Plugins
 from metabench.records.store import ResultsFolder
-from metabench.running.plan import Selection, plan
-from metabench.running.runner import Resources
+from metabench.running.plan import plan
 from tests.helpers.cells import run_planned
 from tests.helpers.plugin_site import Site
 
@@ -127,9 +127,9 @@ ROWS = {
 
 def run_here(
     plugins: Plugins, algorithms: list[str], benchmark: str, results: Path
-) -> dict[str, Row]:
-    """Run in this process, and give the rows of the leaderboard."""
-    selection = Selection(tuple(algorithms), (benchmark,))
+) -> dict[str, LeaderboardRow]:
+    """Run in this process and return the rows of the leaderboard."""
+    selection = Selection(algorithm=tuple(algorithms), benchmark=(benchmark,))
     planned = plan(plugins.registry, selection, [], broken=plugins.registry.broken)
     records = run_planned(
         planned, plugins, ResultsFolder(results), Resources(executor="in-process")
@@ -161,7 +161,7 @@ def test_a_dry_run_of_all_shows_the_row_of_a_broken_plugin(site: Site, tiny: str
     assert {"maml", "nearest-mean"} <= {r["algorithm"] for r in rows}
 
 
-def test_a_data_set_that_fails_is_told_of_and_hides_no_other(site: Site) -> None:
+def test_a_data_set_that_fails_is_listed_with_the_others(site: Site) -> None:
     site.add("failing", FAILING)
     statuses = {row["name"]: row["status"] for row in site.json("data", "list")}
     assert statuses["glyphs"] == "embedded"
@@ -172,7 +172,7 @@ def test_a_data_set_that_fails_is_told_of_and_hides_no_other(site: Site) -> None
 
 
 @pytest.mark.parametrize("dataset", ["bad-dataset", "no-dataset"])
-def test_a_benchmark_on_a_data_set_that_fails_is_an_error_of_the_plugin(
+def test_a_benchmark_on_a_data_set_that_fails_is_an_error_of_its_plugin(
     site: Site, tiny: str, dataset: str, tmp_path: Path
 ) -> None:
     site.add("failing", FAILING)

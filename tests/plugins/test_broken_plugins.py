@@ -1,4 +1,4 @@
-"""One broken plugin never breaks the program, whatever it does."""
+"""A broken plugin never breaks the program."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ BROKEN = {
     "exits": (HOOK + "    raise SystemExit('bye')", "it called sys.exit('bye')"),
     "misspelt": (
         HOOK.replace("algorithms", "algoritms") + "    return []",
-        "'metabench_algoritms' is not a hook; there are metabench_algorithms, ",
+        "'metabench_algoritms' is not a hook; the hooks are metabench_algorithms, ",
     ),
     "unmarked": ("def metabench_algorithms():\n    return []", "put @metabench.hookimpl above it"),
     "wrong-arguments": (HOOK.replace("()", "(config)") + "    return []", "Argument(s) {'config'}"),
     "returns-none": (
         HOOK + "    return None",
-        "metabench_algorithms returned None, which is no list",
+        "metabench_algorithms returned None, which is not a list",
     ),
     "returns-text": (
         HOOK + "    return 'maml'",
-        "metabench_algorithms returned 'maml', which is no list",
+        "metabench_algorithms returned 'maml', which is not a list",
     ),
     "returns-numbers": (HOOK + "    return [1]", "returned 1, which is neither a class nor a Spec"),
     "no-name": (HOOK + "    return [dict]", "returned <class 'dict'>, which has no `name`"),
     "number-name": (
         HOOK + "    return [type('X', (), {'name': 5})]",
-        "which has the `name` 5; a name has",
+        "which has the `name` 5; a name consists of",
     ),
     "bad-name": (
         HOOK + "    return [type('X', (), {'name': 'a b'})]",
-        "which has the `name` 'a b'; a name has",
+        "which has the `name` 'a b'; a name consists of",
     ),
     "bad-target": (
         "from metabench import Spec\n" + HOOK + "    return [Spec('x', 'no colon')]",
@@ -64,7 +64,7 @@ BROKEN = {
     ),
     "twice": (
         "from metabench import Spec\n" + HOOK + "    return [Spec('x', 'a:b'), Spec('x', 'a:c')]",
-        "metabench_algorithms returned two of the name 'x'",
+        "metabench_algorithms returned two entries with the name 'x'",
     ),
     "bad-suite": (
         HOOK.replace("algorithms", "suites") + "    return [3]",
@@ -76,7 +76,7 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Site:
-    """All broken plugins at once, and a good one."""
+    """All broken plugins at once, and a valid one."""
     site = Site(tmp_path_factory.mktemp("zoo") / "site", cache)
     for name, (source, _) in BROKEN.items():
         site.add(name, source)
@@ -88,12 +88,12 @@ def zoo(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Site:
 
 @pytest.fixture(scope="module")
 def rows(zoo: Site) -> dict[str, dict[str, Any]]:
-    """What ``metabench plugins --json`` says of each."""
+    """The row of each in ``metabench plugins --json``."""
     return {row["name"]: row for row in zoo.json("plugins")}
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_each_is_shown_with_what_is_wrong(rows: dict[str, dict[str, Any]], name: str) -> None:
+def test_each_is_shown_with_its_reason(rows: dict[str, dict[str, Any]], name: str) -> None:
     _, reason = BROKEN[name]
     assert rows[name]["distribution"] == f"zoo-{name}"
     assert rows[name]["version"] == "1.0"
@@ -102,13 +102,13 @@ def test_each_is_shown_with_what_is_wrong(rows: dict[str, dict[str, Any]], name:
     assert "\n" not in rows[name]["reason"]
 
 
-def test_the_others_are_as_if_it_were_not_there(rows: dict[str, dict[str, Any]]) -> None:
+def test_the_other_plugins_are_not_affected(rows: dict[str, dict[str, Any]]) -> None:
     assert rows["good"]["provides"] == {"algorithms": ["zoo-good"]}
     assert rows["metabench"]["status"] == "ok"
     assert "maml" in rows["metabench"]["provides"]["algorithms"]
 
 
-def test_one_that_needs_a_newer_metabench_is_broken_and_not_imported(rows: dict[str, Any]) -> None:
+def test_a_plugin_that_needs_a_newer_metabench_is_not_imported(rows: dict[str, Any]) -> None:
     assert rows["newer"]["status"] == "broken"
     assert rows["newer"]["reason"].startswith("it needs metabench>=99, and this is ")
     assert rows["extra"]["status"] == "ok", (
@@ -116,41 +116,41 @@ def test_one_that_needs_a_newer_metabench_is_broken_and_not_imported(rows: dict[
     )
 
 
-def test_one_whose_metadata_are_damaged_is_shown_too(rows: dict[str, Any]) -> None:
+def test_a_plugin_with_damaged_metadata_is_shown(rows: dict[str, Any]) -> None:
     assert rows["zoo_no_metadata"]["status"] == "broken"
     assert "the metadata in '" in rows["zoo_no_metadata"]["reason"]
 
 
-def test_one_whose_metadata_are_damaged_can_be_left_out(zoo: Site) -> None:
+def test_a_plugin_with_damaged_metadata_can_be_excluded(zoo: Site) -> None:
     rows = zoo.json("--no-plugin", "zoo_no_metadata", "plugins")
     assert [r["status"] for r in rows if r["name"] == "zoo_no_metadata"] == ["blocked"]
 
 
-def test_listing_is_not_disturbed(zoo: Site) -> None:
+def test_listing_algorithms_works(zoo: Site) -> None:
     names = [row["name"] for row in zoo.json("list", "algorithms")]
     assert {"maml", "nearest-mean", "zoo-good"} <= set(names)
 
 
-def test_strict_makes_it_an_error_that_names_one(zoo: Site) -> None:
+def test_strict_is_an_error_that_names_one(zoo: Site) -> None:
     error = zoo.metabench("--strict", "list", code=4).stderr
     assert "plugins are broken" in error
     assert "`metabench plugins` shows all of them" in error
     assert zoo.metabench("--strict", "plugins", code=4).stdout, "the list is shown before the error"
 
 
-def test_strict_is_content_where_all_are_well(site: Site) -> None:
+def test_strict_succeeds_if_no_plugin_is_broken(site: Site) -> None:
     site.add("good", HOOK + "    return []")
     site.metabench("--strict", "plugins", METABENCH_PLUGINS="good")
 
 
-def test_a_selected_algorithm_of_a_broken_plugin_gives_its_reason(zoo: Site) -> None:
+def test_a_selected_algorithm_of_a_broken_plugin_is_an_error_with_the_reason(zoo: Site) -> None:
     error = zoo.metabench("run", "-a", "no-import", code=4).stderr
     assert (
         "algorithm 'no-import' cannot be used: its plugin is broken: ModuleNotFoundError" in error
     )
 
 
-def test_a_selected_algorithm_of_one_that_needs_a_newer_metabench_gives_its_reason(
+def test_a_selected_algorithm_that_needs_a_newer_metabench_is_an_error_with_the_reason(
     site: Site,
 ) -> None:
     site.add("newer", requires="metabench>=99")
@@ -159,7 +159,7 @@ def test_a_selected_algorithm_of_one_that_needs_a_newer_metabench_gives_its_reas
     assert caught.value.exit_code == 4
 
 
-def test_algorithms_that_it_told_of_before_it_broke_are_known_by_their_names(site: Site) -> None:
+def test_algorithms_that_were_listed_before_the_error_are_known(site: Site) -> None:
     site.add(
         "half",
         HOOK + "    return [type('A', (), {'name': 'half-a'}), type('B', (), {'name': 'half-b'})]\n"
@@ -172,24 +172,21 @@ def test_algorithms_that_it_told_of_before_it_broke_are_known_by_their_names(sit
             registry.match("algorithm", [asked])
 
 
-def test_an_unknown_name_may_be_one_of_a_broken_plugin(site: Site) -> None:
+def test_the_error_of_an_unknown_name_lists_the_broken_plugins(site: Site) -> None:
     site.add("shy", "raise RuntimeError('no luck')")
     with pytest.raises(UnknownName, match="unknown metric 'bold'") as caught:
         site.load().registry.get("metric", "bold")
-    assert (
-        "Plugin 'shy' may have brought it, and is broken: RuntimeError: no luck"
-        in caught.value.hint
-    )
+    assert "Plugin 'shy' may provide it, and is broken: RuntimeError: no luck" in caught.value.hint
 
 
-def test_a_broken_plugin_named_as_a_good_algorithm_does_not_hide_it(site: Site) -> None:
+def test_a_broken_plugin_does_not_hide_an_algorithm_of_its_name(site: Site) -> None:
     site.add("maml", "raise RuntimeError")
     registry = site.load().registry
     assert registry.get("algorithm", "maml").distribution == "metabench"
     assert list(registry.broken) == ["zoo-maml:maml"]
 
 
-def test_one_that_is_slow_to_import_is_noted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_import_is_noted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metabench.plugins.SLOW_IMPORT_SECONDS", 0.05)
     site.add("slow", "import time\ntime.sleep(0.1)\n" + HOOK + "    return []")
     info = _info(site, "slow")
@@ -213,12 +210,12 @@ def test_listing_imports_no_torch(site: Site) -> None:
     assert "lazy" in done.stdout
 
 
-def test_one_that_implements_nothing_is_noted(site: Site) -> None:
+def test_a_plugin_without_hooks_is_noted(site: Site) -> None:
     site.add("idle", "")
     assert "it implements no hook" in _info(site, "idle").reason
 
 
-def test_whatever_it_prints_goes_to_stderr(site: Site) -> None:
+def test_its_output_goes_to_stderr(site: Site) -> None:
     site.add(
         "loud",
         """

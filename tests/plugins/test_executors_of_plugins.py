@@ -1,4 +1,4 @@
-"""An executor of a plugin runs cells like the built-in ones, and one that is broken loses none of them."""
+"""Executors of plugins run cells as the built-in ones do, and a broken one loses no cell."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from metabench.config import Resources, Selection
 from metabench.errors import PluginError, UsageError
 from metabench.plugins import PluginInfo, Plugins
 from metabench.records.schema import Record
 from metabench.records.store import ResultsFolder
-from metabench.running.plan import Selection, plan
-from metabench.running.runner import Resources
+from metabench.running.plan import plan
 from tests.helpers.cells import run_planned
 from tests.helpers.plugin_site import Site
 
@@ -124,16 +124,17 @@ LOSES = {
     "zoo-raises-late": (1, "failed: RuntimeError: no luck (site/zoo_executors.py, line "),
     "zoo-raises-at-end": (2, "failed: RuntimeError: no luck"),
     "zoo-exits": (1, "failed: it called sys.exit(7)"),
-    "zoo-forgets": (1, "gave no record of this cell"),
+    "zoo-forgets": (1, "yielded no record of this cell"),
     "zoo-returns-none": (0, "failed: TypeError: 'NoneType' object is not iterable"),
-    "zoo-gives-text": (0, "gave 'done', which is the record of no cell that waits"),
-    "zoo-gives-twice": (1, "which is the record of no cell that waits"),
-    "zoo-odd-event": (0, "failed: TypeError: {} is no event of a cell"),
+    "zoo-gives-text": (0, "yielded 'done', which is not the record of a waiting cell"),
+    "zoo-gives-twice": (1, "which is not the record of a waiting cell"),
+    "zoo-odd-event": (0, "failed: TypeError: {} is not an event of a cell"),
 }
-"""How many of two cells each runs, and what is said of the other."""
+"""How many of two cells each runs, and the reason of the others."""
 
-CANNOT_BE = {
-    "zoo-in-init": "executor 'zoo-in-init' of 'zoo-executors' cannot be made: RuntimeError: no luck",
+INVALID = {
+    "zoo-in-init": "executor 'zoo-in-init' of 'zoo-executors' cannot be constructed: "
+    "RuntimeError: no luck",
     "zoo-no-executor": "executor 'zoo-no-executor' of 'zoo-executors' is 3, which has no `run`",
     "zoo-no-module": "'zoo-no-module' of 'zoo-executors' cannot be imported: ModuleNotFoundError",
 }
@@ -147,7 +148,9 @@ def plugins(site: Site, tiny: str) -> Plugins:
 
 def run_on(executor: str, plugins: Plugins, tiny: str, results: Path) -> list[Record]:
     """Run two cells on an executor."""
-    planned = plan(plugins.registry, Selection(("nearest-mean", "random"), (tiny,)), [])
+    planned = plan(
+        plugins.registry, Selection(algorithm=("nearest-mean", "random"), benchmark=(tiny,)), []
+    )
     return run_planned(planned, plugins, ResultsFolder(results), Resources(executor=executor))
 
 
@@ -157,7 +160,7 @@ def info_of(plugins: Plugins) -> PluginInfo:
 
 
 @pytest.mark.parametrize("name", ["zoo-good", "zoo-backwards"])
-def test_its_records_are_those_of_the_built_in_one(
+def test_its_records_equal_those_of_the_built_in_one(
     name: str, plugins: Plugins, tiny: str, tmp_path: Path
 ) -> None:
     found = run_on(name, plugins, tiny, tmp_path / "theirs")
@@ -169,7 +172,7 @@ def test_its_records_are_those_of_the_built_in_one(
 
 
 @pytest.mark.parametrize("name", LOSES)
-def test_a_cell_that_it_loses_is_a_row_with_the_reason(
+def test_a_cell_that_it_loses_is_a_record_with_the_reason(
     name: str, plugins: Plugins, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran, reason = LOSES[name]
@@ -187,17 +190,17 @@ def test_a_cell_that_it_loses_is_a_row_with_the_reason(
     )
 
 
-@pytest.mark.parametrize("name", CANNOT_BE)
-def test_one_that_cannot_be_is_an_error_before_anything_runs(
+@pytest.mark.parametrize("name", INVALID)
+def test_an_invalid_executor_is_an_error_before_anything_runs(
     name: str, plugins: Plugins, tiny: str, tmp_path: Path
 ) -> None:
     with pytest.raises(PluginError) as caught:
         run_on(name, plugins, tiny, tmp_path)
-    assert caught.value.message.startswith(CANNOT_BE[name])
+    assert caught.value.message.startswith(INVALID[name])
     assert ResultsFolder(tmp_path).load() == ([], [])
 
 
-def test_one_that_refuses_says_so_in_its_own_words_and_is_not_broken(
+def test_an_executor_that_raises_a_metabench_error_is_not_broken(
     plugins: Plugins, tiny: str, tmp_path: Path
 ) -> None:
     with pytest.raises(Exception, match=r"the cluster does not answer\."):
@@ -210,7 +213,7 @@ def test_one_that_refuses_says_so_in_its_own_words_and_is_not_broken(
     assert info_of(plugins).status == "ok"
 
 
-def test_an_interrupt_goes_on_and_what_was_finished_is_kept(
+def test_an_interrupt_is_raised_and_finished_cells_are_kept(
     plugins: Plugins, tiny: str, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -219,7 +222,7 @@ def test_an_interrupt_goes_on_and_what_was_finished_is_kept(
     assert statuses == {"nearest-mean": "ok", "random": "interrupted"}
 
 
-def test_an_error_of_whoever_watches_is_not_the_executors(
+def test_an_error_of_a_watcher_is_not_one_of_the_executor(
     plugins: Plugins, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object, **options: object) -> None:
@@ -231,10 +234,10 @@ def test_an_error_of_whoever_watches_is_not_the_executors(
     assert "metabench" not in {info.name for info in plugins.broken}
 
 
-def test_a_time_limit_in_this_process_is_refused(
+def test_a_time_limit_in_this_process_is_an_error(
     plugins: Plugins, tiny: str, tmp_path: Path
 ) -> None:
-    planned = plan(plugins.registry, Selection(("random",), (tiny,)), [])
+    planned = plan(plugins.registry, Selection(algorithm=("random",), benchmark=(tiny,)), [])
     resources = Resources(executor="in-process", timeout=1.0)
     with pytest.raises(UsageError, match="a time limit needs worker processes"):
         run_planned(planned, plugins, ResultsFolder(tmp_path), resources)

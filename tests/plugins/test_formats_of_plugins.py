@@ -1,4 +1,4 @@
-"""A leaderboard in a format of a plugin, and formats that fail."""
+"""Formats of plugins for leaderboards."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from metabench.leaderboard.build import FORMATS, Leaderboard, build
+from metabench.leaderboard.build import Leaderboard, build
 from metabench.leaderboard.formats import render
 from metabench.plugins import Plugins
 from metabench.records.store import ResultsFolder
 from tests.helpers.cells import made_record
+from tests.helpers.formats import FORMATS
 from tests.helpers.plugin_site import Site
 
 SOURCE = """
@@ -46,9 +47,10 @@ def metabench_formats():
 """
 
 WRONG = {
-    "fails": "format 'fails' of 'zoo-formats' failed: RuntimeError: no luck (site/zoo_formats.py, line ",
+    "fails": "format 'fails' of 'zoo-formats' failed: RuntimeError: no luck "
+    "(site/zoo_formats.py, line ",
     "exits": "format 'exits' of 'zoo-formats' failed: it called sys.exit(7)",
-    "gives-bytes": "format 'gives-bytes' of 'zoo-formats' gave b'maml', which is no text",
+    "gives-bytes": "format 'gives-bytes' of 'zoo-formats' returned b'maml' instead of text",
     "wrong-arguments": "format 'wrong-arguments' of 'zoo-formats' failed: TypeError",
     "no-module": "'no-module' of 'zoo-formats' cannot be imported: ModuleNotFoundError",
 }
@@ -63,7 +65,7 @@ def results(site: Site, tmp_path: Path) -> Path:
     return tmp_path / "r"
 
 
-def test_it_is_listed_beside_the_built_in_ones_and_used(site: Site, results: Path) -> None:
+def test_a_format_of_a_plugin_is_listed_and_used(site: Site, results: Path) -> None:
     rows = {row["name"]: row for row in site.json("list", "formats")}
     assert set(FORMATS) | {"names"} <= rows.keys()
     assert (rows["names"]["distribution"], rows["names"]["version"]) == ("zoo-formats", "2")
@@ -74,14 +76,16 @@ def test_it_is_listed_beside_the_built_in_ones_and_used(site: Site, results: Pat
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_one_that_fails_is_an_error_with_its_reason(site: Site, results: Path, name: str) -> None:
+def test_a_format_that_fails_is_an_error_with_the_reason(
+    site: Site, results: Path, name: str
+) -> None:
     done = site.metabench("leaderboard", results, "--format", name, code=4)
     assert done.stdout == ""
     assert f"error: {WRONG[name]}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_one_that_fails_marks_its_plugin_as_broken(site: Site, results: Path) -> None:
+def test_a_format_that_fails_marks_its_plugin_as_broken(site: Site, results: Path) -> None:
     plugins = site.load()
     with pytest.raises(Exception, match="failed: RuntimeError: no luck"):
         render(plugins.registry, "fails", build([made_record()]))
@@ -89,14 +93,14 @@ def test_one_that_fails_marks_its_plugin_as_broken(site: Site, results: Path) ->
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_built_in_one_comes_through_the_same_door(name: str) -> None:
+def test_built_in_formats_are_in_the_registry(name: str) -> None:
     board: Leaderboard = build([made_record("maml"), made_record("protonet", (0.9, 0.9))])
     registry = Plugins(only=()).registry
     assert registry.get("format", name).distribution == "metabench"
     assert render(registry, name, board) == board.render(name)
 
 
-def test_one_that_is_unknown_is_a_usage_error(site: Site, results: Path) -> None:
+def test_an_unknown_format_is_a_usage_error(site: Site, results: Path) -> None:
     error = site.metabench("leaderboard", results, "--format", "nams", code=2).stderr
     assert "unknown format 'nams'. Did you mean 'names'?" in error
     assert "`metabench list formats` shows the " in error

@@ -1,4 +1,4 @@
-"""Two plugins, one name: both can be reached, and it is said how."""
+"""Two plugins that provide the same name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add(site: Site, distribution: str, algorithm: str, *, entry: str = "") -> No
     site.add(entry or distribution, source, distribution=distribution, module=module)
 
 
-def test_a_name_of_metabench_stays_metabenchs(site: Site) -> None:
+def test_a_built_in_name_stays_built_in(site: Site) -> None:
     add(site, "aaa", "maml")
     plugins = site.load()
 
@@ -30,7 +30,9 @@ def test_a_name_of_metabench_stays_metabenchs(site: Site) -> None:
     (info,) = [i for i in plugins.infos if i.name == "aaa"]
     assert info.status == "ok"
     assert info.provides == {"algorithms": ["aaa:maml"]}
-    assert info.reason == "'maml' is an algorithm of 'metabench' already; this one is 'aaa:maml'"
+    assert (
+        info.reason == "'metabench' already provides the algorithm 'maml'; this one is 'aaa:maml'"
+    )
 
 
 def test_of_two_plugins_the_first_has_the_plain_name(site: Site) -> None:
@@ -46,7 +48,7 @@ def test_of_two_plugins_the_first_has_the_plain_name(site: Site) -> None:
         "new",
     ]
     (info,) = [i for i in plugins.infos if i.name == "dist-b"]
-    assert info.reason == "'new' is an algorithm of 'dist-a' already; this one is 'dist-b:new'"
+    assert info.reason == "'dist-a' already provides the algorithm 'new'; this one is 'dist-b:new'"
 
 
 def test_two_entry_points_of_one_name_both_load(site: Site) -> None:
@@ -62,14 +64,14 @@ def test_two_entry_points_of_one_name_both_load(site: Site) -> None:
     ]
 
 
-def test_two_distributions_of_one_module_cannot_both_be(site: Site) -> None:
+def test_two_distributions_of_one_module_are_an_error(site: Site) -> None:
     source = ALGORITHM.format(name="new", module="shared")
     site.add("one", source, distribution="dist-a", module="shared")
     site.add("two", source, distribution="dist-b", module="shared")
     reasons = {info.name: info.reason for info in site.load().infos}
 
     assert reasons["one"] == ""
-    assert reasons["two"] == "its module is loaded already, as plugin 'one' of 'dist-a'"
+    assert reasons["two"] == "its module is already loaded as plugin 'one' of 'dist-a'"
 
 
 def test_the_same_distribution_twice_on_the_path_is_one_plugin(site: Site, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""``metabench new-plugin`` makes a project that works, and plugins/metabench-example is one of them."""
+"""``metabench new-plugin`` creates a working project; plugins/metabench-example is one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def build_wheel(project: Path, into: Path) -> Path:
     return into / done.stdout.split()[-1]
 
 
-def test_the_example_is_what_the_command_makes(tmp_path: Path) -> None:
+def test_the_example_is_what_the_command_creates(tmp_path: Path) -> None:
     new_plugin("example", "--into", tmp_path)
     made = contents(tmp_path / "metabench-example")
     assert contents(EXAMPLE) == made, (
@@ -84,16 +84,16 @@ def test_the_name_is_everywhere(tmp_path: Path) -> None:
         assert left_over not in text
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     kept = tmp_path / "metabench-mine" / "kept.txt"
     kept.parent.mkdir()
     kept.write_text("as it was")
-    with pytest.raises(UsageError, match="is there already, and is left as it is"):
+    with pytest.raises(UsageError, match="already exists, and was not changed"):
         new_plugin("mine", "--into", tmp_path)
     assert [p.name for p in kept.parent.iterdir()] == ["kept.txt"]
 
 
-def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_read_only_folder_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written: Not a directory"):
         new_plugin("mine", "--into", tmp_path / "file")
@@ -102,18 +102,18 @@ def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "say", "hint"),
     [
-        ("My Algo", "'My Algo' cannot be the name of a plugin", "'my-algo'"),
-        ("", "'' cannot be", "'my-algo'"),
-        ("3net", "'3net' cannot be", "'net'"),
-        ("a--b", "cannot be", "'a-b'"),
-        ("../up", "cannot be", "'up'"),
-        ("größe", "cannot be", "'gr-e'"),
-        ("a" * 41, "cannot be", "at most 40"),
-        ("maml", "'maml' is an algorithm of metabench's own", "'my-maml'"),
-        ("task-stream", "the class 'TaskStream', which the module imports", "'my-task-stream'"),
+        ("My Algo", "'My Algo' is not a valid name of a plugin", "'my-algo'"),
+        ("", "'' is not a valid name", "'my-algo'"),
+        ("3net", "'3net' is not a valid name", "'net'"),
+        ("a--b", "is not a valid name", "'a-b'"),
+        ("../up", "is not a valid name", "'up'"),
+        ("größe", "is not a valid name", "'gr-e'"),
+        ("a" * 41, "is not a valid name", "at most 40"),
+        ("maml", "'maml' is a built-in algorithm of metabench", "'my-maml'"),
+        ("task-stream", "its class 'TaskStream', which the module imports", "'my-task-stream'"),
     ],
 )
-def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, say: str, hint: str) -> None:
+def test_an_invalid_name_is_an_error(tmp_path: Path, name: str, say: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         new_plugin("--into", tmp_path, "--", name)
     assert caught.value.exit_code == 2
@@ -169,7 +169,7 @@ def test_the_wheel_of_the_example_works_in_a_clean_environment(cache: Path, tmp_
     call("pip", "install", "-q", "-c", ROOT / "constraints.txt", wheels[0], example)
 
     assert "metabench-example" in call("metabench", "--strict", "plugins")
-    assert "1 of 1 algorithms pass." in call("metabench", "check", "example")
+    assert "1 of 1 algorithm passes." in call("metabench", "check", "example")
     call("metabench", *RUN, "--results", "results")
     check_leaderboard(call("metabench", "leaderboard", "results", "--quick", "--format", "json"))
     call("pytest", "-p", "no:cacheprovider", EXAMPLE)

@@ -1,4 +1,4 @@
-"""The smallest plugin stands in the README: these very lines are a plugin that runs."""
+"""The plugin in the README runs as it is written there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A suite of a plugin that cannot be used harms no other."""
+"""An invalid suite of a plugin does not affect the others."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_it_is_left_out_and_its_plugin_is_broken(
+def test_an_invalid_suite_is_omitted_and_its_plugin_is_broken(
     site: Site, wrong: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text, reason = WRONG[wrong]
@@ -69,7 +69,7 @@ def test_it_is_left_out_and_its_plugin_is_broken(
     assert "theirs" not in suites
     (info,) = [i for i in plugins.infos if i.name == "theirs"]
     assert info.status == "broken"
-    assert f"suite 'theirs' is left out: {reason}".split(": ")[0] in info.reason
+    assert f"suite 'theirs' is omitted: {reason}".split(": ")[0] in info.reason
     assert reason in info.reason
     assert reason in capsys.readouterr().err
 
@@ -78,19 +78,19 @@ def test_the_command_line_goes_on_with_the_others(site: Site) -> None:
     add_suite(site, "name = ")
     suites = site.metabench("list", "suites", "--json")
     assert '"core"' in suites.stdout
-    assert "warning: plugin 'theirs' of 'zoo-theirs': suite 'theirs' is left out" in suites.stderr
+    assert "warning: plugin 'theirs' of 'zoo-theirs': suite 'theirs' is omitted" in suites.stderr
     (row,) = [r for r in site.json("plugins") if r["name"] == "theirs"]
     assert row["status"] == "broken"
     site.metabench("--strict", "list", "suites", code=4)
 
 
-def test_a_file_that_is_not_there_is_left_out_too(site: Site) -> None:
+def test_a_missing_file_is_omitted_too(site: Site) -> None:
     add_suite(site, "")
     Path(site.path / "theirs.toml").unlink()
     assert "core" in load_suites(site.load().registry)
 
 
-def test_two_suites_of_one_name_are_both_there(site: Site) -> None:
+def test_two_suites_of_one_name_are_both_listed(site: Site) -> None:
     add_suite(site, SUITE.format(**BENCHMARK | {"name": "core"}), plugin="core")
     suites = load_suites(site.load().registry)
     assert [b.name for b in suites["zoo-core:core"].benchmark] == ["theirs-5w1s"]

@@ -1,3 +1,5 @@
+"""Records are written atomically and read with care."""
+
 import json
 import os
 import time
@@ -31,7 +33,7 @@ def write_half(target: Path, error: BaseException) -> None:
         raise error
 
 
-def test_a_record_comes_back_as_it_was(folder: ResultsFolder) -> None:
+def test_a_saved_record_loads_unchanged(folder: ResultsFolder) -> None:
     record = made_record(
         scores=(0.1, 1 / 3, 0.7), cost={"adapt_ms": 0.1 + 0.2, "peak_device_mb": None}
     )
@@ -44,7 +46,7 @@ def test_a_record_comes_back_as_it_was(folder: ResultsFolder) -> None:
     st.floats(allow_nan=False, allow_infinity=False),
     st.floats(allow_nan=False, allow_infinity=False),
 )
-def test_scores_come_back_to_the_last_bit(a: float, b: float) -> None:
+def test_scores_survive_json_to_the_last_bit(a: float, b: float) -> None:
     record = made_record()
     record.metrics["accuracy"].episodes = [a, b]
     back = Record.model_validate_json(record.model_dump_json())
@@ -70,12 +72,12 @@ def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:
 
 
 class TestWriting:
-    def test_a_crash_in_the_middle_leaves_neither_file_nor_temporary(self, tmp_path: Path) -> None:
+    def test_an_exception_during_a_write_leaves_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             write_half(tmp_path / "deep" / "file", KeyboardInterrupt())
         assert files_in(tmp_path) == []
 
-    def test_a_crash_in_the_middle_leaves_the_old_file(self, tmp_path: Path) -> None:
+    def test_an_exception_during_a_write_leaves_the_old_file(self, tmp_path: Path) -> None:
         target = tmp_path / "file"
         target.write_text("old")
         with pytest.raises(RuntimeError, match="planted"):
@@ -83,7 +85,7 @@ class TestWriting:
         assert target.read_text() == "old"
         assert files_in(tmp_path) == ["file"]
 
-    def test_a_record_that_cannot_be_written_leaves_nothing(
+    def test_a_failed_save_leaves_no_file(
         self, folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def full(*arguments: object, **options: object) -> None:
@@ -95,25 +97,23 @@ class TestWriting:
         assert files_in(folder.path) == []
 
     @pytest.mark.parametrize("status", ["failed", "timeout", "skipped", "interrupted"])
-    def test_a_record_that_is_ok_is_never_replaced_by_one_that_is_not(
-        self, folder, status: str
-    ) -> None:
-        well = made_record()
-        bad = well.model_copy(update={"status": status, "metrics": {}, "reason": "planted"})
-        folder.save(well)
-        folder.save(bad)
+    def test_an_ok_record_is_never_replaced_by_a_failure(self, folder, status: str) -> None:
+        ok = made_record()
+        failed = ok.model_copy(update={"status": status, "metrics": {}, "reason": "planted"})
+        folder.save(ok)
+        folder.save(failed)
         records, unreadable = folder.load()
         assert sorted(r.status for r in records) == sorted(["ok", status])
         assert not unreadable
 
-    def test_a_record_that_is_ok_takes_the_place_of_failures(self, folder: ResultsFolder) -> None:
-        well = made_record()
-        bad = well.model_copy(update={"status": "failed", "metrics": {}})
-        for record in (bad, well, bad, well):
+    def test_an_ok_record_replaces_failures(self, folder: ResultsFolder) -> None:
+        ok = made_record()
+        failed = ok.model_copy(update={"status": "failed", "metrics": {}})
+        for record in (failed, ok, failed, ok):
             folder.save(record)
-        assert folder.load() == ([well], [])
+        assert folder.load() == ([ok], [])
 
-    def test_what_a_killed_run_left_is_swept_and_what_is_being_written_is_not(self, folder) -> None:
+    def test_stale_temporary_files_are_removed_and_recent_ones_kept(self, folder) -> None:
         folder.checkpoints.mkdir(parents=True)
         old, new = folder.checkpoints / ".a.pt.1.tmp", folder.checkpoints / ".b.pt.2.tmp"
         for path in (old, new):
@@ -123,17 +123,15 @@ class TestWriting:
         assert files_in(folder.path) == ["checkpoints/.b.pt.2.tmp"]
 
     @pytest.mark.parametrize("below", ["file", "file/results"])
-    def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(
-        self, tmp_path: Path, below: str
-    ) -> None:
-        (tmp_path / "file").write_text("I am no folder")
+    def test_a_path_below_a_file_is_an_error_with_a_hint(self, tmp_path: Path, below: str) -> None:
+        (tmp_path / "file").write_text("a file")
         folder = ResultsFolder(tmp_path / below)
         with pytest.raises(ResultsError, match="cannot be written") as caught:
             folder.check_writable()
         assert "--results" in caught.value.hint
         assert folder.load() == ([], [])
 
-    def test_a_read_only_folder_is_an_error_that_says_so(self, folder, monkeypatch) -> None:
+    def test_a_read_only_folder_is_an_error_with_its_reason(self, folder, monkeypatch) -> None:
         def refuse(*arguments: object, **options: object) -> None:
             raise PermissionError(13, "Permission denied")
 
@@ -141,9 +139,7 @@ class TestWriting:
         with pytest.raises(ResultsError, match="Permission denied"):
             folder.check_writable()
 
-    def test_looking_whether_a_folder_can_be_written_leaves_no_file(
-        self, folder: ResultsFolder
-    ) -> None:
+    def test_check_writable_leaves_no_file(self, folder: ResultsFolder) -> None:
         folder.check_writable()
         assert files_in(folder.path) == []
 
@@ -173,7 +169,7 @@ class TestNames:
         assert folder.load() == ([record], [])
 
     @given(st.text())
-    def test_no_name_makes_a_path(self, name: str) -> None:
+    def test_no_name_creates_a_path(self, name: str) -> None:
         file_name = made_record(name).file_name
         assert file_name.count("/") == 1
         assert not file_name.rpartition("/")[2].startswith(".")
@@ -181,15 +177,13 @@ class TestNames:
 
     @pytest.mark.parametrize("field", ["name", "version"])
     @pytest.mark.parametrize("value", ["../x", "a/b", "", ".hidden", "a b", "x" * 200, "a\n"])
-    def test_a_benchmark_has_no_name_or_version_that_leaves_the_folder(
+    def test_a_benchmark_name_or_version_that_leaves_the_folder_is_invalid(
         self, field: str, value: str
     ) -> None:
         with pytest.raises(ValidationError):
             made_record(benchmark={field: value})
 
-    def test_two_names_that_look_alike_as_files_do_not_share_one(
-        self, folder: ResultsFolder
-    ) -> None:
+    def test_names_with_equal_safe_forms_have_different_files(self, folder: ResultsFolder) -> None:
         first, second = made_record("a/b"), made_record("a:b")
         assert folder.save(first) != folder.save(second)
 
@@ -206,19 +200,19 @@ class TestReading:
             ("", "not a record"),
             ("[1, 2]", "not a record"),
             ('{"name": "package", "dependencies": {}}', "not a record"),
-            (text_of(schema_version=2), "schema version 2, and this metabench reads 1"),
+            (text_of(schema_version=2), "schema version 2; this metabench reads version 1"),
             (text_of(surprise=1), "surprise"),
             (text_of(status="splendid"), "status"),
             (text_of(key="../../x"), "key"),
-            (text_of(metrics={}), "holds no accuracy"),
+            (text_of(metrics={}), "it holds no accuracy of every episode"),
             (text_of().replace("0.25", "NaN"), "finite"),
             (text_of().replace("0.25", "Infinity"), "finite"),
-            (text_of().replace("[0.25, 0.75]", "[0.25]"), "every test episode"),
+            (text_of().replace("[0.25, 0.75]", "[0.25]"), "of every episode"),
             (text_of().replace("0.25", "null"), "valid number"),
         ],
         ids=lambda value: value[:24],
     )
-    def test_a_file_that_is_no_record_is_named_and_left_out(
+    def test_an_invalid_file_is_left_out_and_reported_by_name(
         self, folder, text: str, says: str
     ) -> None:
         good = folder.save(made_record())
@@ -230,9 +224,7 @@ class TestReading:
         assert says in unreadable[0].reason
         assert "\n" not in unreadable[0].reason
 
-    def test_bytes_that_are_no_text_and_folders_called_json_are_left_out(
-        self, folder: ResultsFolder
-    ) -> None:
+    def test_binary_files_and_folders_named_json_are_left_out(self, folder: ResultsFolder) -> None:
         folder.save(made_record())
         (folder.records / "binary.json").write_bytes(b"\xff\xfe\x00")
         (folder.records / "folder.json").mkdir()
@@ -240,21 +232,21 @@ class TestReading:
         assert len(records) == 1
         assert sorted(file.path.name for file in unreadable) == ["binary.json", "folder.json"]
 
-    def test_hidden_and_other_files_are_not_looked_at(self, folder: ResultsFolder) -> None:
+    def test_hidden_files_and_other_suffixes_are_ignored(self, folder: ResultsFolder) -> None:
         folder.save(made_record())
         (folder.records / ".half.json").write_text("{")
         (folder.records / "notes.txt").write_text("mine")
         assert folder.load() == ([made_record()], [])
 
-    def test_a_folder_of_records_alone_is_read_too(self, tmp_path: Path) -> None:
+    def test_a_folder_without_a_records_folder_is_read(self, tmp_path: Path) -> None:
         (tmp_path / "one.json").write_text(made_record().model_dump_json())
         assert ResultsFolder(tmp_path).load() == ([made_record()], [])
 
-    def test_a_folder_that_is_not_there_holds_nothing_and_is_not_made(self, tmp_path: Path) -> None:
+    def test_a_missing_folder_is_empty_and_is_not_created(self, tmp_path: Path) -> None:
         assert ResultsFolder(tmp_path / "none").load() == ([], [])
         assert files_in(tmp_path) == []
         assert not (tmp_path / "none").exists()
 
-    def test_a_record_that_is_ok_must_hold_its_scores(self) -> None:
+    def test_an_ok_record_requires_its_scores(self) -> None:
         with pytest.raises(ValidationError, match="holds no accuracy"):
             made_record(scores=None, status="ok")

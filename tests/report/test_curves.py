@@ -1,4 +1,4 @@
-"""What is taken from the open part of a record."""
+"""The curves read from the values of metrics, which may be any JSON."""
 
 import math
 
@@ -53,7 +53,7 @@ def test_a_curve_has_the_numbers_of_the_record() -> None:
     assert [p.x for p in shots_curve(RECORD)] == [1, 2, 5, 10]
 
 
-def test_a_method_in_one_pass_is_one_point() -> None:
+def test_a_method_without_inner_steps_is_one_point() -> None:
     assert [(p.x, p.y) for p in adaptation_curve(full_record("protonet", 0.95, 1.0))] == [
         (0.0, 0.95)
     ]
@@ -63,18 +63,19 @@ def test_a_record_without_a_metric_has_no_curve() -> None:
     assert [curve(made_record()) for curve in CURVES] == [[]] * len(CURVES)
 
 
-def test_the_square_attack_stands_in_where_there_is_no_gradient() -> None:
+def test_without_pgd_the_square_attack_is_shown() -> None:
     attacks = {"square-linf-0.1": {"score": 0.5}, "fgsm-linf-0.1": {"score": 0.7}}
     curve = radius_curve(with_values("adversarial", {"clean": 0.9, "attacks": attacks}))
     assert [(p.x, p.y) for p in curve] == [(0.0, 0.9), (0.1, 0.5)]
 
 
 NONSENSE = (
-    None, 3, "text", [], {}, [None, "x", {}], {"n/a": "why"}, math.nan, math.inf, -1e308, 10**400, True, [[]],
+    None, 3, "text", [], {}, [None, "x", {}], {"n/a": "why"},
+    math.nan, math.inf, -1e308, 10**400, True, [[]],
 )  # fmt: skip
 
 
-def test_values_that_are_no_numbers_are_left_out_and_break_nothing() -> None:
+def test_values_of_any_json_give_finite_curves() -> None:
     for bad in NONSENSE:
         for record in (
             with_values("adaptation", bad),
@@ -114,7 +115,7 @@ def test_a_huge_curve_is_thinned_and_keeps_its_ends() -> None:
     assert (curve[0].x, curve[-1].x) == (0, many - 1)
 
 
-def test_seeds_are_pooled_where_all_have_a_point() -> None:
+def test_seeds_are_averaged_at_the_points_that_all_have() -> None:
     pooled = over_seeds([[Point(0, 1.0, 0.5, 1.5), Point(1, 2.0)], [Point(0, 2.0, 1.5, 2.5)]])
     assert pooled == (Point(0, 1.5, 1.0, 2.0),)
     assert over_seeds([[Point(0, 1.0)], [Point(0, 3.0)]]) == (Point(0, 2.0, 1.0, 3.0),)

@@ -1,4 +1,4 @@
-"""The examples in the docstrings."""
+"""The doctests of the report package."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""The pages as HTML: everything of the records is there, and nothing of it is markup."""
+"""The pages as HTML: complete, and with all text of the records escaped."""
 
 import re
 from html.parser import HTMLParser
@@ -6,17 +6,17 @@ from html.parser import HTMLParser
 import pytest
 
 from metabench.records.schema import Record
-from metabench.report import gather, pages_of
+from metabench.report import gather, render_site
 from metabench.report.pictures import Picture
 from tests.helpers.cells import made_record
 from tests.helpers.many_records import HOSTILE, full_records, hostile_record
 
 PICTURE = Picture("data:image/png;base64,AAAA", 10, 20, "Test episode 0")
-VOID = {"meta", "link", "img", "input", "br", "path"}
+VOID = {"meta", "link", "img", "input", "br", "path", "rect"}
 
 
 class Page(HTMLParser):
-    """The elements of a page with their attributes, and its text."""
+    """Parses a page into elements with attributes, and text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -29,7 +29,9 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        if tag not in VOID or (tag == "path" and not self.get_starttag_text().endswith("/>")):
+        if tag not in VOID or (
+            tag in ("path", "rect") and not self.get_starttag_text().endswith("/>")
+        ):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -46,7 +48,7 @@ class Page(HTMLParser):
 
 
 def made_of(*records: Record, pictures: list[Picture] | str = "no pictures") -> dict[str, str]:
-    return pages_of(gather(records), lambda section: pictures)
+    return render_site(gather(records), lambda results: pictures)
 
 
 def test_there_is_a_page_for_each_algorithm() -> None:
@@ -58,7 +60,7 @@ def test_there_is_a_page_for_each_algorithm() -> None:
         assert fact in maml
 
 
-def test_the_pages_are_the_same_from_the_same_records_in_any_order() -> None:
+def test_the_pages_do_not_depend_on_the_order_of_the_records() -> None:
     assert made_of(*full_records()) == made_of(*reversed(full_records()))
 
 
@@ -77,7 +79,7 @@ def test_every_chart_has_a_text_alternative_and_its_numbers() -> None:
         assert found.text.count("protonet") >= 2
 
 
-def test_the_ids_of_a_page_are_unique_and_links_into_it_lead_somewhere() -> None:
+def test_ids_are_unique_and_internal_links_have_a_target() -> None:
     records = [r for b in ("one", "two") for r in full_records(benchmark={"name": b})]
     pages = made_of(*records)
     for text in pages.values():
@@ -90,7 +92,7 @@ def test_the_ids_of_a_page_are_unique_and_links_into_it_lead_somewhere() -> None
             assert not anchor or place or anchor in ids
 
 
-def test_failed_rows_stand_at_the_bottom_with_their_reason() -> None:
+def test_failed_rows_are_last_with_their_reason() -> None:
     page = made_of(made_record("protonet"), made_record("broken", None, reason="it broke"))[
         "index.html"
     ]
@@ -98,7 +100,7 @@ def test_failed_rows_stand_at_the_bottom_with_their_reason() -> None:
     assert "failed: it broke" in page
 
 
-def test_a_hostile_record_is_shown_as_text_everywhere() -> None:
+def test_text_of_a_hostile_record_is_escaped_everywhere() -> None:
     pages = made_of(*full_records(), hostile_record())
     for name, text in pages.items():
         page = Page(text)
@@ -117,7 +119,7 @@ def test_a_hostile_record_is_shown_as_text_everywhere() -> None:
     assert "{{ 7 * 7 }}" in text
 
 
-def test_the_policy_permits_the_one_script_and_style_and_no_address() -> None:
+def test_the_policy_permits_one_script_and_one_style_sheet() -> None:
     for text in made_of(*full_records()).values():
         (policy,) = [a["content"] for a in Page(text).named("meta") if a.get("http-equiv")]
         assert policy.startswith("default-src 'none'; style-src 'sha256-")
@@ -129,7 +131,7 @@ def test_the_policy_permits_the_one_script_and_style_and_no_address() -> None:
         assert addresses == []
 
 
-def test_pictures_are_embedded_or_a_sentence_says_why_not() -> None:
+def test_pictures_are_embedded_or_their_absence_explained() -> None:
     page = Page(made_of(*full_records(), pictures=[PICTURE])["index.html"])
     assert page.named("img") == [
         {"src": PICTURE.source, "width": "10", "height": "20", "alt": "Test episode 0"}
@@ -139,16 +141,20 @@ def test_pictures_are_embedded_or_a_sentence_says_why_not() -> None:
     ).text  # fmt: skip
 
 
-def test_what_was_left_out_is_named_on_the_page() -> None:
-    odd = made_record("odd", (0.5, 9.0))
+def test_left_out_records_are_listed_on_the_page() -> None:
+    invalid = made_record("invalid", (0.5, 9.0))
     page = Page(
-        made_of(made_record("maml"), odd, made_record("x", benchmark={"quick": True}))["index.html"]
+        made_of(made_record("maml"), invalid, made_record("x", benchmark={"quick": True}))[
+            "index.html"
+        ]
     )
-    assert f"{odd.file_name}: its accuracy of an episode is 9" in page.text
-    assert "1 record(s) of a --quick run" in page.text
+    assert f"{invalid.file_name}: invalid accuracy 9 of an episode" in page.text
+    assert "1 record(s) of --quick runs" in page.text
 
 
-def test_a_benchmark_that_cannot_be_ranked_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_benchmark_that_cannot_be_ranked_shows_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from metabench.errors import ResultsError
     from metabench.leaderboard import build as leaderboard
 
@@ -157,12 +163,12 @@ def test_a_benchmark_that_cannot_be_ranked_says_why(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(leaderboard, "build", refuse)
     assert (
-        "It is not ranked: they cannot be compared"
+        "This benchmark is not ranked: they cannot be compared"
         in Page(made_of(made_record())["index.html"]).text
     )
 
 
-def test_very_long_names_do_not_make_very_long_pages() -> None:
+def test_very_long_texts_are_shortened() -> None:
     long = made_record(
         "x" * 100_000, tuple([0.5, 0.6] * 30), reason="y" * 100_000, traceback="z" * 100_000
     )
@@ -171,7 +177,7 @@ def test_very_long_names_do_not_make_very_long_pages() -> None:
     assert max(map(len, pages)) < 120
 
 
-def test_regression_is_shown_by_its_error_and_the_least_is_best() -> None:
+def test_a_regression_benchmark_shows_errors_lowest_first() -> None:
     cost = {"adapt_ms": 1.0, "predict_ms": 2.0}
     records = [
         made_record(name, (error, error + 0.1), metric="mse", direction="lower", cost=cost)

@@ -1,4 +1,4 @@
-"""The folder of a report: whole or not at all, and never in the place of anything else."""
+"""The folder of a report is written atomically and replaces nothing but a report."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ def files_of(folder: Path) -> dict[str, str]:
     }
 
 
-def test_the_pages_are_written_and_nothing_is_left_beside_them(tmp_path: Path) -> None:
+def test_the_pages_are_written_and_no_temporary_files_are_left(tmp_path: Path) -> None:
     write_site(PAGES, tmp_path / "deep" / "site")
     assert {n: t for n, t in files_of(tmp_path / "deep" / "site").items() if n != MARK} == PAGES
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["site"]
 
 
-def test_a_new_report_takes_the_place_of_an_old_one_and_leaves_nothing_of_it(
+def test_a_new_report_replaces_all_files_of_an_old_one(
     tmp_path: Path,
 ) -> None:
     site = tmp_path / "site"
@@ -31,27 +31,27 @@ def test_a_new_report_takes_the_place_of_an_old_one_and_leaves_nothing_of_it(
     assert {n: t for n, t in files_of(site).items() if n != MARK} == {"index.html": "three"}
 
 
-def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+def test_an_empty_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     write_site(PAGES, tmp_path / "site")
     assert (tmp_path / "site" / "index.html").is_file()
 
 
-def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused_and_unchanged(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     (site / "thesis.tex").write_text("years of work")
-    with pytest.raises(ResultsError, match="is not empty, and no report of metabench"):
+    with pytest.raises(ResultsError, match="is not empty, and not a report of metabench"):
         write_site(PAGES, site)
     assert files_of(tmp_path) == {"site/thesis.tex": "years of work"}
 
 
-def test_a_report_that_somebody_put_a_file_into_is_refused(tmp_path: Path) -> None:
+def test_a_report_with_an_additional_file_is_refused_and_unchanged(tmp_path: Path) -> None:
     site = tmp_path / "site"
     write_site(PAGES, site)
     (site / "CNAME").write_text("example.org")
     before = files_of(tmp_path)
-    with pytest.raises(ResultsError, match="holds 'CNAME', which is not of the report"):
+    with pytest.raises(ResultsError, match="holds 'CNAME', which is not part of the report"):
         write_site(PAGES, site)
     assert files_of(tmp_path) == before
 
@@ -62,7 +62,7 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
         write_site(PAGES, tmp_path / "site")
 
 
-def test_what_fails_on_the_way_leaves_the_old_report(
+def test_a_failed_write_leaves_the_old_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site"
@@ -81,7 +81,7 @@ def test_what_fails_on_the_way_leaves_the_old_report(
     assert files_of(tmp_path) == before
 
 
-def test_a_swap_that_fails_puts_the_old_report_back(
+def test_a_failed_rename_restores_the_old_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site"

@@ -1,4 +1,4 @@
-"""A trained state belongs to the code it came from: the algorithm's own files, and what they import."""
+"""The digest of an algorithm's code: its own files and what they import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from metabench.algorithms.problem import Problem
 from metabench.benchmarks.tasks import open_tasks
 from metabench.plugins import installed_plugins
-from metabench.running.code_digest import OURS, _sources, code_digest
+from metabench.running.code_digest import COUNTED, _sources, code_digest
 from tests.helpers.cells import blobs
 
 FILES = {
@@ -73,26 +73,26 @@ def planned() -> Any:
 @pytest.mark.parametrize(
     "name", ["algorithm", "constants", "late", "networks/body", "networks/parts"]
 )
-def test_a_changed_file_that_it_runs_is_other_code(package: Path, name: str) -> None:
+def test_a_changed_file_that_it_runs_changes_the_digest(package: Path, name: str) -> None:
     before = code_digest(planned())
     assert code_digest(planned()) == before
     (package / f"{name}.py").write_text(FILES[name] + "\n# changed")
     assert code_digest(planned()) != before
 
 
-def test_a_file_that_it_does_not_import_is_none_of_its_code(package: Path) -> None:
+def test_a_file_that_it_does_not_import_does_not_count(package: Path) -> None:
     before = code_digest(planned())
     (package / "apart.py").write_text("NOBODY = 'still'")
     assert code_digest(planned()) == before
 
 
-def test_of_metabench_only_algorithms_and_backbones_count(package: Path) -> None:
+def test_only_some_packages_of_metabench_count(package: Path) -> None:
     counted = _sources(planned())
     assert "metabench.algorithms.base" in counted
-    assert all(name.startswith((*OURS, "planned_package")) for name in counted)
+    assert all(name.startswith((*COUNTED, "planned_package")) for name in counted)
 
 
-def test_a_native_method_counts_the_helpers_it_calls() -> None:
+def test_the_helpers_of_a_built_in_algorithm_count() -> None:
     registry = installed_plugins().registry
     benchmark = blobs(dataset="glyphs", backbone="conv4")
     problem = open_tasks(registry, benchmark, None, torch.device("cpu")).problem(registry)
@@ -107,7 +107,7 @@ def test_a_native_method_counts_the_helpers_it_calls() -> None:
     assert "metabench.algorithms.protonet" not in counted
 
 
-def test_a_class_without_a_file_has_a_digest_all_the_same() -> None:
+def test_a_class_without_a_file_has_a_digest() -> None:
     from metabench import Algorithm
 
     namespace: dict[str, Any] = {"__name__": "__main__", "Algorithm": Algorithm}

@@ -1,16 +1,16 @@
-"""The longest cells run first; what is handed back stands in the order of the plan."""
+"""The runner: the order of cells and of their records."""
 
 from pathlib import Path
 
+from metabench.config import Resources, Selection
 from metabench.records.schema import Record
 from metabench.records.store import ResultsFolder
-from metabench.running.plan import Selection, expected_work, plan
-from metabench.running.runner import Resources
+from metabench.running.plan import expected_work, plan
 from tests.helpers.cells import BLOBS, blobs, run_planned, suite_file
 
 
 class Order:
-    """Watches in which order cells end."""
+    """A watcher that notes in which order cells end."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []
@@ -23,7 +23,7 @@ class Order:
         self.ended.append(record.benchmark.name)
 
 
-def test_longer_cells_run_first_and_the_records_are_in_the_order_of_the_plan(
+def test_long_cells_run_first_and_records_have_the_order_of_the_plan(
     planted, tmp_path: Path
 ) -> None:
     budgets = {"short": 240, "long": 960, "middle": 480}
@@ -31,7 +31,7 @@ def test_longer_cells_run_first_and_the_records_are_in_the_order_of_the_plan(
         tmp_path / "tiny.toml",
         *(BLOBS | {"name": name, "budget": b} for name, b in budgets.items()),
     )
-    planned = plan(planted.registry, Selection(("learner",), suite=str(suite)), [])
+    planned = plan(planted.registry, Selection(algorithm=("learner",), suite=str(suite)), [])
     watcher = Order()
     resources = Resources(executor="in-process")
     records = run_planned(
@@ -41,7 +41,7 @@ def test_longer_cells_run_first_and_the_records_are_in_the_order_of_the_plan(
     assert [record.benchmark.name for record in records] == list(budgets)
 
 
-def test_more_steps_more_shots_and_a_greater_budget_are_more_work() -> None:
+def test_steps_shots_and_budget_increase_the_expected_work() -> None:
     plain = expected_work(blobs(), {"budget": 480})
     # 30 + 4 x 4 held-out episodes, each with 3 support examples and 9 queries.
     assert plain == 480 + 46 * (3 + 9)

@@ -1,4 +1,4 @@
-"""Meta-training: killed and resumed, validated and checkpointed, to the same bits."""
+"""Meta-training: checkpoints, resuming and validation do not change a bit."""
 
 import json
 import subprocess
@@ -27,10 +27,11 @@ from tests.helpers.cells import (
     tasks_of,
     waves,
 )
+from tests.helpers.threads import torch_threads
 
 
 class Killed(Exception):
-    """Stands for the end of the process: nothing in training catches it."""
+    """Simulates the end of the process: nothing in training catches it."""
 
 
 def trainer_of(
@@ -40,7 +41,7 @@ def trainer_of(
     checkpoint: Path | None = None,
     **hyperparameters: Any,
 ) -> Trainer:
-    """A trainer that writes a checkpoint after every step, and scores with the sum of the parameters."""
+    """A trainer with a checkpoint after every step; its score is the sum of the parameters."""
     tasks = tasks_of(plugins, benchmark)
     seed_everything(1)
     model = plugins.registry.get("algorithm", algorithm).load()(
@@ -65,7 +66,7 @@ def trainer_of(
 
 @pytest.fixture
 def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
-    """Have the process die in an outer step, after its loss was computed."""
+    """Make the process die in an outer step, after its loss was computed."""
     log = TaskStream.log
     at: int | None = None
 
@@ -111,7 +112,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("algorithm", "definition", "hyperparameters"), CASES)
-def test_a_killed_training_ends_with_the_bits_of_one_that_was_not(
+def test_a_resumed_training_ends_with_the_bits_of_an_uninterrupted_one(
     planted, tmp_path: Path, kill_at, algorithm: str, definition: Benchmark, hyperparameters: dict
 ) -> None:
     deaths = (5, 9, 14)
@@ -139,17 +140,19 @@ def test_a_killed_training_ends_with_the_bits_of_one_that_was_not(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere outer steps are not shared")
-def test_so_does_one_that_processes_share(planted, tmp_path: Path, kill_at, monkeypatch) -> None:
+def test_a_resumed_training_with_shared_outer_steps_has_the_same_bits(
+    planted, tmp_path: Path, kill_at, monkeypatch
+) -> None:
     monkeypatch.setattr(shared_tasks, "LEAST_VALUES", 1)
     _, definition, hyperparameters = CASES[-1].values
-    with shared_tasks.lent_processes(2):
-        test_a_killed_training_ends_with_the_bits_of_one_that_was_not(
+    with torch_threads(2):
+        test_a_resumed_training_ends_with_the_bits_of_an_uninterrupted_one(
             planted, tmp_path, kill_at, "maml", definition, hyperparameters
         )
 
 
 @pytest.mark.parametrize("death", [0, 1, 19])
-def test_it_may_be_killed_in_its_first_step_and_in_its_last(
+def test_a_training_killed_in_its_first_or_last_step_can_be_resumed(
     planted, tmp_path: Path, kill_at, death: int
 ) -> None:
     whole = trainer_of(planted, "learner", blobs())
@@ -165,9 +168,7 @@ def test_it_may_be_killed_in_its_first_step_and_in_its_last(
 
 
 @pytest.mark.parametrize("budget", [480, 500])  # the last validation on the last step, and after it
-def test_a_training_that_was_done_when_its_process_died_is_not_done_again(
-    planted, tmp_path: Path, budget: int
-) -> None:
+def test_a_finished_training_is_not_repeated(planted, tmp_path: Path, budget: int) -> None:
     whole = trainer_of(planted, "learner", blobs(budget=budget), tmp_path / "c.pt")
     whole.run()
     again = trainer_of(planted, "learner", blobs(budget=budget), tmp_path / "c.pt")
@@ -183,7 +184,7 @@ def test_a_training_that_was_done_when_its_process_died_is_not_done_again(
     assert again.tasks.audit.seen == whole.tasks.audit.seen != set()
 
 
-def test_an_algorithm_that_keeps_nothing_starts_again_from_zero(
+def test_an_algorithm_without_registered_state_starts_again(
     planted, tmp_path: Path, kill_at
 ) -> None:
     whole = trainer_of(planted, "forgetful", blobs())
@@ -224,7 +225,9 @@ def _of_another_kind(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     "spoil", [_truncated, _foreign, _of_another_cell, _of_other_code, _of_another_kind]
 )
-def test_a_checkpoint_that_does_not_fit_is_ignored(planted, tmp_path: Path, kill_at, spoil) -> None:
+def test_a_damaged_or_foreign_checkpoint_is_ignored(
+    planted, tmp_path: Path, kill_at, spoil
+) -> None:
     whole = trainer_of(planted, "learner", blobs())
     whole.run()
     kill_at(10)
@@ -250,7 +253,7 @@ def test_a_checkpoint_cannot_run_code(planted, tmp_path: Path) -> None:
     assert not (tmp_path / "exploded").exists()
 
 
-def test_a_checkpoint_is_written_whole_or_not_at_all(planted, tmp_path: Path, monkeypatch) -> None:
+def test_a_checkpoint_is_written_atomically(planted, tmp_path: Path, monkeypatch) -> None:
     trainer_of(planted, "learner", blobs(), tmp_path / "c.pt").run()
     before = (tmp_path / "c.pt").read_bytes()
 
@@ -266,7 +269,7 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(planted, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("algorithm", ["learner", "protonet"])
-def test_validations_and_checkpoints_leave_no_trace(
+def test_validations_and_checkpoints_do_not_change_a_bit(
     planted, tmp_path: Path, algorithm: str, monkeypatch
 ) -> None:
     """The losses of all outer steps are the same bits with one validation and with seven."""
@@ -289,7 +292,7 @@ def test_validations_and_checkpoints_leave_no_trace(
     assert losses[1] == losses[7]
 
 
-def test_validation_leaves_modes_and_gradients_as_they_were(planted) -> None:
+def test_validation_restores_modes_and_gradients(planted) -> None:
     trainer = trainer_of(planted, "learner", blobs())
     model = trainer.algorithm
     model.train()
@@ -310,7 +313,7 @@ def test_validation_leaves_modes_and_gradients_as_they_were(planted) -> None:
 
 
 @pytest.mark.parametrize(("direction", "best"), [("higher", 2), ("lower", 3)])
-def test_the_state_that_validated_best_is_kept_and_of_equals_the_later(
+def test_the_best_state_is_kept_and_of_equal_states_the_later(
     planted, direction: str, best: int
 ) -> None:
     trainer = trainer_of(planted, "learner", blobs())
@@ -329,16 +332,14 @@ def test_the_state_that_validated_best_is_kept_and_of_equals_the_later(
 
 
 @pytest.mark.parametrize("budget", [24, 47, 480, 500])
-def test_the_budget_is_never_exceeded_and_spent_as_far_as_whole_steps_go(
-    planted, budget: int
-) -> None:
+def test_the_budget_is_spent_in_whole_steps_and_never_exceeded(planted, budget: int) -> None:
     training = trainer_of(planted, "learner", blobs(budget=budget)).run()
     assert training.examples == budget - budget % 24
     assert training.steps == budget // 24
     assert training.curve[-1].examples == training.examples
 
 
-def test_a_budget_too_small_for_one_step_still_ends_with_a_validated_state(planted) -> None:
+def test_a_budget_too_small_for_a_step_ends_with_a_validated_state(planted) -> None:
     training = trainer_of(planted, "learner", blobs(budget=5)).run()
     assert (training.examples, training.steps, len(training.curve)) == (0, 0, 1)
     assert training.curve[0].loss is None
@@ -363,7 +364,7 @@ run_here(installed_plugins(), cell("learner"), Path(sys.argv[1]))
 """
 
 
-def test_a_cell_whose_process_is_killed_goes_on_to_the_same_record(planted, tmp_path: Path) -> None:
+def test_a_cell_whose_process_is_killed_resumes_to_the_same_record(planted, tmp_path: Path) -> None:
     checkpoint = tmp_path / "c.pt"
     command = [sys.executable, "-c", KILLED_CELL, str(checkpoint)]
     done = subprocess.run(
@@ -381,13 +382,13 @@ def test_a_cell_whose_process_is_killed_goes_on_to_the_same_record(planted, tmp_
     assert json.loads(resumed.model_dump_json())["key"] == whole.key
 
 
-def test_the_episodes_of_training_are_counted(planted) -> None:
+def test_the_record_has_the_number_of_training_episodes(planted) -> None:
     trainer = trainer_of(planted, "maml", waves(), tasks=25)
     trained = trainer.run()
     assert trained.tasks == 25 * trained.steps > 0
 
 
-def test_the_energy_of_training_is_the_cards_without_validation(planted, monkeypatch) -> None:
+def test_the_energy_of_training_excludes_validation(planted, monkeypatch) -> None:
     used = 0.0
 
     def counter(device: object) -> float:
@@ -413,5 +414,5 @@ def test_the_energy_of_training_is_the_cards_without_validation(planted, monkeyp
     assert len(trained.curve) > 1
 
 
-def test_where_no_driver_tells_it_there_is_no_energy(planted) -> None:
+def test_without_an_energy_counter_there_is_no_energy(planted) -> None:
     assert trainer_of(planted, "maml", waves(), tasks=25).run().joules is None

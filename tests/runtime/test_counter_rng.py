@@ -40,7 +40,7 @@ def unsigned(x: torch.Tensor) -> list[int]:
     return [value % WORD for value in x.tolist()]
 
 
-def test_splitmix64_gives_the_published_numbers_for_seed_1234567() -> None:
+def test_splitmix64_returns_the_published_numbers_for_seed_1234567() -> None:
     published = [
         6457827717110365317,
         3203168211198807973,
@@ -71,7 +71,7 @@ def test_random_bits_in_tensors_and_in_arrays_are_those_of_arbitrary_precision(
     assert np.array_equal(array, tensor.numpy())
 
 
-def test_random_bits_leave_the_indices_as_they_are() -> None:
+def test_random_bits_do_not_change_the_indices() -> None:
     tensor, array = torch.arange(4), np.arange(4)
     random_bits(1, tensor, 2)
     random_bits(1, array, 2)
@@ -97,7 +97,7 @@ def test_below_reaches_both_ends_of_its_range() -> None:
     assert below(torch.tensor([0, -1]), 7).tolist() == [0, 6]
 
 
-def test_below_gives_every_value_equally_often() -> None:
+def test_below_is_uniform() -> None:
     numbers = below(random_bits(make_key("below"), torch.arange(1), 70_000), 7)
     assert chisquare(numbers.flatten().bincount(minlength=7)).pvalue > 0.001
 
@@ -113,7 +113,7 @@ def test_uniform_reaches_the_last_number_before_one() -> None:
     assert uniform(torch.tensor([0, -1])).tolist() == [0.0, 1 - 2.0**-53]
 
 
-def test_uniform_fills_the_unit_interval_evenly() -> None:
+def test_uniform_is_uniform() -> None:
     numbers = uniform(random_bits(make_key("uniform"), torch.arange(1), 50_000)).flatten()
     assert chisquare(torch.histc(numbers, 50, 0, 1)).pvalue > 0.001
 
@@ -126,7 +126,7 @@ def test_a_shuffle_is_a_permutation_of_each_row(key: int, rows: int, count: int)
     assert np.sort(shuffled(bits.numpy(), count), axis=1).tolist() == everything
 
 
-def test_a_shuffle_gives_every_order_equally_often() -> None:
+def test_a_shuffle_is_uniform_over_permutations() -> None:
     bits = random_bits(make_key("orders"), torch.arange(24_000), 4)
     for orders in (shuffle_order(bits).tolist(), shuffled(bits.numpy(), 4).tolist()):
         seen = [tuple(order) for order in orders]
@@ -139,7 +139,7 @@ def test_a_shuffle_gives_every_order_equally_often() -> None:
     st.lists(st.lists(st.integers(0, 9), min_size=12, max_size=12), min_size=1, max_size=5),
     st.integers(1, 10),
 )
-def test_first_distinct_keeps_the_first_appearances_in_their_order(
+def test_first_distinct_keeps_the_order_of_first_appearance(
     rows: list[list[int]], count: int
 ) -> None:
     expected = [list(dict.fromkeys(row))[:count] for row in rows]
@@ -151,7 +151,7 @@ def test_first_distinct_keeps_the_first_appearances_in_their_order(
         assert found.tolist() == expected
 
 
-def test_first_distinct_gives_every_ordered_choice_equally_often() -> None:
+def test_first_distinct_is_uniform_over_ordered_choices() -> None:
     values = below(random_bits(make_key("choices"), np.arange(24_000), 60), 4)
     found = first_distinct(values, 2)
     assert found is not None
@@ -162,14 +162,12 @@ def test_first_distinct_gives_every_ordered_choice_equally_often() -> None:
 
 
 @given(st.lists(st.one_of(st.text(max_size=3), st.integers(-3, 12)), max_size=4), st.data())
-def test_a_key_is_another_for_every_other_sequence_of_parts(
-    parts: list[str | int], data: st.DataObject
-) -> None:
+def test_different_parts_have_different_keys(parts: list[str | int], data: st.DataObject) -> None:
     others = data.draw(st.lists(st.one_of(st.text(max_size=3), st.integers(-3, 12)), max_size=4))
     assert (make_key(*parts) == make_key(*others)) == (parts == others)
 
 
-def test_a_key_does_not_run_its_parts_together() -> None:
+def test_the_boundaries_of_the_parts_change_the_key() -> None:
     keys = {
         make_key("a", "b"),
         make_key("ab"),

@@ -1,4 +1,4 @@
-"""While something is timed, every other cell waits; whatever happens, nobody waits for ever."""
+"""Exclusive timing: other cells pause, and every wait has a time limit."""
 
 import signal
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from metabench.runtime.exclusive import Room
+from metabench.runtime.exclusive import TimingLock, timing_lock
 from tests.helpers.cells import blobs, cell, run_here
 
 
@@ -20,21 +20,21 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Worker:
-    """A thread that steps without a pause, in a room of its own as another process would be."""
+    """A thread that runs steps, with a lock of its own as another process would have."""
 
     def __init__(self, folder: Path) -> None:
-        self.room = Room(folder)
+        self.lock = TimingLock(folder)
         self.steps = 0
         self.waited = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work)
 
     def _work(self) -> None:
-        with self.room.working():
+        with self.lock.shared():
             while not self._stop.is_set():
                 time.sleep(0.002)
                 self.steps += 1
-                self.waited += self.room.give_way()
+                self.waited += self.lock.yield_to_writers()
 
     def __enter__(self) -> "Worker":
         self._thread.start()
@@ -53,15 +53,15 @@ def until(so: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.005)
 
 
-def test_with_nobody_there_it_is_alone_at_once(folder: Path) -> None:
-    with Room(folder).alone() as alone:
-        assert alone
+def test_without_other_processes_timing_is_exclusive(folder: Path) -> None:
+    with TimingLock(folder).exclusive() as exclusive:
+        assert exclusive
 
 
-def test_whoever_works_waits_at_the_next_step_and_goes_on_afterwards(folder: Path) -> None:
+def test_other_processes_pause_between_two_steps_and_go_on_afterwards(folder: Path) -> None:
     with Worker(folder) as one, Worker(folder) as two:
-        with Room(folder).alone() as alone:
-            assert alone
+        with TimingLock(folder).exclusive() as exclusive:
+            assert exclusive
             before = one.steps, two.steps
             time.sleep(0.1)
             assert (one.steps, two.steps) == before
@@ -69,34 +69,34 @@ def test_whoever_works_waits_at_the_next_step_and_goes_on_afterwards(folder: Pat
         until(lambda: min(one.waited, two.waited) > 0.05)
 
 
-def test_a_worker_can_time_something_itself(folder: Path) -> None:
-    room = Room(folder)
-    with Worker(folder) as other, room.working():
-        with room.alone() as alone, room.alone() as nested:
-            assert alone
+def test_a_process_that_holds_the_lock_as_a_reader_can_time_something(folder: Path) -> None:
+    lock = TimingLock(folder)
+    with Worker(folder) as other, lock.shared():
+        with lock.exclusive() as exclusive, lock.exclusive() as nested:
+            assert exclusive
             assert nested
             before = other.steps
-            assert room.give_way() == 0.0  # it does not wait for itself
+            assert lock.yield_to_writers() == 0.0  # it does not wait for itself
             time.sleep(0.05)
             assert other.steps == before
-        assert room.give_way() == 0.0
+        assert lock.yield_to_writers() == 0.0
 
 
-def test_two_never_time_at_once(folder: Path) -> None:
+def test_timings_of_two_processes_never_overlap(folder: Path) -> None:
     inside: list[int] = []
     most: list[int] = []
 
     def time_things() -> None:
-        room = Room(folder)
-        with room.working():
+        lock = TimingLock(folder)
+        with lock.shared():
             for _ in range(5):
-                with room.alone() as alone:
-                    assert alone
+                with lock.exclusive() as exclusive:
+                    assert exclusive
                     inside.append(1)
                     most.append(len(inside))
                     time.sleep(0.005)
                     inside.pop()
-                room.give_way()
+                lock.yield_to_writers()
 
     threads = [threading.Thread(target=time_things) for _ in range(3)]
     for thread in threads:
@@ -106,97 +106,97 @@ def test_two_never_time_at_once(folder: Path) -> None:
     assert most == [1] * 15
 
 
-def test_one_that_does_not_come_to_a_step_is_not_waited_for_for_ever(folder: Path) -> None:
-    stuck, room = Room(folder), Room(folder)
-    with stuck.working(), room.alone(patience=0.05) as alone, room.alone() as nested:
-        assert not alone
+def test_a_process_without_steps_is_not_waited_for_without_limit(folder: Path) -> None:
+    stuck, lock = TimingLock(folder), TimingLock(folder)
+    with stuck.shared(), lock.exclusive(patience=0.05) as exclusive, lock.exclusive() as nested:
+        assert not exclusive
         assert not nested
-    with Room(folder).alone() as alone:
-        assert alone
+    with TimingLock(folder).exclusive() as exclusive:
+        assert exclusive
 
 
 DIES = """
 import sys, time
 from pathlib import Path
-from metabench.runtime.exclusive import Room
-room = Room(Path(sys.argv[1]))
-with room.alone() if sys.argv[2] == "timing" else room.working():
+from metabench.runtime.exclusive import TimingLock
+lock = TimingLock(Path(sys.argv[1]))
+with lock.exclusive() if sys.argv[2] == "timing" else lock.shared():
     print("here", flush=True)
     time.sleep(600)
 """
 
 
 @pytest.mark.parametrize("what", ["working", "timing"])
-def test_one_that_is_killed_leaves_nothing_locked(folder: Path, what: str) -> None:
+def test_a_killed_process_releases_its_locks(folder: Path, what: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", DIES, str(folder), what], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "here\n"
-    with Room(folder).alone(patience=0.02) as alone:
-        assert not alone
+    with TimingLock(folder).exclusive(patience=0.02) as exclusive:
+        assert not exclusive
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    with Room(folder).alone() as alone:
-        assert alone
+    with TimingLock(folder).exclusive() as exclusive:
+        assert exclusive
 
 
-def test_without_a_place_for_the_locks_nobody_waits(tmp_path: Path) -> None:
+def test_without_a_folder_for_the_lock_files_nothing_pauses(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    room = Room(tmp_path / "file")
-    with room.working():
-        assert room.give_way() == 0.0
-        with room.alone() as alone:
-            assert not alone
+    lock = TimingLock(tmp_path / "file")
+    with lock.shared():
+        assert lock.yield_to_writers() == 0.0
+        with lock.exclusive() as exclusive:
+            assert not exclusive
 
 
 FORKS = """
 import os, sys
 from pathlib import Path
-from metabench.runtime.exclusive import Room
-room = Room(Path(sys.argv[1]))
-with room.working():
+from metabench.runtime.exclusive import TimingLock
+lock = TimingLock(Path(sys.argv[1]))
+with lock.shared():
     if os.fork() == 0:
-        with room.working():
+        with lock.shared():
             pass
         os._exit(0)
     os.wait()
-    with Room(Path(sys.argv[1])).alone(patience=0.02) as alone:
-        sys.exit(alone)
+    with TimingLock(Path(sys.argv[1])).exclusive(patience=0.02) as exclusive:
+        sys.exit(exclusive)
 """
 
 
-def test_a_forked_child_has_locks_of_its_own_and_gives_back_none_of_its_parents(
+def test_a_forked_child_does_not_release_the_locks_of_its_parent(
     folder: Path,
 ) -> None:
     assert subprocess.run([sys.executable, "-c", FORKS, str(folder)], check=False).returncode == 0
 
 
 @pytest.fixture
-def own_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
-    room = Room(folder)
-    monkeypatch.setattr("metabench.runtime.timing.alone", room.alone)
-    monkeypatch.setattr("metabench.running.run_cell.working", room.working)
-    monkeypatch.setattr("metabench.running.trainer.give_way", room.give_way)
-    monkeypatch.setattr("metabench.metrics.trial.give_way", room.give_way)
-    return room
+def own_lock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> TimingLock:
+    lock = TimingLock(folder)
+    for name, value in vars(lock).items():  # in place: many modules have imported it
+        monkeypatch.setattr(timing_lock, name, value)
+    return timing_lock
 
 
-def test_a_cell_says_whether_it_was_timed_alone(planted, own_room: Room, folder: Path) -> None:
+def test_a_record_says_whether_its_timing_was_exclusive(
+    planted, own_lock: TimingLock, folder: Path
+) -> None:
     what = cell("learner", blobs(metrics=("accuracy", "cost")))
     assert run_here(planted, what).metrics["cost"].values["timed_alone"] is True
     with Worker(folder):
         assert run_here(planted, what).metrics["cost"].values["timed_alone"] is True
 
 
-def test_waiting_is_no_time_in_training(planted, own_room: Room, monkeypatch) -> None:
-    monkeypatch.setattr("metabench.running.trainer.give_way", lambda: 1000.0)
+def test_a_pause_is_not_time_in_training(planted, own_lock: TimingLock, monkeypatch) -> None:
+    monkeypatch.setattr(own_lock, "yield_to_writers", lambda: 1000.0)
     record = run_here(planted, cell("learner"))
     assert record.training.seconds < 0
 
 
-def test_the_scores_are_the_same_whoever_waits(planted, own_room: Room, folder: Path) -> None:
+def test_pauses_do_not_change_scores(planted, own_lock: TimingLock, folder: Path) -> None:
     quiet = run_here(planted, cell("learner"))
     with Worker(folder):
         assert run_here(planted, cell("learner")).metrics == quiet.metrics

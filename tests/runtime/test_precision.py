@@ -3,8 +3,6 @@ import torch
 from torch import Tensor
 
 from metabench.backbones.conv4 import Conv4, Conv4Strided
-from metabench.backbones.engines import use_engine
-from metabench.backbones.order import differentiated_twice
 from metabench.benchmarks.model import collect_benchmarks, load_suites
 from metabench.errors import UnknownName, UsageError
 from metabench.learning.inner_loop import task_params
@@ -16,7 +14,7 @@ from tests.helpers.cells import cell
 CPU = torch.device("cpu")
 
 
-def test_values_change_their_format_where_it_is_asked_for_and_nowhere_else() -> None:
+def test_only_requested_values_change_their_format() -> None:
     x = torch.rand(3)
     assert lowered(x, x)[0] is x
     assert raised(x) is x
@@ -29,7 +27,7 @@ def test_values_change_their_format_where_it_is_asked_for_and_nowhere_else() -> 
 
 
 @pytest.mark.parametrize("precision", ["highest", "bf16"])
-def test_what_was_set_is_put_back(precision: str) -> None:
+def test_the_settings_of_pytorch_are_restored(precision: str) -> None:
     def settings() -> tuple[object, ...]:
         autocast = torch.is_autocast_enabled("cpu")
         return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision(), autocast
@@ -45,33 +43,32 @@ def test_what_was_set_is_put_back(precision: str) -> None:
     assert settings() == before
 
 
-def test_tf32_is_nothing_for_a_cpu() -> None:
-    with pytest.raises(
-        UsageError, match="tf32 is a format of NVIDIA's cards, and the device is cpu"
-    ):
+def test_tf32_on_a_cpu_is_an_error() -> None:
+    with pytest.raises(UsageError, match="tf32 needs an NVIDIA GPU, and the device is cpu"):
         check_precision("tf32", "cpu")
     assert check_precision("tf32", "cuda:1") == "tf32"
 
 
-def test_another_name_is_told() -> None:
+def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(UnknownName, match="fp16") as told:
         check_precision("fp16", "cpu")
     assert "highest, tf32, bf16" in told.value.hint
 
 
 @pytest.mark.parametrize(
-    ("kind", "engine"),
+    ("kind", "implementation"),
     [(Conv4, e) for e in ("loop", "vmap", "grouped", "twice")] + [(Conv4Strided, "unfolded")],
 )
-def test_every_engine_comes_near_float32(kind: type[Conv4], engine: str) -> None:
+def test_every_implementation_agrees_with_float32_approximately(
+    kind: type[Conv4], implementation: str
+) -> None:
     torch.manual_seed(0)
     network = kind((1, 28, 28), channels=8, norm="batch", scale=True)
     params = {k: p.detach().requires_grad_() for k, p in task_params(network, 2).items()}
     x = torch.rand(2, 20, 1, 28, 28)
 
     def derivatives() -> tuple[Tensor, Tensor]:
-        with use_engine(engine), differentiated_twice():
-            features = network.forward_tasks(params, x)
+        features = network.implementations()[implementation](params, x)
         loss = features.float().square().mean()
         first = torch.autograd.grad(loss, list(params.values()), create_graph=True)
         steepness = torch.stack([slope.float().square().sum() for slope in first]).sum()
@@ -86,7 +83,7 @@ def test_every_engine_comes_near_float32(kind: type[Conv4], engine: str) -> None
     assert 0 < float(slopes.norm() / expected[1].norm()) < 0.3  # batch norm of few values magnifies
 
 
-def test_a_cell_computes_as_it_is_told_and_its_record_says_so() -> None:
+def test_a_cell_uses_its_precision_and_the_record_states_it() -> None:
     registry = installed_plugins().registry
     glyphs = collect_benchmarks(load_suites(registry).values())["glyphs-5w1s"].quickened()
     what = cell("maml", glyphs.model_copy(update={"metrics": ("accuracy",)}), budget=200)

@@ -1,3 +1,5 @@
+"""Permutation tests, Holm's correction, class intervals, seeds and ranks."""
+
 import doctest
 import importlib
 import itertools
@@ -48,7 +50,7 @@ def test_few_differences_are_tested_exactly(differences: list[int]) -> None:
     assert permutation_test(scaled, alternative="less") == np.mean([s <= observed for s in sums])
 
 
-def test_drawn_patterns_agree_with_all_patterns(monkeypatch) -> None:
+def test_random_patterns_agree_with_all_patterns(monkeypatch) -> None:
     differences = np.random.default_rng(3).normal(0.25, 1, size=18)
     drawn = permutation_test(differences, resamples=40_000)
     monkeypatch.setattr(permutation_module, "EXACT", 18)
@@ -58,7 +60,7 @@ def test_drawn_patterns_agree_with_all_patterns(monkeypatch) -> None:
 
 
 @given(DIFFERENCES)
-def test_a_p_value_is_one_and_is_mirrored_by_swapping(differences: list[float]) -> None:
+def test_p_values_are_valid_and_symmetric_in_the_sides(differences: list[float]) -> None:
     mirrored = [-d for d in differences]
     p = permutation_test(differences, resamples=199)
     assert 0 < p <= 1
@@ -69,18 +71,18 @@ def test_a_p_value_is_one_and_is_mirrored_by_swapping(differences: list[float]) 
 
 
 @given(DIFFERENCES)
-def test_pairs_without_a_difference_change_nothing_that_is_exact(differences: list[float]) -> None:
+def test_pairs_without_a_difference_do_not_change_an_exact_test(differences: list[float]) -> None:
     few = differences[:10]
     assert permutation_test([*few, 0.0, 0.0, 0.0]) == pytest.approx(permutation_test(few))
 
 
-def test_no_resample_is_not_nothing_and_many_never_say_zero() -> None:
+def test_the_least_p_value_is_that_of_the_observed_pattern() -> None:
     differences = np.full(600, 0.5)
     assert permutation_test(differences, resamples=99) == 0.01
     assert permutation_test(np.zeros(600)) == 1.0
 
 
-def test_a_row_does_not_depend_on_its_neighbours_nor_on_the_memory_that_is_used(
+def test_a_row_does_not_depend_on_other_rows_or_the_chunk_size(
     monkeypatch,
 ) -> None:
     table = np.random.default_rng(5).normal(0.05, 1, size=(4, 300))
@@ -91,11 +93,11 @@ def test_a_row_does_not_depend_on_its_neighbours_nor_on_the_memory_that_is_used(
     assert permutation_tests(table, resamples=999, seed=4).tolist() != alone
 
 
-def test_all_pairs_at_once_are_tested_as_each_pair_is_alone(monkeypatch) -> None:
+def test_pairwise_tests_equal_separate_tests(monkeypatch) -> None:
     rng = np.random.default_rng(6)
     table = rng.binomial(75, rng.uniform(0.7, 0.75, size=(5, 1)), size=(5, 200)) / 75
     table[4] = table[0]
-    table[4, :10] += 0.02  # ten differences: gone through exactly
+    table[4, :10] += 0.02  # ten differences: an exact test
     alone = {
         (i, j): permutation_test(table[i] - table[j], resamples=999, seed=2)
         for i, j in itertools.combinations(range(5), 2)
@@ -111,7 +113,7 @@ def test_all_pairs_at_once_are_tested_as_each_pair_is_alone(monkeypatch) -> None
         pairwise_permutation_tests([[0.1, 0.2], [0.1, math.nan]])
 
 
-def test_no_change_is_called_one_in_5_percent() -> None:
+def test_equal_models_are_significant_in_5_percent() -> None:
     rng = np.random.default_rng(11)
     difficulty = rng.beta(24, 6, size=(2000, 600))
     base, new = rng.binomial(75, difficulty) / 75, rng.binomial(75, difficulty) / 75
@@ -125,10 +127,12 @@ def test_no_change_is_called_one_in_5_percent() -> None:
         ([], {}, "at least one pair"),
         ([0.1, math.nan], {}, "finite"),
         ([0.1, math.inf], {}, "finite"),
-        ([0.1], {"resamples": 0}, "0 were asked for"),
+        ([0.1], {"resamples": 0}, "not 0"),
     ],
 )
-def test_a_permutation_test_says_what_it_needs(differences, options, message: str) -> None:
+def test_invalid_input_of_a_permutation_test_is_an_error(
+    differences, options, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         permutation_test(differences, **options)
 
@@ -137,7 +141,7 @@ def test_a_permutation_test_says_what_it_needs(differences, options, message: st
 
 
 @given(P_VALUES)
-def test_holm_never_makes_a_p_value_smaller_and_keeps_their_order(p_values: list[float]) -> None:
+def test_holm_raises_p_values_and_keeps_their_order(p_values: list[float]) -> None:
     corrected = holm(p_values)
     assert all(raw <= p <= 1 for raw, p in zip(p_values, corrected, strict=True))
     by_raw = [p for _, p in sorted(zip(p_values, corrected, strict=True))]
@@ -145,9 +149,7 @@ def test_holm_never_makes_a_p_value_smaller_and_keeps_their_order(p_values: list
 
 
 @given(P_VALUES.filter(bool), st.floats(0.001, 0.2))
-def test_holm_rejects_what_stepping_down_by_hand_rejects(
-    p_values: list[float], alpha: float
-) -> None:
+def test_holm_rejects_as_the_step_down_procedure_does(p_values: list[float], alpha: float) -> None:
     rejected = set()
     for place, (p, i) in enumerate(sorted((p, i) for i, p in enumerate(p_values))):
         if (len(p_values) - place) * p >= alpha:
@@ -157,7 +159,7 @@ def test_holm_rejects_what_stepping_down_by_hand_rejects(
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, math.nan])
-def test_holm_refuses_what_is_no_p_value(p: float) -> None:
+def test_holm_refuses_invalid_p_values(p: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         holm([0.5, p])
 
@@ -165,7 +167,7 @@ def test_holm_refuses_what_is_no_p_value(p: float) -> None:
 # The interval for new classes.
 
 
-def test_where_classes_do_not_differ_the_class_interval_is_the_one_over_episodes() -> None:
+def test_with_equal_classes_the_class_interval_equals_the_episode_interval() -> None:
     rng = np.random.default_rng(4)
     shown, hits = class_episodes(rng, classes=200, episodes=600, spread=0.0)
     interval = class_interval(shown, hits, queries=15)
@@ -174,7 +176,7 @@ def test_where_classes_do_not_differ_the_class_interval_is_the_one_over_episodes
     assert interval.half_width == pytest.approx(half_width, rel=0.35)
 
 
-def test_classes_that_are_shown_once_are_no_problem() -> None:
+def test_with_classes_shown_once_the_class_interval_equals_the_episode_interval() -> None:
     rng = np.random.default_rng(6)
     shown = rng.permutation(1000).reshape(200, 5)
     hits = rng.binomial(15, 0.8, size=(200, 5))
@@ -183,7 +185,7 @@ def test_classes_that_are_shown_once_are_no_problem() -> None:
     assert interval.half_width == pytest.approx(t_interval(hits.mean(1) / 15).half_width, rel=0.1)
 
 
-def test_class_names_and_the_order_within_an_episode_do_not_matter() -> None:
+def test_the_class_interval_ignores_class_names_and_their_order() -> None:
     shown, hits = class_episodes(np.random.default_rng(7), classes=20, episodes=50, spread=0.05)
     interval = class_interval(shown, hits, queries=15)
     assert class_interval(1000 + 7 * shown, hits, queries=15) == interval
@@ -198,7 +200,7 @@ def test_class_names_and_the_order_within_an_episode_do_not_matter() -> None:
         ([[0, 1], [1, 0]], [[1, 1], [1, 1]], "the same classes"),
     ],
 )
-def test_the_class_interval_says_what_it_needs(classes, hits, message: str) -> None:
+def test_invalid_input_of_the_class_interval_is_an_error(classes, hits, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         class_interval(classes, hits, queries=5)
 
@@ -206,7 +208,7 @@ def test_the_class_interval_says_what_it_needs(classes, hits, message: str) -> N
 # Seeds.
 
 
-def test_the_spread_over_seeds_is_no_standard_error() -> None:
+def test_seed_sd_does_not_shrink_with_the_number_of_seeds() -> None:
     means = np.random.default_rng(8).normal(0.9, 0.02, size=4000)
     assert seed_sd(means) == pytest.approx(0.02, rel=0.05)
     assert math.isnan(seed_sd([0.9]))
@@ -214,14 +216,14 @@ def test_the_spread_over_seeds_is_no_standard_error() -> None:
         seed_sd([])
 
 
-def test_the_test_over_seeds_is_students_where_all_seeds_are_common() -> None:
+def test_with_common_seeds_the_seeds_test_is_students_test() -> None:
     rng = np.random.default_rng(9)
     base, new = rng.normal(0.8, 0.01, size=5), rng.normal(0.79, 0.01, size=5)
     p = seeds_test(base, new, new.mean() - base.mean(), common=5)
     assert p == pytest.approx(stats.ttest_ind(base, new).pvalue)
 
 
-def test_the_test_over_seeds_knows_when_it_knows_nothing() -> None:
+def test_the_seeds_test_has_no_p_value_without_two_seeds_on_a_side() -> None:
     assert math.isnan(seeds_test([0.9], [0.8], -0.1, common=1))
     assert seeds_test([0.9, 0.9], [0.9, 0.9], 0.0, common=2) == 1.0
     assert seeds_test([0.9, 0.9], [0.8, 0.8], -0.1, common=2) == 0.0
@@ -233,7 +235,7 @@ def test_the_test_over_seeds_knows_when_it_knows_nothing() -> None:
 # Ranks.
 
 
-def test_what_cannot_be_told_apart_shares_a_rank() -> None:
+def test_algorithms_without_a_significant_difference_share_a_rank() -> None:
     rng = np.random.default_rng(10)
     difficulty = rng.beta(16, 4, size=600)
     best, equal, worse = (
@@ -249,7 +251,7 @@ def test_what_cannot_be_told_apart_shares_a_rank() -> None:
     st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=5),
     st.randoms(),
 )
-def test_shared_ranks_follow_the_algorithms_wherever_they_stand(
+def test_shared_ranks_do_not_depend_on_the_order_of_the_algorithms(
     rows: list[list[int]], shuffler
 ) -> None:
     order = list(range(len(rows)))
@@ -261,7 +263,7 @@ def test_shared_ranks_follow_the_algorithms_wherever_they_stand(
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=12, max_size=12), min_size=2, max_size=6))
-def test_shared_ranks_never_contradict_the_means_and_are_places(rows: list[list[int]]) -> None:
+def test_shared_ranks_are_consistent_with_the_means(rows: list[list[int]]) -> None:
     ranks, totals = shared_ranks(rows), [sum(row) for row in rows]
     for (rank, total), (other, others) in itertools.combinations(
         zip(ranks, totals, strict=True), 2
@@ -277,14 +279,14 @@ def test_shared_ranks_never_contradict_the_means_and_are_places(rows: list[list[
         assert rank == 1 + sum(other < rank for other in ranks)
 
 
-def test_a_rank_is_shared_with_the_best_of_it_and_not_with_its_last() -> None:
-    """Each is a little worse than the one before: the third is told from the first, not from the second."""
-    noise = hadamard(64)[1:5]  # each row of mean 0, and as far from one as from another
+def test_a_rank_is_shared_only_without_a_difference_to_its_best() -> None:
+    """Each is a little worse than the one before: the third differs from the first only."""
+    noise = hadamard(64)[1:5]  # rows of mean 0 and of equal distances
     assert shared_ranks([row - 0.26 * k for k, row in enumerate(noise)]) == [1, 1, 3, 3]
 
 
-def test_a_table_of_many_can_still_tell_them_apart() -> None:
-    """780 pairs: with 9999 patterns the least p-value, corrected, would be 0.08."""
+def test_forty_distinct_algorithms_have_forty_ranks() -> None:
+    """With 9999 patterns the least corrected p-value of 780 pairs would be 0.08."""
     table = np.linspace(0.5, 0.9, 40)[:, None] + np.random.default_rng(1).normal(
         0, 0.001, size=(40, 30)
     )
@@ -312,7 +314,7 @@ def test_the_critical_difference_is_that_of_demsars_table(algorithms: int, q: fl
     assert found.p_value == pytest.approx(stats.friedmanchisquare(*table.T).pvalue)
 
 
-def test_nothing_but_ties_is_no_evidence() -> None:
+def test_ties_alone_have_p_value_1() -> None:
     assert friedman(np.full((6, 4), 0.5))[:2] == (0.0, 1.0)
 
 
@@ -322,7 +324,7 @@ def test_few_benchmarks_or_algorithms_are_refused(shape: tuple[int, int]) -> Non
         friedman(np.random.default_rng(0).random(shape))
 
 
-def test_groups_are_the_largest_ones_and_none_lies_within_another() -> None:
+def test_tied_groups_are_maximal() -> None:
     assert tied_groups([1.0, 2.0, 3.0], 5.0) == [[0, 1, 2]]
     assert tied_groups([1.0, 2.0, 3.0], 0.5) == []
     assert tied_groups([1.0, 1.0], 0.0) == [[0, 1]]

@@ -1,4 +1,4 @@
-"""The native algorithms pass the kit."""
+"""The built-in algorithms pass the kit."""
 
 from typing import Any
 
@@ -28,30 +28,30 @@ SHORT: dict[str, dict[str, Any]] = {
     "multi-task": {"tasks": 2, "test_steps": 2},
     "reptile": {"tasks": 2, "inner_steps": 2, "test_steps": 2},
 }
-"""Fewer tasks and steps, where the defaults take more than moments."""
+"""Fewer tasks and steps, for algorithms whose defaults take long."""
 
 EPISODIC = {"matchingnet", "protonet", "r2d2", "relationnet", "task-embedding"}
 
 
-def judge(report: Report) -> None:
+def assert_passes(report: Report) -> None:
     report.raise_for_failures()
     assert report.passed + report.not_applicable == len(CHECKS)
     assert report.passed >= 11, str(report)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_keeps_the_contract(name: str) -> None:
+def test_a_builtin_algorithm_keeps_the_contract(name: str) -> None:
     given = {"train_ways": 4, "train_queries": 2} if name in EPISODIC else SHORT.get(name, {})
-    judge(check_algorithm(name, hyperparameters=given))
+    assert_passes(check_algorithm(name, hyperparameters=given))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_it_keeps_the_contract_with_its_own_hyper_parameters(name: str) -> None:
-    judge(check_algorithm(name))
+def test_a_builtin_algorithm_keeps_the_contract_with_default_hyper_parameters(name: str) -> None:
+    assert_passes(check_algorithm(name))
 
 
-SAYINGS = ["label-order", "transduction", "gradient-order"]
+DECLARATIONS = ["label-order", "transduction", "gradient-order"]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,5 @@ SAYINGS = ["label-order", "transduction", "gradient-order"]
         (TaskEmbedding, {"inner_steps": 1, "test_steps": 1, "tasks": 1}),
     ],
 )
-def test_what_it_says_of_itself_follows_its_hyper_parameters(
-    cls: Any, given: dict[str, Any]
-) -> None:
-    check_algorithm(cls, checks=SAYINGS, hyperparameters=given).raise_for_failures()
+def test_declarations_follow_the_hyper_parameters(cls: Any, given: dict[str, Any]) -> None:
+    check_algorithm(cls, checks=DECLARATIONS, hyperparameters=given).raise_for_failures()

@@ -1,16 +1,15 @@
-r"""Batch norm by the batch's own statistics, one batch a task, with its shift, its scale and a ReLU.
+r"""Batch norm by the statistics of the batch, one batch a task, fused with its scale and a ReLU.
 
-One function instead of PyTorch's three, since inside an inner loop it is differentiated twice and PyTorch's
-double backward of batch norm is a long chain of passes over the maps. With the normalised values
-:math:`\hat x`, the reciprocal deviation :math:`r`, the upper gradient behind the ReLU's mask :math:`s` and
+One function instead of three: an inner loop differentiates it twice, and PyTorch's double backward
+of batch norm is a long chain of passes over the maps. With the normalised values :math:`\hat x`,
+the reciprocal deviation :math:`r`, the upper gradient behind the ReLU's mask :math:`s`, and
 :math:`\overline{\cdot}` the mean over a task's rows:
 
 .. math::
     \dot y = \gamma r \, (s - \bar s - \hat x \, a), \quad a = \overline{s \hat x}, \qquad
     \dot\beta = N \bar s, \qquad \dot\gamma = N a
 
-These three are differentiated once more by hand in :class:`_Backward`. To build a graph of that again, for
-a third derivative, raises an error.
+:class:`_Backward` differentiates these three once more by hand. A third derivative raises an error.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from torch.autograd import Function
 from metabench.runtime.precision import raised
 
 EPS = 1e-5
-"""What PyTorch adds to the variance."""
+"""Added to the variance, as in PyTorch."""
 
 
 def batch_norm_relu(y: Tensor, gamma: Tensor | None, beta: Tensor) -> Tensor:
-    """``relu(batch_norm(y))`` for every task apart; differentiable twice.
+    """Return ``relu(batch_norm(y))`` for every task; differentiable twice.
 
     Args:
         y: ``[T, N, C]``, normalised over ``N``.
-        gamma: the scale, ``[T, C]``, or None for no scale.
-        beta: the shift, ``[T, C]``.
+        gamma: The scale, ``[T, C]``, or None for no scale.
+        beta: The shift, ``[T, C]``.
 
     Returns:
         ``[T, N, C]``.
@@ -61,9 +60,9 @@ class _Forward(Function):
 
 
 class _Backward(Function):
-    """The gradients of :class:`_Forward`, as a function of the upper gradient, ``y`` and ``gamma``.
+    """The gradients of :class:`_Forward` as a function of the upper gradient, ``y`` and ``gamma``.
 
-    What the forward pass computed from ``y`` comes in beside it and counts as part of it.
+    The results of the forward pass are inputs that count as part of ``y``.
     """
 
     @staticmethod
@@ -81,7 +80,7 @@ class _Backward(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        # once_differentiable would not do: torch.autograd.grad prunes its error and returns a wrong number.
+        # Not once_differentiable: torch.autograd.grad prunes its error and returns a wrong number.
         if torch.is_grad_enabled():
             raise RuntimeError("batch_norm_relu cannot be differentiated a third time")
         u, v_gamma, v_beta = grads
@@ -103,13 +102,13 @@ class _Backward(Function):
 
 
 def _masked(g: Tensor, z: Tensor) -> Tensor:
-    """The gradient where the ReLU let through."""
+    """Return the gradient where the ReLU was active."""
     masked: Tensor = torch.ops.aten.threshold_backward(g, z, 0)
     return masked
 
 
 def _mean_product(a: Tensor, b: Tensor) -> Tensor:
-    """``[T, 1, C]``: the mean over a task's rows."""
+    """Return the mean of products over a task's rows, ``[T, 1, C]``."""
     products: Tensor = torch.linalg.vecdot(a, b, dim=1)
     return products.unsqueeze(1) / a.shape[1]
 
@@ -117,7 +116,7 @@ def _mean_product(a: Tensor, b: Tensor) -> Tensor:
 def _combine(
     constant: Tensor, first: tuple[Tensor, Tensor], *others: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """A constant and maps ``[T, N, C]`` weighted by ``[T, 1, C]``, in one pass a map."""
+    """Return a constant plus maps ``[T, N, C]`` weighted by ``[T, 1, C]``, in one pass a map."""
     total = torch.addcmul(constant, *first)
     for weight, maps in others:
         total.addcmul_(weight, maps)

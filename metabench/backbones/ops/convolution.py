@@ -1,7 +1,7 @@
 """Grouped 3x3 convolution whose derivatives of any order are grouped convolutions too.
 
-PyTorch's double backward of a grouped convolution takes one group after the other. The three functions below
-are each other's gradients, so that no derivative is anything but one call for all groups.
+PyTorch's double backward of a grouped convolution loops over the groups. The three functions below
+are each other's gradients, so that every derivative is one call for all groups.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ Shape = tuple[int, ...]
 
 
 def convolve(maps: Tensor, kernels: Tensor, stride: int, groups: int) -> Tensor:
-    """Padded by one, without a bias.
+    """Convolve maps that are padded by one, without a bias; differentiable to any order.
 
     Args:
         maps: ``[B, groups * C, H, W]``, channels last.
         kernels: ``[groups * O, C, 3, 3]``, channels last.
         stride: 1 or 2.
-        groups: how many.
+        groups: The number of groups.
 
     Returns:
-        ``[B, groups * O, H', W']``. Differentiable to any order.
+        ``[B, groups * O, H', W']``.
     """
     maps, kernels = lowered(maps, kernels)
     out: Tensor = _Outputs.apply(maps, kernels, stride, groups)  # type: ignore[no-untyped-call]
@@ -35,13 +35,13 @@ def convolve(maps: Tensor, kernels: Tensor, stride: int, groups: int) -> Tensor:
 
 
 def _inputs(out: Tensor, kernels: Tensor, shape: Shape, stride: int, groups: int) -> Tensor:
-    """The gradient of :func:`convolve` in the maps, which have that shape."""
+    """Return the gradient of :func:`convolve` in the maps, which have this shape."""
     maps: Tensor = _Inputs.apply(out, kernels, shape, stride, groups)  # type: ignore[no-untyped-call]
     return maps
 
 
 def _kernels(maps: Tensor, out: Tensor, stride: int, groups: int) -> Tensor:
-    """The gradient of :func:`convolve` in the kernels."""
+    """Return the gradient of :func:`convolve` in the kernels."""
     kernels: Tensor = _Kernels.apply(maps, out, stride, groups)  # type: ignore[no-untyped-call]
     return kernels
 
@@ -50,7 +50,7 @@ class _Outputs(Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor, kernels: Tensor, stride: int, groups: int) -> Tensor:
         ctx.save_for_backward(maps, kernels)
-        ctx.how = stride, groups
+        ctx.arguments = stride, groups
         return torch.conv2d(maps, kernels, None, stride, 1, 1, groups)
 
     @staticmethod
@@ -61,8 +61,8 @@ class _Outputs(Function):
             ctx.needs_input_grad,
         )
         return (
-            _inputs(out, kernels, tuple(maps.shape), *ctx.how) if first else None,
-            _kernels(maps, out, *ctx.how) if second else None,
+            _inputs(out, kernels, tuple(maps.shape), *ctx.arguments) if first else None,
+            _kernels(maps, out, *ctx.arguments) if second else None,
             None,
             None,
         )
@@ -74,9 +74,9 @@ class _Inputs(Function):
         ctx: Any, out: Tensor, kernels: Tensor, shape: Shape, stride: int, groups: int
     ) -> Tensor:
         ctx.save_for_backward(out, kernels)
-        ctx.how = stride, groups
-        maps = _unwritten(shape, out)
-        return _slope(out, maps, kernels, stride, groups, 0)
+        ctx.arguments = stride, groups
+        maps = _uninitialised(shape, out)
+        return _gradient(out, maps, kernels, stride, groups, 0)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -86,8 +86,8 @@ class _Inputs(Function):
             ctx.needs_input_grad,
         )
         return (
-            convolve(maps, kernels, *ctx.how) if first else None,
-            _kernels(maps, out, *ctx.how) if second else None,
+            convolve(maps, kernels, *ctx.arguments) if first else None,
+            _kernels(maps, out, *ctx.arguments) if second else None,
             None,
             None,
             None,
@@ -98,9 +98,9 @@ class _Kernels(Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor, out: Tensor, stride: int, groups: int) -> Tensor:
         ctx.save_for_backward(maps, out)
-        ctx.how = stride, groups
-        kernels = _unwritten((out.shape[1], maps.shape[1] // groups, 3, 3), out)
-        return _slope(out, maps, kernels, stride, groups, 1)
+        ctx.arguments = stride, groups
+        kernels = _uninitialised((out.shape[1], maps.shape[1] // groups, 3, 3), out)
+        return _gradient(out, maps, kernels, stride, groups, 1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -110,28 +110,28 @@ class _Kernels(Function):
             ctx.needs_input_grad,
         )
         return (
-            _inputs(out, kernels, tuple(maps.shape), *ctx.how) if first else None,
-            convolve(maps, kernels, *ctx.how) if second else None,
+            _inputs(out, kernels, tuple(maps.shape), *ctx.arguments) if first else None,
+            convolve(maps, kernels, *ctx.arguments) if second else None,
             None,
             None,
         )
 
 
-def _unwritten(shape: Shape, like: Tensor) -> Tensor:
-    """Room for channels-last values, of which the shape alone is of use."""
+def _uninitialised(shape: Shape, like: Tensor) -> Tensor:
+    """Return an uninitialised channels-last tensor, of which only the shape is used."""
     last = torch.channels_last
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=last)
 
 
-def _slope(
+def _gradient(
     out: Tensor, maps: Tensor, kernels: Tensor, stride: int, groups: int, which: int
 ) -> Tensor:
-    """PyTorch's gradient in the maps (0) or in the kernels (1), of which it takes the shape alone."""
+    """Return PyTorch's gradient in the maps (0) or in the kernels (1), given by their shape."""
     steps, ones = [stride, stride], [1, 1]
     wanted = [which == 0, which == 1, False]
     found = torch.ops.aten.convolution_backward(
         out, maps, kernels, None, steps, ones, ones, False, [0, 0], groups, wanted
     )
-    slope = found[which]
-    assert isinstance(slope, Tensor)
-    return slope
+    gradient = found[which]
+    assert isinstance(gradient, Tensor)
+    return gradient

@@ -1,8 +1,8 @@
-"""Matrix products whose gradients are laid out as the tensors they belong to.
+"""Matrix products whose gradients have the layout of the tensors they belong to.
 
-``torch.bmm`` gives some of its gradients transposed, and each update of a parameter by such a gradient pays
-for copying it back. The three products below are each other's gradients, so that every tensor of a kind
-keeps its layout through any number of differentiations.
+``torch.bmm`` returns some of its gradients transposed, and each update of a parameter by such a
+gradient pays for copying it back. The three products below are each other's gradients, so that
+every tensor keeps its layout through any number of differentiations.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from metabench.runtime.precision import lowered
 
 
 def outputs(x: Tensor, weight: Tensor) -> Tensor:
-    """``[T, N, K]`` and ``[T, O, K]`` to ``[T, N, O]``: a linear layer for every task."""
+    """Apply a linear layer for every task: ``[T, N, K]`` and ``[T, O, K]`` to ``[T, N, O]``."""
     x, weight = lowered(x, weight)
     y: Tensor = _Outputs.apply(x, weight)  # type: ignore[no-untyped-call]
     return y
 
 
 def _inputs(y: Tensor, weight: Tensor) -> Tensor:
-    """``[T, N, O]`` and ``[T, O, K]`` to ``[T, N, K]``: the gradient of :func:`outputs` in ``x``."""
+    """Return the gradient of :func:`outputs` in ``x``, ``[T, N, K]``."""
     x: Tensor = _Inputs.apply(y, weight)  # type: ignore[no-untyped-call]
     return x
 
 
 def _weights(x: Tensor, y: Tensor) -> Tensor:
-    """``[T, N, K]`` and ``[T, N, O]`` to ``[T, O, K]``: the gradient of :func:`outputs` in ``weight``."""
+    """Return the gradient of :func:`outputs` in ``weight``, ``[T, O, K]``."""
     weight: Tensor = _Weights.apply(x, y)  # type: ignore[no-untyped-call]
     return weight
 
@@ -63,7 +63,7 @@ class _Weights(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
         ctx.save_for_backward(x, y)
-        if x.shape[2] < y.shape[2]:  # MKL is slow where a narrow matrix comes second
+        if x.shape[2] < y.shape[2]:  # MKL is slow if the second matrix is narrow
             return torch.bmm(x.transpose(1, 2), y).transpose(1, 2).contiguous()
         return torch.bmm(y.transpose(1, 2), x)
 

@@ -1,4 +1,4 @@
-"""The 3x3 neighbourhoods of a map as rows of a matrix, so that a convolution is a matrix product."""
+"""The 3x3 patches of a map as rows of a matrix, which turn a convolution into a matrix product."""
 
 from __future__ import annotations
 
@@ -8,61 +8,63 @@ from torch import Tensor
 from torch.autograd import Function
 
 KERNEL = 3
-"""The side of a neighbourhood; the maps are padded by one on each side."""
+"""The size of a patch; maps are padded by one on each side."""
 
 
-def out_side(side: int, stride: int) -> int:
-    """The length of the side of a convolved map."""
-    return (side - 1) // stride + 1
+def out_size(size: int, stride: int) -> int:
+    """Return the height or width of a convolved map."""
+    return (size - 1) // stride + 1
 
 
 def unfold(maps: Tensor, stride: int) -> Tensor:
-    """The neighbourhood of every place that the convolution reads, zero beyond the border.
+    """Return the patch at every position of a convolution; differentiable to any order.
 
     Args:
-        maps: ``[B, H, W, C]``.
+        maps: ``[B, H, W, C]``, padded with zeros.
         stride: 1 or 2.
 
     Returns:
-        ``[B, H', W', 9 * C]``, row by row of the neighbourhood, channels last. Differentiable to any order.
+        ``[B, H', W', 9 * C]``, each patch row by row, channels last.
     """
     rows: Tensor = _Unfold.apply(maps, stride)  # type: ignore[no-untyped-call]
     return rows
 
 
-def fold(rows: Tensor, side: tuple[int, int], stride: int) -> Tensor:
-    """The adjoint of :func:`unfold`: every neighbourhood added where it was read.
+def fold(rows: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """Add every patch to the positions from which it was read: the adjoint of :func:`unfold`.
+
+    Differentiable to any order.
 
     Args:
         rows: ``[B, H', W', 9 * C]``.
-        side: ``(H, W)`` of the maps.
+        size: ``(H, W)`` of the maps.
         stride: 1 or 2.
 
     Returns:
-        ``[B, H, W, C]``. Differentiable to any order.
+        ``[B, H, W, C]``.
     """
-    maps: Tensor = _Fold.apply(rows, side, stride)  # type: ignore[no-untyped-call]
+    maps: Tensor = _Fold.apply(rows, size, stride)  # type: ignore[no-untyped-call]
     return maps
 
 
 class _Unfold(Function):
-    """Linear, so its backward is its adjoint and the backward of that is itself."""
+    """A linear map: its backward is its adjoint, whose backward is the map itself."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, stride: int) -> Tensor:
-        ctx.side, ctx.stride = tuple(maps.shape[1:3]), stride
+        ctx.size, ctx.stride = tuple(maps.shape[1:3]), stride
         return _gather(maps, stride)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return fold(grads[0], ctx.side, ctx.stride), None
+        return fold(grads[0], ctx.size, ctx.stride), None
 
 
 class _Fold(Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, side: tuple[int, int], stride: int) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, size: tuple[int, int], stride: int) -> Tensor:
         ctx.stride = stride
-        return _scatter(rows, side, stride)
+        return _scatter(rows, size, stride)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
@@ -74,17 +76,18 @@ def _gather(maps: Tensor, stride: int) -> Tensor:
     out = maps.new_zeros(batch, height + 2, width + 2, channels)
     out[:, 1:-1, 1:-1] = maps
     b, h, w, _ = out.stride()
-    # A row of a neighbourhood lies in one piece: 3 * C numbers are copied at a time.
-    size = (batch, out_side(height, stride), out_side(width, stride), KERNEL, KERNEL * channels)
+    # A row of a patch is contiguous: 3 * C numbers are copied at a time.
+    size = (batch, out_size(height, stride), out_size(width, stride), KERNEL, KERNEL * channels)
     return out.as_strided(size, (b, stride * h, stride * w, h, 1)).flatten(3)
 
 
-def _scatter(rows: Tensor, side: tuple[int, int], stride: int) -> Tensor:
+def _scatter(rows: Tensor, size: tuple[int, int], stride: int) -> Tensor:
     batch, channels = len(rows), rows.shape[3] // KERNEL**2
     rows = rows.unflatten(3, (KERNEL, KERNEL, channels))
-    maps = rows.new_empty(batch, *side, channels)
-    vertical, horizontal = (_reads(length, stride) for length in side)
-    # The taps that together read every place exactly once go first and save filling with zeros.
+    maps = rows.new_empty(batch, *size, channels)
+    vertical, horizontal = (_reads(length, stride) for length in size)
+    # The taps that together read every position exactly once come first, which saves filling with
+    # zeros.
     first = range(1, 1 + stride)
     taps = [(i, j) for i in range(KERNEL) for j in range(KERNEL)]
     for i, j in sorted(taps, key=lambda tap: tap[0] not in first or tap[1] not in first):
@@ -97,12 +100,12 @@ def _scatter(rows: Tensor, side: tuple[int, int], stride: int) -> Tensor:
     return maps
 
 
-def _reads(side: int, stride: int) -> list[tuple[slice, slice]]:
-    """For each of the three taps: which outputs read within the border, and which places they read."""
+def _reads(size: int, stride: int) -> list[tuple[slice, slice]]:
+    """Return, for each of the three taps, which outputs read inside the map and what they read."""
     reads = []
     for tap in range(KERNEL):
         low = 1 if tap == 0 else 0
-        high = min(out_side(side, stride), (side - tap) // stride + 1)
+        high = min(out_size(size, stride), (size - tap) // stride + 1)
         reads.append(
             (slice(low, high), slice(stride * low + tap - 1, stride * (high - 1) + tap, stride))
         )

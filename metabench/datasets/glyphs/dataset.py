@@ -1,10 +1,8 @@
-"""The data set: made once, kept in the cache, divided into splits."""
+"""The data set: rendered once, cached, divided into splits."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -13,17 +11,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from metabench.datasets import cache
 from metabench.datasets.base import ClassDataset, ClassPool, Split, cache_root
 from metabench.datasets.glyphs.drawers import CANVAS, DRAWERS
-from metabench.datasets.glyphs.noise import Ints, bits
+from metabench.datasets.glyphs.random_ints import bits
 from metabench.datasets.glyphs.render import INK, render
 from metabench.datasets.glyphs.strokes import ALPHABETS, Characters, make_characters
 from metabench.errors import DataError, UsageError
+from metabench.runtime.counter_rng import Ints
 
 DIGEST = "34e8718930db623c21fcb1ba6e7c782943597ef362685f29d656a031f9c2c51b"
-"""The sha256 of all drawings as packed bits: what the generator must give, and a cache must hold."""
+"""sha256 of all drawings as packed bits."""
 
-# In hundredths. Omniglot's usual split of characters is 1028 : 172 : 423 (Vinyals et al. 2016).
+# In per cent. Omniglot's usual split of characters is 1028 : 172 : 423 (Vinyals et al. 2016).
 _SHARES: dict[str, dict[Split, tuple[int, int]]] = {
     "mixed": {"train": (0, 63), "validation": (63, 74), "test": (74, 100)},
     "alphabets": {"train": (0, 60), "validation": (60, 74), "test": (74, 100)},
@@ -31,15 +31,15 @@ _SHARES: dict[str, dict[Split, tuple[int, int]]] = {
 
 
 class Glyphs(ClassDataset):
-    """Invented characters of invented alphabets, drawn by twenty hands each; needs no files.
+    """Generated characters of generated alphabets, each drawn by twenty drawers; needs no files.
 
     Args:
-        root: taken for the sake of likeness with other data sets; nothing is read from it.
-        split: ``"mixed"`` divides the characters of all alphabets at random (and the same way always);
-            ``"alphabets"`` divides whole alphabets, so that meta-test shows only unknown scripts.
+        root: Accepted as by every data set, and ignored.
+        split: ``"mixed"`` splits the characters of all alphabets in a fixed random order;
+            ``"alphabets"`` splits whole alphabets, so that meta-test has only new scripts.
 
     Raises:
-        UsageError: there is no such way to split.
+        UsageError: If there is no split of this name.
     """
 
     name: ClassVar[str] = "glyphs"
@@ -50,16 +50,16 @@ class Glyphs(ClassDataset):
         super().__init__(root)
         if split not in _SHARES:
             raise UsageError(
-                f"glyphs cannot be split by '{split}'.",
-                hint=f"The option split is one of {', '.join(_SHARES)}.",
+                f"unknown glyphs split '{split}'.",
+                hint=f"The splits are {', '.join(_SHARES)}.",
             )
         self.split = split
 
     def pool(self, split: Split) -> ClassPool:
-        """The drawings of one split: uint8 ``[classes, 20, 1, 28, 28]``, ink = 255, paper = 0.
+        """Returns the drawings of one split: uint8 ``[classes, 20, 1, 28, 28]``, 255 for ink.
 
         Raises:
-            DataError: this machine makes other drawings than those that are benchmarked.
+            DataError: If this machine renders different drawings from the benchmarked ones.
         """
         self.check_split(split)
         characters = _characters()
@@ -67,6 +67,7 @@ class Glyphs(ClassDataset):
         start, stop = _SHARES[self.split][split]
         if self.split == "mixed":
             order = _shuffled(len(alphabet))
+            # Sorted, so that the classes of an alphabet stay together in the pool.
             chosen = np.sort(order[len(order) * start // 100 : len(order) * stop // 100])
         else:
             letters = _shuffled(ALPHABETS)[ALPHABETS * start // 100 : ALPHABETS * stop // 100]
@@ -80,23 +81,26 @@ class Glyphs(ClassDataset):
 
 
 def drawings() -> NDArray[np.uint8]:
-    """All drawings, from the cache or made anew: uint8 ``[classes, 20, 28, 28]``.
+    """Returns all drawings, cached or rendered: uint8 ``[classes, 20, 28, 28]``.
 
     Raises:
-        DataError: this machine makes other drawings than those that are benchmarked.
+        DataError: If this machine renders different drawings from the benchmarked ones.
     """
     shape = (len(_characters().alphabet), DRAWERS, CANVAS, CANVAS)
     path = cache_root() / f"glyphs-{Glyphs.version}-{DIGEST[:12]}.bin"
-    packed = _stored(path)
-    if packed is None:
-        packed = np.packbits(render(_characters()) == INK).tobytes()
-        if (made := hashlib.sha256(packed).hexdigest()) != DIGEST:
+    packed = cache.load(path)
+    if packed is None or _digest(packed) != DIGEST:
+        # Packed to one bit per pixel: 2.6 MB instead of 21.
+        packed = np.packbits(render(_characters()) == INK)  # takes about a second
+        if (found := _digest(packed)) != DIGEST:
             raise DataError(
-                f"the glyphs made here have the digest {made[:12]}, not {DIGEST[:12]}.",
-                hint="They are integer arithmetic, the same everywhere: please report your numpy version.",
+                f"the glyphs rendered here have the digest {found[:12]}, not {DIGEST[:12]}.",
+                hint="Integer arithmetic gives the same everywhere; please report your NumPy "
+                "version.",
             )
-        _store(path, packed)
-    return np.unpackbits(np.frombuffer(packed, dtype=np.uint8)).reshape(shape) * np.uint8(INK)
+        cache.save(path, packed)
+    unpacked: NDArray[np.uint8] = np.unpackbits(packed).reshape(shape) * np.uint8(INK)
+    return unpacked
 
 
 @lru_cache(maxsize=1)
@@ -104,29 +108,10 @@ def _characters() -> Characters:
     return make_characters()
 
 
+def _digest(packed: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(packed.tobytes()).hexdigest()
+
+
 def _shuffled(n: int) -> Ints:
-    """The numbers below ``n`` in an order that is always the same."""
+    """Returns the integers below ``n`` in a fixed random order."""
     return np.argsort(bits("split", np.arange(n)), kind="stable")
-
-
-def _stored(path: Path) -> bytes | None:
-    """What the cache holds, or None where that is nothing, or not the drawings."""
-    try:
-        packed = path.read_bytes()
-    except OSError:
-        return None
-    return packed if hashlib.sha256(packed).hexdigest() == DIGEST else None
-
-
-def _store(path: Path, packed: bytes) -> None:
-    """Write the cache file in one step; a folder that cannot be written means no cache."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            partial = Path(file.name)
-            try:
-                file.write(packed)
-                file.close()
-                partial.replace(path)
-            except OSError:
-                partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A contact sheet: classes down, examples across, to look at a data set at a glance."""
+"""A contact sheet of a data set: one row per class, one column per example."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _GREY = 200
 def contact_sheet(
     pool: ClassPool, path: Path, *, rows: int = 24, columns: int = 20, scale: int = 1
 ) -> None:
-    """Write a PNG of the pool: one class a row, evenly spread over the pool, dark ink on white.
+    """Write a PNG of classes evenly spread over a pool, with dark ink on white.
 
     Args:
-        pool: images ``[classes, examples, 1, height, width]``.
-        path: the file to write.
-        rows: how many classes to show.
-        columns: how many examples of each.
-        scale: screen pixels to one pixel.
+        pool: Images ``[classes, examples, 1, height, width]``.
+        path: The file to write.
+        rows: Classes to show.
+        columns: Examples to show of each class.
+        scale: Screen pixels per pixel of an image.
     """
     chosen = np.linspace(0, pool.classes * pool.variants - 1, min(rows, pool.classes)).astype(int)
     images = 255 - pool.images[chosen, :columns, 0].cpu().numpy()

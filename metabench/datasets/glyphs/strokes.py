@@ -1,9 +1,9 @@
-"""The invented characters: an alphabet's style, and the strokes of the characters written in it.
+"""Generate characters: the style of each alphabet, and the strokes of its characters.
 
-A stroke is one of a dozen shapes (line, arc, hook, loop, ...) laid between two anchor points. An alphabet
-chooses which shapes it likes, how much it bends and rounds them, how many it uses and where its anchors
-stand; so its characters look related, as the characters of one script do. Everything is in integers:
-lengths in 1/64 of a pixel, shapes in 1/64 of the distance between the anchors.
+A stroke is one of 13 shapes (line, arc, hook, loop, ...) between two anchor points. Each alphabet
+has its own frequencies of shapes, bend, roundness, number of strokes and anchor positions, so that
+its characters look related, as in real scripts. All numbers are integers: lengths in 1/64 pixel,
+shapes in 1/64 of the distance between the anchors.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metabench.datasets.glyphs.noise import Ints, below, between
+from metabench.datasets.glyphs.random_ints import below, between
+from metabench.runtime.counter_rng import Ints
 
 ALPHABETS = 44
 MIN_CHARACTERS, MAX_CHARACTERS = 15, 45
 MAX_STROKES = 4
 POINTS = 8
-"""Control points of a stroke."""
+"""Control points per stroke."""
 SMALLEST, LARGEST = 640, 1216
-"""The bounds of a character's longer side, in 1/64 pixel."""
+"""Range of a character's longer side, in 1/64 pixel."""
 UNIT = 64
-"""One pixel; also the fixed-point one of shapes, bends and scales."""
+"""One pixel; also 1.0 in the fixed-point format of shapes, bends and scales."""
 ROUNDEST = 16
 
-# Each shape runs from (0, 0); the first coordinate is along the line between the anchors, the second across.
+# Each shape starts at (0, 0); the first coordinate is along the line between the anchors, the
+# second across it.
 SHAPES = {
     "line": [(0, 0), (9, 0), (18, 0), (27, 0), (37, 0), (46, 0), (55, 0), (64, 0)],
     "arc": [(0, 0), (4, 24), (14, 42), (26, 50), (38, 50), (50, 42), (60, 24), (64, 0)],
@@ -45,16 +47,15 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Characters:
-    """The ideal characters, before anybody draws them.
+    """The characters before any drawer varies them.
 
     Args:
-        alphabet: the alphabet of each character, ``[characters]``.
-        number: which character of its alphabet it is, ``[characters]``.
-        strokes: how many strokes it has, ``[characters]``.
-        points: the control points of the strokes around the centre, in 1/64 pixel,
+        alphabet: Alphabet of each character, ``[characters]``.
+        number: Number of each character in its alphabet, ``[characters]``.
+        strokes: Number of strokes, ``[characters]``.
+        points: Control points of the strokes relative to the centre, in 1/64 pixel,
             ``[characters, MAX_STROKES, POINTS, 2]``.
-        roundness: 0 where a stroke is a chain of straight lines to ``ROUNDEST`` where it is a smooth curve,
-            ``[characters]``.
+        roundness: From 0 for polylines to ``ROUNDEST`` for smooth curves, ``[characters]``.
     """
 
     alphabet: Ints
@@ -65,7 +66,7 @@ class Characters:
 
 
 def make_characters() -> Characters:
-    """Invent every character of every alphabet."""
+    """Generate every character of every alphabet."""
     letters = np.arange(ALPHABETS)
     sizes = between(MIN_CHARACTERS, MAX_CHARACTERS, "alphabet size", letters)
     alphabet = np.repeat(letters, sizes)
@@ -77,16 +78,17 @@ def make_characters() -> Characters:
 
 
 def _fit(points: Ints, strokes: Ints) -> Ints:
-    """Bring each character to the middle, and its longer side into bounds."""
+    """Centre each character and scale its longer side into the allowed range."""
     used = (np.arange(MAX_STROKES) < strokes[:, None])[..., None, None]
     low = np.where(used, points, points.max()).min(axis=(1, 2))
     high = np.where(used, points, points.min()).max(axis=(1, 2))
     mean = (points * used).sum(axis=(1, 2)) // (strokes * POINTS)[:, None]
+    # Halfway between the centre of the bounding box and the centre of mass.
     centre = (low + high + 2 * mean) // 4
     side = (high - low).max(axis=-1)
-    wanted = np.clip(side, SMALLEST, LARGEST)
+    target = np.clip(side, SMALLEST, LARGEST)
     fitted: Ints = (
-        (points - centre[:, None, None]) * wanted[:, None, None, None] // side[:, None, None, None]
+        (points - centre[:, None, None]) * target[:, None, None, None] // side[:, None, None, None]
     )
     return fitted
 
@@ -98,7 +100,7 @@ def _roundness(alphabet: Ints, number: Ints) -> Ints:
 
 
 def _points(alphabet: Ints, number: Ints) -> Ints:
-    """The strokes of every character, each beginning at an anchor or on the stroke before it."""
+    """Returns the strokes; each starts at an anchor or on the previous stroke."""
     shapes = np.array(list(SHAPES.values()), dtype=np.int64)
     points = np.zeros((len(alphabet), MAX_STROKES, POINTS, 2), dtype=np.int64)
     everyone = np.arange(len(alphabet))
@@ -106,6 +108,7 @@ def _points(alphabet: Ints, number: Ints) -> Ints:
         which = (alphabet, number, np.array(stroke))
         here = below(9, "here", *which)
         start, end = _anchor(alphabet, here), _anchor(alphabet, _goal(here, *which))
+        # A stroke may start on the previous one instead of at its own anchor.
         if stroke:
             joined = below(100, "joined", *which) < between(40, 90, "joins", alphabet)
             joint = points[everyone, stroke - 1, below(POINTS, "joint", *which)]
@@ -113,12 +116,12 @@ def _points(alphabet: Ints, number: Ints) -> Ints:
             start, end = start + moved, end + moved
         shape = shapes[_shape(*which)]
         bend = between(24, 60, "bend", *which) * (2 * below(2, "side", *which) - 1)
-        points[:, stroke] = _lay(shape, bend, start, end)
+        points[:, stroke] = _place(shape, bend, start, end)
     return points
 
 
 def _goal(here: Ints, alphabet: Ints, number: Ints, stroke: Ints) -> Ints:
-    """Another of the 9 places: mostly, as in most scripts, one in the same row or column."""
+    """Returns another cell of the 3 x 3 grid, mostly in the same row or column, as in scripts."""
     which = (alphabet, number, stroke)
     on = 1 + below(2, "there", *which)
     row, column = here // 3, here % 3
@@ -131,17 +134,17 @@ def _goal(here: Ints, alphabet: Ints, number: Ints, stroke: Ints) -> Ints:
     return goal
 
 
-def _lay(shape: Ints, bend: Ints, start: Ints, end: Ints) -> Ints:
-    """Lay shapes ``[n, POINTS, 2]`` between anchors ``[n, 2]``, bent across by ``bend / UNIT``."""
+def _place(shape: Ints, bend: Ints, start: Ints, end: Ints) -> Ints:
+    """Map shapes ``[n, POINTS, 2]`` onto anchors ``[n, 2]``, scaled across by ``bend / UNIT``."""
     along = (end - start)[:, None]
     across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
     offset = shape[..., :1] * along + shape[..., 1:] * bend[:, None, None] * across // UNIT
-    laid: Ints = start[:, None] + offset // UNIT
-    return laid
+    placed: Ints = start[:, None] + offset // UNIT
+    return placed
 
 
 def _anchor(alphabet: Ints, place: Ints) -> Ints:
-    """Where the places 0 to 8 stand on each alphabet's own 3 x 3 grid, ``[characters, 2]``."""
+    """Returns the coordinates of grid cells 0 to 8 in each alphabet, ``[characters, 2]``."""
     columns = []
     for axis, cell in enumerate((place % 3, place // 3)):
         half = between(330, 560, "half size", alphabet, np.array(axis))
@@ -151,10 +154,11 @@ def _anchor(alphabet: Ints, place: Ints) -> Ints:
 
 
 def _shape(alphabet: Ints, number: Ints, stroke: Ints) -> Ints:
-    """The shape of a stroke, by its alphabet's liking for each, ``[characters]``."""
+    """Draw the shape of a stroke by its alphabet's frequencies, ``[characters]``."""
     kinds = np.arange(len(SHAPES))
-    liking = below(32, "liking", alphabet[:, None], kinds) ** 2
-    upto = liking.cumsum(axis=1)
-    drawn = below(upto[:, -1], "shape", alphabet, number, stroke)
-    shape: Ints = (drawn[:, None] >= upto).sum(axis=1)
+    # Squared, so that an alphabet has a few frequent shapes and many rare ones.
+    weights = below(32, "liking", alphabet[:, None], kinds) ** 2
+    cumulative = weights.cumsum(axis=1)
+    drawn = below(cumulative[:, -1], "shape", alphabet, number, stroke)
+    shape: Ints = (drawn[:, None] >= cumulative).sum(axis=1)
     return shape

@@ -1,4 +1,7 @@
-"""Outer steps as one CUDA graph: thousands of small kernels, launched at once."""
+"""An outer step as one CUDA graph: thousands of small kernels in one launch.
+
+Experimental and off by default: no GPU has measured it. ``METABENCH_CUDA_GRAPHS=1`` switches it on.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,30 @@ import torch
 from torch import Tensor, nn
 
 from metabench.episodes import TaskBatch
-from metabench.learning.outer_gradient.shard import Gradients, Losses, Part
+from metabench.learning.outer_gradient.shard import Gradients, Losses, TaskShard
 
 WARM_UP = 3
-"""Runs before the capture, in which libraries choose their kernels and allocate their workspaces."""
+"""Runs before the capture, in which libraries choose kernels and allocate workspaces."""
 
 Step = Callable[[], Gradients]
-"""From tensors that stay where they are to the loss and the gradients."""
+"""Computes loss and gradients from tensors that stay at their addresses."""
 
 
-class Captured:
-    """The outer step on one shape of batches, captured once and replayed on each.
+class CudaGraph:
+    """The outer step on one shape of batches, captured once and replayed for each batch.
 
-    An outer step of a small network is bound by the launching of its kernels, not by their work; a graph
-    launches them all at once. Reference: PyTorch's notes on CUDA graphs, whole-network capture.
-
-    What cannot be captured, such as a value that Python looks at, runs as it would without.
+    An outer step of a small network is bound by launching its kernels; a graph launches them all
+    at once. Reference: PyTorch's notes on CUDA graphs, whole-network capture. A step that cannot be
+    captured, for example because Python reads a value, runs without a graph.
 
     Args:
-        module: the parameters are its own.
-        losses: see :data:`metabench.learning.outer_gradient.shard.Losses`.
-        batch: a batch of the shape that all have.
-        capture: what makes a graph of a step.
+        module: The module whose parameters are differentiated by.
+        losses: The outer loss of each task.
+        batch: A batch of the shape that all have.
+        capture: Turns a step into its replay.
 
     Attributes:
-        why_not: why the step runs without a graph; empty where it has one.
+        why_not: Why the step runs without a graph; empty if it has one.
     """
 
     def __init__(
@@ -46,30 +48,30 @@ class Captured:
     ) -> None:
         self._parameters = [p for p in module.parameters() if p.requires_grad]
         self._batch = batch.map(torch.clone)
-        self._step = Part(self._parameters, losses, self._batch, len(batch)).gradients
+        self._step = TaskShard(self._parameters, losses, self._batch, len(batch)).gradients
         self.why_not = ""
         try:
-            self._replay = (capture or captured)(self._step)
+            self._replay = (capture or capture_step)(self._step)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             self._replay, self.why_not = self._step, str(error).partition("\n")[0]
 
     def __call__(self, batch: TaskBatch) -> Tensor:
-        """See :class:`metabench.learning.outer_gradient.select.Engine`."""
+        """Put the gradients into ``.grad`` and return the mean loss."""
         self._batch.copy_(batch)
         loss, gradients = self._replay()
         for p, gradient in zip(self._parameters, gradients, strict=True):
             p.grad = gradient
-        return loss.clone()  # the next replay writes over it
+        return loss.clone()  # the next replay overwrites it
 
     def close(self) -> None:
-        """Give back the graph and its memory."""
+        """Release the graph and its memory."""
         self._replay = self._step
 
 
-def captured(step: Step) -> Step:
-    """A step as a CUDA graph; its results lie where they lay, and are written over by the next replay."""
+def capture_step(step: Step) -> Step:
+    """Capture a step as a CUDA graph; each replay overwrites the results of the one before."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -78,10 +80,10 @@ def captured(step: Step) -> Step:
     torch.cuda.current_stream().wait_stream(stream)
     graph: Any = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        result = step()
+        results = step()
 
     def replay() -> Gradients:
         graph.replay()
-        return result
+        return results
 
     return replay

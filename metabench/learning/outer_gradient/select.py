@@ -1,52 +1,56 @@
-"""The gradient of an outer loss, by the engine that suits the machine; the algorithms do not know which."""
+"""The gradient of the mean outer loss, by an engine that is chosen for the shape of the batches."""
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 from typing import Protocol, Self
 
 from torch import Tensor, nn
 
-from metabench.backbones.base import keeps_statistics
+from metabench.backbones.base import updates_buffers
 from metabench.episodes import TaskBatch
-from metabench.learning.outer_gradient.cuda_graph import Captured
+from metabench.learning.outer_gradient.cuda_graph import CudaGraph
 from metabench.learning.outer_gradient.shard import Losses
-from metabench.learning.outer_gradient.shared import Shared, processes_for
+from metabench.learning.outer_gradient.shared import SharedTasks, processes_for
+
+CUDA_GRAPHS = "METABENCH_CUDA_GRAPHS"
+"""The environment variable that switches CUDA graphs on. Experimental: no GPU has measured them."""
 
 
 class Engine(Protocol):
-    """One way to the gradient of the mean outer loss."""
+    """An implementation of the gradient of the mean outer loss."""
 
     def __call__(self, batch: TaskBatch) -> Tensor:
-        """Put the gradients into ``.grad``, and give the mean loss."""
+        """Put the gradients into ``.grad`` and return the mean loss."""
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Release processes and memory."""
 
 
 class OuterGradient:
-    r"""The gradient of the mean outer loss of ``T`` tasks, in every parameter's ``.grad``.
+    r"""The gradient of the mean outer loss of ``T`` tasks, in ``.grad`` of every parameter.
 
     .. math:: \nabla_\theta \tfrac1T \textstyle\sum_t L_t(\theta)
 
     ::
 
-        with OuterGradient(self, losses) as gradient:
+        with OuterGradient(self, self.query_losses) as outer_gradient:
             for batch in tasks.batches(4):
-                loss = gradient(batch)
+                loss = outer_gradient(batch)
                 optimizer.step()
 
-    The engine is chosen where the shape of the batches is known, and again where it changes: on a GPU the
-    whole outer step as one CUDA graph, on a CPU some processes that share the tasks where a run lends them
-    (:func:`~metabench.learning.outer_gradient.shared.lent_processes`), else one backward pass. All of them
-    give the same gradient up to rounding.
+    The engine is chosen when the shape of the batches is known or changes: with several threads on
+    a CPU, processes that share the tasks (:mod:`.shared`); on a GPU, if asked for, one CUDA graph
+    (:mod:`.cuda_graph`); else one backward pass. All give the same gradient up to rounding.
 
     Args:
-        module: the parameters are its own. Inside the ``with`` nobody else may give them new ``.data``.
-        losses: see :data:`metabench.learning.outer_gradient.shard.Losses`.
+        module: The module whose parameters are differentiated by. Inside the ``with`` their
+            ``.data`` must not be replaced.
+        losses: The outer loss of each task.
 
     Attributes:
-        engine: the engine in use; none before the first batch.
+        engine: The engine in use; ``None`` before the first batch.
     """
 
     def __init__(self, module: nn.Module, losses: Losses) -> None:
@@ -67,11 +71,7 @@ class OuterGradient:
         self.close()
 
     def __call__(self, batch: TaskBatch) -> Tensor:
-        """Put the gradients into ``.grad``, in place of what was there.
-
-        Returns:
-            The mean loss, without a graph.
-        """
+        """Replace the gradients in ``.grad`` and return the mean loss, without a graph."""
         shape = _shape(batch)
         if self.engine is None or shape != self._shape:
             self.close()
@@ -79,27 +79,27 @@ class OuterGradient:
         return self.engine(batch)
 
     def _choose(self, batch: TaskBatch) -> Engine:
-        # Not where the warm-up of a capture would count in running statistics.
-        if batch.support_x.is_cuda and not keeps_statistics(self._module):
-            return Captured(self._module, self._losses, batch)
+        # Running statistics would count the warm-up of a capture.
+        if batch.support_x.is_cuda and _cuda_graphs() and not updates_buffers(self._module):
+            return CudaGraph(self._module, self._losses, batch)
         processes = processes_for(self._module, batch)
         if processes > 1:
-            return Shared(self._module, self._losses, batch, processes)
-        return Whole(self._module, self._losses)
+            return SharedTasks(self._module, self._losses, batch, processes)
+        return BackwardPass(self._module, self._losses)
 
     def close(self) -> None:
-        """Give back what the engine holds; the next batch has a new one."""
+        """Release what the engine holds; the next batch gets a new one."""
         if self.engine is not None:
             self.engine.close()
         self.engine = None
 
 
-class Whole:
+class BackwardPass:
     """One backward pass over all tasks.
 
     Args:
-        module: the parameters are its own.
-        losses: see :data:`metabench.learning.outer_gradient.shard.Losses`.
+        module: The module whose parameters are differentiated by.
+        losses: The outer loss of each task.
     """
 
     def __init__(self, module: nn.Module, losses: Losses) -> None:
@@ -115,6 +115,10 @@ class Whole:
 
     def close(self) -> None:
         """See :class:`Engine`."""
+
+
+def _cuda_graphs() -> bool:
+    return os.environ.get(CUDA_GRAPHS, "") not in ("", "0")
 
 
 def _shape(batch: TaskBatch) -> tuple[object, ...]:

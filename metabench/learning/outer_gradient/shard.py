@@ -1,4 +1,4 @@
-"""Some tasks of an outer step, and their share in its gradient."""
+"""A shard of an outer step's tasks and its contribution to the gradient."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch import Tensor, nn
 from metabench.episodes import TaskBatch
 
 Losses = Callable[[TaskBatch], Tensor]
-"""Tasks to the outer loss of each, ``[T]``; a function of them and of the parameters alone."""
+"""Tasks to the outer loss of each, ``[T]``: a function of the tasks and the parameters only."""
 
 Gradients = tuple[Tensor, Sequence[Tensor | None]]
-"""A loss, and its gradients; none where it does not depend on a parameter."""
+"""A loss and its gradients; ``None`` for parameters that it does not depend on."""
 
 
-class Part:
-    """Some tasks of an outer step, in tensors that every step's tasks are written to.
+class TaskShard:
+    """A shard of an outer step's tasks, in tensors that every step's tasks are copied to.
 
     Args:
-        parameters: what is differentiated by.
-        losses: see :data:`Losses`.
-        batch: the tasks.
-        total: how many tasks all parts have together.
+        parameters: The parameters to differentiate by.
+        losses: The outer loss of each task.
+        batch: The tasks of this shard.
+        total: The number of tasks in all shards.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Part:
         self._total = total
 
     def gradients(self) -> Gradients:
-        """This part's share in the mean loss of all tasks, and in its gradients."""
+        """Return the contribution to the mean loss of all tasks and to its gradients."""
         loss = self._losses(self._batch).sum() / self._total
-        found = torch.autograd.grad(loss, list(self.parameters), allow_unused=True)
-        return loss.detach(), found
+        gradients = torch.autograd.grad(loss, list(self.parameters), allow_unused=True)
+        return loss.detach(), gradients

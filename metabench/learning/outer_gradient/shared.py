@@ -1,7 +1,7 @@
-"""Outer steps whose tasks are shared among processes: for a machine with cores to spare.
+"""Processes that share the tasks of an outer step, on a CPU with several threads.
 
-The tasks of an outer step do not touch each other, so that a process a core needs no more from the others
-than their gradients. Threads that share every single operation wait for each other at every one of them.
+Tasks are independent, so a process needs nothing from the others but their gradients, while threads
+that share every operation wait for each other at each. Measured in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -16,92 +16,83 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from metabench.backbones.base import keeps_statistics
+from metabench.backbones.base import updates_buffers
 from metabench.episodes import TaskBatch
 from metabench.errors import CellFailed
-from metabench.learning.outer_gradient.shard import Losses, Part
-from metabench.utils.scoped import scoped
+from metabench.learning.outer_gradient.shard import Losses, TaskShard
 
 LEAST_VALUES = 10_000
-"""Input values that a process must have of each outer step, to be worth the waiting for it."""
+"""Input values of an outer step for each process, below which waiting costs more than it saves.
 
-_lent: ContextVar[int] = ContextVar("lent", default=1)
-
-
-@contextlib.contextmanager
-def lent_processes(count: int) -> Iterator[None]:
-    """Inside, outer steps may be shared among so many processes, this one among them.
-
-    Args:
-        count: how many; 1 for this one alone.
-    """
-    with scoped(_lent, count):
-        yield
+An outer step on the sinusoid takes 1.9 ms in one process and 5 in two.
+"""
 
 
 def processes_for(module: nn.Module, batch: TaskBatch) -> int:
-    """How many processes share the outer steps of such batches.
+    """Return the number of processes for outer steps on such batches: at most one a thread.
 
-    One where running statistics would have to be brought together, where a process would have too little to
-    do, and where a fork is not safe: the system's own libraries elsewhere than on Linux, and devices.
+    It is 1 if running statistics would have to be merged, if there is too little work, on devices,
+    and on systems other than Linux, whose libraries may not survive a fork.
 
     Args:
-        module: what has the parameters.
-        batch: the tasks of an outer step.
+        module: The module with the parameters.
+        batch: The tasks of an outer step.
     """
-    on_cpu = (
-        all(p.device.type == "cpu" for p in module.parameters()) and not batch.support_x.is_cuda
+    on_cpu = not batch.support_x.is_cuda and all(
+        p.device.type == "cpu" for p in module.parameters()
     )
-    if sys.platform != "linux" or not on_cpu or keeps_statistics(module):
+    if sys.platform != "linux" or not on_cpu or updates_buffers(module):
         return 1
     values = batch.support_x.numel() + batch.query_x.numel()
-    return max(1, min(_lent.get(), len(batch), values // LEAST_VALUES))
+    return max(1, min(torch.get_num_threads(), len(batch), values // LEAST_VALUES))
 
 
-class Shared:
-    """Forked processes that take a part of the tasks each, on the same parameters in shared memory.
+class SharedTasks:
+    """Forked processes that each compute a shard of the tasks, with parameters in shared memory.
 
     Args:
-        module: the parameters are its own; they lie in shared memory until :meth:`close`.
-        losses: see :data:`metabench.learning.outer_gradient.shard.Losses`.
-        batch: a batch of the shape that all have.
-        processes: how many share it, this one among them.
+        module: The module whose parameters are differentiated by; they are in shared memory until
+            :meth:`close`.
+        losses: The outer loss of each task.
+        batch: A batch of the shape that all have.
+        processes: The number of processes, this one included.
     """
 
     def __init__(self, module: nn.Module, losses: Losses, batch: TaskBatch, processes: int) -> None:
         self._parameters = [p for p in module.parameters() if p.requires_grad]
         for p in self._parameters:
-            p.data = _shared(p.data)
-        self._batch = batch.map(_shared)
+            p.data = _to_shared_memory(p.data)
+        self._batch = batch.map(_to_shared_memory)
         bounds = [len(batch) * i // processes for i in range(processes + 1)]
-        parts = [self._batch[a:b] for a, b in itertools.pairwise(bounds)]
-        self._own = Part(self._parameters, losses, parts[0], len(batch))
-        self._helpers: list[_Helper] = []
+        own, *others = (
+            TaskShard(self._parameters, losses, self._batch[a:b], len(batch))
+            for a, b in itertools.pairwise(bounds)
+        )
+        self._own = own
+        self._workers: list[_Worker] = []
         try:
-            for part in parts[1:]:
-                share = Part(self._parameters, losses, part, len(batch))
-                self._helpers.append(_Helper(share, [helper.line for helper in self._helpers]))
-        except OSError:  # no further process may be started
+            for shard in others:
+                self._workers.append(_Worker(shard, [w.connection for w in self._workers]))
+        except OSError:  # the limit of processes is reached
             self.close()
             raise
 
     def __call__(self, batch: TaskBatch) -> Tensor:
-        """See :class:`metabench.learning.outer_gradient.select.Engine`.
+        """Put the gradients into ``.grad`` and return the mean loss.
 
         Raises:
-            CellFailed: a process died.
+            CellFailed: If a process died.
         """
         self._batch.copy_(batch)
-        for helper in self._helpers:
-            helper.begin()
+        for worker in self._workers:
+            worker.start()
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # the other cores are busy
         try:
@@ -110,117 +101,116 @@ class Shared:
             torch.set_num_threads(threads)
         for p, gradient in zip(self._parameters, gradients, strict=True):
             p.grad = gradient
-        for helper in self._helpers:
-            loss = loss + helper.end()
-            for p, slot in zip(self._parameters, helper.slots, strict=True):
-                p.grad = None if p.grad is None else p.grad + slot
+        for worker in self._workers:
+            loss = loss + worker.wait()
+            for p, gradient in zip(self._parameters, worker.gradients, strict=True):
+                p.grad = None if p.grad is None else p.grad + gradient
         return loss
 
     def close(self) -> None:
-        """End the processes, and take the parameters out of shared memory."""
-        for helper in self._helpers:
-            helper.close()
+        """End the processes and move the parameters out of shared memory."""
+        for worker in self._workers:
+            worker.close()
         for p in self._parameters:
             p.data = p.data.clone()
 
 
-class _Helper:
-    """A forked process that works out one part whenever it is told to.
+class _Worker:
+    """A forked process that computes its shard whenever it is told to.
 
     Args:
-        part: what it works out.
-        others: the lines to the helpers before it, of which a copy would keep them from seeing us die.
+        shard: The shard.
+        siblings: Connections to the workers before it. The fork closes its copies, so that those
+            workers see this process end.
 
     Attributes:
-        line: our end of the pipe.
-        slots: where its gradients lie when it has ended.
+        connection: Our end of the pipe.
+        gradients: Shared memory that holds the gradients after :meth:`wait`.
     """
 
-    def __init__(self, part: Part, others: Sequence[Connection]) -> None:
-        self.slots = [_shared(torch.zeros_like(p.data)) for p in part.parameters]
-        self.line, theirs = multiprocessing.Pipe()
+    def __init__(self, shard: TaskShard, siblings: Sequence[Connection]) -> None:
+        self.gradients = [_to_shared_memory(torch.zeros_like(p.data)) for p in shard.parameters]
+        self.connection, theirs = multiprocessing.Pipe()
         with warnings.catch_warnings():
-            # Python warns where PyTorch's threads are running. The child does what PyTorch's own data loader
-            # does after its forks: it computes with one thread, which starts none and waits for none.
+            # Python warns because PyTorch's threads are running. The child does what PyTorch's
+            # data loader does after its forks: it computes with one thread, which starts none.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._pid = os.fork()
         if self._pid == 0:
-            for ours in (*others, self.line):
+            for ours in (*siblings, self.connection):
                 ours.close()
-            _live(theirs, part, self.slots)
+            _serve(theirs, shard, self.gradients)
         theirs.close()
 
-    def begin(self) -> None:
-        """Let it work."""
-        with contextlib.suppress(BrokenPipeError):  # it died; :meth:`end` tells
-            self.line.send(True)
+    def start(self) -> None:
+        """Start computing."""
+        with contextlib.suppress(BrokenPipeError):  # it died, which :meth:`wait` reports
+            self.connection.send(True)
 
-    def end(self) -> float:
-        """Wait for it.
-
-        Returns:
-            Its share in the mean loss.
+    def wait(self) -> float:
+        """Wait for the gradients and return the contribution to the mean loss.
 
         Raises:
-            CellFailed: it died.
+            CellFailed: If the process died.
         """
         try:
-            found = self.line.recv()
+            result = self.connection.recv()
         except (EOFError, ConnectionResetError):
             raise CellFailed(
                 "a process that shares the tasks of an outer step died.",
-                hint="The kernel does that where memory runs out; --threads 1 runs all tasks in one process.",
+                hint="The kernel kills processes when memory runs out; "
+                "--threads 1 runs all tasks in one process.",
             ) from None
-        if isinstance(found, BaseException):
-            raise found
-        return float(found)
+        if isinstance(result, BaseException):
+            raise result
+        return float(result)
 
     def close(self) -> None:
-        """End it, whatever it does."""
-        self.line.close()
+        """Kill the process."""
+        self.connection.close()
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
 
 
-def _live(line: Connection, part: Part, slots: Sequence[Tensor]) -> NoReturn:
-    """What a helper does. It never comes back, and ends when the line to its parent does."""
+def _serve(connection: Connection, shard: TaskShard, gradients: Sequence[Tensor]) -> NoReturn:
+    """Run a worker, which exits when the connection to its parent ends."""
     try:
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends us
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and kills us
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         torch.set_num_threads(1)
-        while line.recv():
-            line.send(_worked_out(part, slots))
+        while connection.recv():
+            connection.send(_compute(shard, gradients))
     except BaseException:
-        pass  # the parent is gone, or will see that we are
+        pass  # the parent has exited, or sees that we do
     finally:
         os._exit(0)
 
 
-def _worked_out(part: Part, slots: Sequence[Tensor]) -> float | Exception:
+def _compute(shard: TaskShard, gradients: Sequence[Tensor]) -> float | Exception:
     try:
-        loss, gradients = part.gradients()
-        for slot, gradient in zip(slots, gradients, strict=True):
+        loss, computed = shard.gradients()
+        for target, gradient in zip(gradients, computed, strict=True):
             if gradient is not None:
-                slot.copy_(gradient)
+                target.copy_(gradient)
         return float(loss)
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))
-        except Exception:  # what an exception brings along can be anything
+        except Exception:  # an exception can hold anything
             return RuntimeError(traceback.format_exc())
         return error
 
 
-def _shared(tensor: Tensor) -> Tensor:
-    """A copy in memory that forked processes share, laid out alike.
+def _to_shared_memory(tensor: Tensor) -> Tensor:
+    """Copy a tensor to memory that forked processes share, with the same layout.
 
-    Memory of no file: shared memory with a name is small in many a container.
+    The memory has no name: named shared memory is small in many a container.
     """
     if not tensor.numel():
         return tensor
-    # A tensor whose elements overlap, or leave gaps, is made dense first.
+    # First make a tensor dense whose elements overlap or leave gaps.
     dense = torch.empty_like(tensor).copy_(tensor)
     memory = mmap.mmap(-1, dense.numel() * dense.element_size())
     flat = torch.frombuffer(memory, dtype=dense.dtype, count=dense.numel())

@@ -1,1 +1,1 @@
-"""Accuracy, calibration and likelihood of a classifier."""
+"""Accuracy of a classifier, with its calibration and likelihood."""

@@ -12,22 +12,22 @@ from metabench.metrics.accuracy.calibration import (
     expected_calibration_error,
     macro_f1,
     negative_log_likelihood,
-    worst_decile,
 )
 from metabench.metrics.base import EpisodeMetric, Measurement
+from metabench.metrics.scoring import worst_decile
 from metabench.metrics.trial import Predictions, Trial
 
 
 class Accuracy(EpisodeMetric):
-    r"""The share of queries that are classified rightly.
+    r"""Share of queries that are classified correctly.
 
     .. math:: \frac{1}{Q} \sum_q [\arg\max_k f(x_q)_k = y_q]
 
-    Beside the score of each episode stand the classes that it showed and how many queries of each were
-    classified rightly, which statistics over *classes* need; and, of all episodes together, macro-F1,
-    calibration, log-likelihood and the worst tenth (:mod:`~metabench.metrics.accuracy.calibration`), and the
-    accuracy on each way: classes are numbered at random, so a method that favours one number shows it in ``by_way``.
-    The score by shots is in :class:`metabench.metrics.adaptation.metric.Adaptation`.
+    The values hold, per episode, its ``classes`` and the correct queries of each (``class_hits``),
+    which statistics over classes need; and over all episodes macro-F1, calibration, likelihood
+    (:mod:`~metabench.metrics.accuracy.calibration`), the worst tenth, and the accuracy of each
+    label (``by_way``). Classes are numbered at random, so a method that prefers one label shows
+    there. The score by shots is in :class:`metabench.metrics.adaptation.metric.Adaptation`.
     """
 
     name: ClassVar[str] = "accuracy"
@@ -35,18 +35,19 @@ class Accuracy(EpisodeMetric):
     unit: ClassVar[str] = "share"
 
     def scores(self, predictions: Predictions) -> list[float]:
-        """See :class:`EpisodeMetric`."""
+        """Returns the accuracy of each episode; see :class:`EpisodeMetric`."""
         queries = predictions.targets.shape[1]
-        return [count / queries for count in _right(predictions).sum(1).tolist()]
+        return [count / queries for count in _correct(predictions).sum(1).tolist()]
 
     def measure(self, trial: Trial) -> Measurement:
-        """See :class:`Metric`."""
+        """Add the values over all episodes; see :class:`Metric`."""
         if trial.algorithm.problem.regression:
-            raise NotApplicable("it counts right labels, and this benchmark is regression.")
+            raise NotApplicable("it counts correct labels, and this benchmark is regression.")
         predictions = trial.predictions()
         ways = trial.algorithm.problem.ways
         of_class = F.one_hot(predictions.targets, ways)
-        hits = (of_class * _right(predictions).unsqueeze(-1)).sum(1)
+        # Row k counts the queries of label k: its class is column k of `classes`.
+        hits = (of_class * _correct(predictions).unsqueeze(-1)).sum(1)
         scores = self.scores(predictions)
         values = {
             "classes": predictions.classes.tolist(),
@@ -60,6 +61,6 @@ class Accuracy(EpisodeMetric):
         return Measurement(scores, values)
 
 
-def _right(predictions: Predictions) -> Tensor:
-    """Which queries are classified rightly, int64 ``[E, Q]``."""
+def _correct(predictions: Predictions) -> Tensor:
+    """Returns which queries are classified correctly, int64 ``[E, Q]``."""
     return (predictions.outputs.argmax(-1) == predictions.targets).long()

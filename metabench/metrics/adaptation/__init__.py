@@ -1,1 +1,1 @@
-"""The score against inner steps and against shots."""
+"""Adaptation speed: the score by inner steps, by milliseconds and by shots."""

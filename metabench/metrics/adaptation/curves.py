@@ -1,4 +1,4 @@
-"""Numbers that say how fast an adaptation curve rises."""
+"""Summaries of an adaptation curve."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 
 def area(steps: Sequence[int], scores: Tensor) -> Tensor:
-    r"""The mean height of a curve where time runs as ``log(1 + steps)``, by the trapezoid rule.
+    r"""Returns the mean height of a curve over ``log(1 + steps)``, by the trapezoid rule.
 
     .. math:: A = \frac{1}{\log(1 + K)} \int_0^K s(k) \, d \log(1 + k)
 
-    A method that is there at once has the height it ends with; what is won late counts little.
+    A curve that starts at its final height has that area; late gains count little.
 
     Args:
-        steps: rising numbers of inner steps, the first 0.
-        scores: ``[..., len(steps)]``, the score after each.
+        steps: Ascending numbers of inner steps, the first 0.
+        scores: Score after each, ``[..., len(steps)]``.
 
     Returns:
         ``[...]``, in the unit of the scores.
@@ -31,7 +31,7 @@ def area(steps: Sequence[int], scores: Tensor) -> Tensor:
 
 
 def steps_to(steps: Sequence[int], scores: Sequence[float], threshold: float) -> int | None:
-    """The first number of steps whose score is at least the threshold; nothing where none is.
+    """Returns the first number of steps whose score reaches the threshold, or ``None``.
 
     >>> steps_to([0, 1, 5], [0.2, 0.8, 0.9], 0.8)
     1
@@ -40,9 +40,10 @@ def steps_to(steps: Sequence[int], scores: Sequence[float], threshold: float) ->
 
 
 def nearly_best(scores: Sequence[float], *, share: float = 0.95, regression: bool = False) -> float:
-    """95 % of a curve's own best.
+    """Returns 95 % of a curve's best score.
 
-    In regression, where a score is minus an error, it is 95 % of the way from the first to the best score.
+    In regression, where a score is minus an error, it is 95 % of the way from the first to the
+    best score.
 
     >>> nearly_best([0.2, 0.8, 1.0])
     0.95

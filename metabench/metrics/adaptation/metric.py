@@ -1,4 +1,4 @@
-"""How fast an algorithm adapts: in inner steps, in milliseconds, in shots."""
+"""Adaptation curves: score by inner steps, by milliseconds and by shots."""
 
 from __future__ import annotations
 
@@ -13,41 +13,44 @@ from torch import Tensor
 from metabench.episodes import TaskBatch
 from metabench.errors import DivergedError, NotApplicable
 from metabench.metrics.adaptation.curves import area, nearly_best, steps_to
-from metabench.metrics.base import Measurement, Metric, part
-from metabench.metrics.noise.labels import fewer_shots
-from metabench.metrics.reshaping import with_shots
-from metabench.metrics.scoring import first, score_changed, score_episodes, score_interval
+from metabench.metrics.base import Measurement, Metric, values_or_reason
+from metabench.metrics.scoring import (
+    iter_episodes,
+    score_episodes,
+    score_interval,
+    score_perturbed,
+)
+from metabench.metrics.shots import with_fewer_shots, with_shots
 from metabench.metrics.trial import Trial
 from metabench.runtime import timing
 
+# Beyond this, an area would depend on nothing but the size of the last step.
 DIVERGED = 1e3
-"""How many times worse than before it adapts, and than predicting 0, is no longer a matter of degree."""
+"""Factor by which the mean squared error of a diverged method exceeds the larger of its error
+before adaptation and the error of predicting 0."""
 
 
 @dataclass(frozen=True)
 class Adaptation(Metric):
-    r"""The score after 0, 1, 2, 3, 5, 10, 20 and 50 inner steps, and with 1, 2, 5 and 10 shots.
+    r"""Score after 0, 1, 2, 3, 5, 10, 20 and 50 inner steps, and with 1, 2, 5 and 10 shots.
 
     .. math:: A = \frac{1}{\log(1 + K)} \int_0^K s(k) \, d \log(1 + k)
 
-    An episode's score is the area under its own curve (:func:`metabench.metrics.adaptation.curves.area`):
-    accuracy, or minus the squared error. ``steps_to_95`` is the first of the measured numbers of steps whose mean score
-    is 95 % of the curve's best, ``steps_to_threshold`` the first that reaches the fixed threshold. A method
-    without ``adapt_path`` is one point, and has no area. One that diverges on the way keeps its curve up to
-    there, without an area: from the first step where a prediction is not finite, or where the mean squared
-    error is more than a thousand times (:data:`DIVERGED`) the worse of what it is before the first step and
-    what predicting 0 everywhere costs. So far off, an area tells nothing but the last step's size.
+    The score of an episode is the area under its curve
+    (:func:`metabench.metrics.adaptation.curves.area`) of accuracy, or of minus the squared error.
+    A method without ``adapt_path`` has one point and no area. One that diverges (a prediction is
+    not finite, or see :data:`DIVERGED`) has the curve up to there and no area.
 
-    All shots are scored on the same queries, and fewer shots are part of more; where a class has too few
-    examples, there are fewer queries than in the benchmark, and ``queries`` says how many.
+    All numbers of shots are scored on the same queries, and fewer shots are a subset of more.
 
     Reference: the curves of Finn, Abbeel and Levine 2017, arXiv:1703.03400, section 5.1.
 
     Args:
-        episodes: the first so many test episodes.
-        steps: numbers of inner steps, rising from 0.
-        shots: numbers of shots.
-        threshold: of ``steps_to_threshold``; by default an accuracy of 0.9, or a squared error of 1.
+        episodes: Number of test episodes, from the first on.
+        steps: Ascending numbers of inner steps, the first 0.
+        shots: Numbers of shots.
+        threshold: Score for ``steps_to_threshold``; by default an accuracy of 0.9, or a squared
+            error of 1.
     """
 
     name: ClassVar[str] = "adaptation"
@@ -61,8 +64,14 @@ class Adaptation(Metric):
     threshold: float | None = None
 
     def measure(self, trial: Trial) -> Measurement:
-        """See :class:`Metric`."""
+        """Measure both curves and the time per task; see :class:`Metric`.
+
+        Raises:
+            DivergedError: If the predictions are not finite before the first inner step.
+            NotApplicable: If ``adapt_path`` ends early.
+        """
         task = next(iter(trial.sampler.range(0, 1)))
+        # The time of `adapt` as a user calls it, not that of the path step by step.
         with trial.isolated():
             ms = timing.measure(
                 lambda: trial.algorithm.adapt(task.support),
@@ -73,35 +82,40 @@ class Adaptation(Metric):
         values: dict[str, Any] = {
             "ms_per_task": ms.median_ms,
             "ms_per_task_iqr": ms.iqr_ms,
-            "shots": part(lambda: self._shot_curve(trial)),
+            "shots": values_or_reason(lambda: self._shot_curve(trial)),
         }
         if not trial.algorithm.offers("adapt_path"):
-            score = float(score_changed(trial, self.episodes).mean())
-            reason = f"'{trial.algorithm.name}' adapts in one pass: it has no adapt_path, and is one point."
+            score = float(score_perturbed(trial, self.episodes).mean())
+            reason = (
+                f"'{trial.algorithm.name}' adapts in one pass: it has no adapt_path, and is one "
+                "point."
+            )
             return Measurement(
                 values={**values, "curve": {"score": [score]}, "area": {"n/a": reason}}
             )
-        scores, times = self._paths(trial)
+        scores, times = self._step_curves(trial)
         return self._with_curve(trial, scores, times, values)
 
     def _with_curve(
         self, trial: Trial, scores: Tensor, times: Tensor, values: dict[str, Any]
     ) -> Measurement:
-        finite = self._sound(trial, scores)
-        steps = [k for k, good in zip(self.steps, finite.tolist(), strict=True) if good]
+        """Add the mean curve and its summaries to the values."""
+        converged = self._before_divergence(trial, scores)
+        steps = [k for k, good in zip(self.steps, converged.tolist(), strict=True) if good]
         if not steps:
             raise DivergedError(
-                f"'{trial.algorithm.name}' gives no finite prediction before it adapts."
+                f"'{trial.algorithm.name}' gives no finite prediction before it adapts.",
+                hint="Check the initial parameters for values that are not finite.",
             )
-        curve = scores[:, finite].mean(0).tolist()
+        curve = scores[:, converged].mean(0).tolist()
         regression = trial.algorithm.problem.regression
         threshold = self.threshold if self.threshold is not None else (-1.0 if regression else 0.9)
         values |= {
             "curve": {
                 "steps": steps,
                 "score": curve,
-                "ci95": [score_interval(column)["ci95"] for column in scores[:, finite].T],
-                "ms": times.median(0).values[finite].tolist(),
+                "ci95": [score_interval(column)["ci95"] for column in scores[:, converged].T],
+                "ms": times.median(0).values[converged].tolist(),
             },
             "best": max(curve),
             "steps_to_95": steps_to(steps, curve, nearly_best(curve, regression=regression)),
@@ -114,39 +128,41 @@ class Adaptation(Metric):
         areas = area(steps, scores)
         return Measurement(areas.tolist(), {**values, "area": float(areas.mean())})
 
-    def _sound(self, trial: Trial, scores: Tensor) -> Tensor:
-        """The steps before it diverges, bool ``[len(steps)]``."""
-        sound = scores.isfinite().all(0)
+    def _before_divergence(self, trial: Trial, scores: Tensor) -> Tensor:
+        """Returns which numbers of steps come before divergence, bool ``[len(steps)]``."""
+        converged = scores.isfinite().all(0)
         if trial.algorithm.problem.regression:
-            targets = torch.cat([batch.query_y for _, batch in first(trial, self.episodes)])
-            of_zero = float(targets.double().square().mean())
+            targets = torch.cat([batch.query_y for _, batch in iter_episodes(trial, self.episodes)])
+            error_of_zero = float(targets.double().square().mean())
             errors = -scores.mean(0)
-            sound &= errors <= DIVERGED * max(float(errors[0]), of_zero)
-        return sound.long().cumprod(0).bool()
+            converged &= errors <= DIVERGED * max(float(errors[0]), error_of_zero)
+        # Everything after the first divergence is dropped, even if it is finite again.
+        return converged.long().cumprod(0).bool()
 
-    def _paths(self, trial: Trial) -> tuple[Tensor, Tensor]:
-        """Scores (NaN where they are not finite) and milliseconds, float64 ``[E, len(steps)]``."""
+    def _step_curves(self, trial: Trial) -> tuple[Tensor, Tensor]:
+        """Returns scores (NaN if not finite) and milliseconds, float64 ``[E, len(steps)]``."""
         scores, times = [], []
         for index in range(min(self.episodes, trial.episodes)):
             with trial.isolated(index):
-                score, ms = self._path(trial, trial.sampler.range(index, index + 1))
+                score, ms = self._step_curve(trial, trial.sampler.range(index, index + 1))
             scores.append(score)
             times.append(ms)
         return torch.tensor(scores, dtype=torch.float64), torch.tensor(times, dtype=torch.float64)
 
-    def _path(self, trial: Trial, episode: TaskBatch) -> tuple[list[float], list[float]]:
-        """The scores of one episode, and the time in inner steps alone up to each."""
+    def _step_curve(self, trial: Trial, episode: TaskBatch) -> tuple[list[float], list[float]]:
+        """Returns the scores of one episode, and the milliseconds in inner steps up to each."""
         path = trial.algorithm.adapt_path(next(iter(episode)).support, self.steps[-1])
         scores, times = [], []
-        spent = 0.0
+        seconds = 0.0
         for step in range(self.steps[-1] + 1):
-            began = _now(trial.device)
+            # The time of the inner steps alone: predicting and scoring come after the clock.
+            start = _now(trial.device)
             predict = next(path, None)
-            spent += _now(trial.device) - began
+            seconds += _now(trial.device) - start
             if predict is None:
                 raise NotApplicable(
-                    f"the adapt_path of '{trial.algorithm.name}' ended after {step} of {self.steps[-1] + 1} "
-                    "predictors."
+                    f"the adapt_path of '{trial.algorithm.name}' ended after {step} of "
+                    f"{self.steps[-1] + 1} predictors."
                 )
             if step in self.steps:
                 with torch.no_grad():
@@ -154,27 +170,30 @@ class Adaptation(Metric):
                 try:
                     outputs = trial.checked(outputs, episode.query_x)
                     scores.append(float(score_episodes(outputs, episode.query_y)))
+                # NaN marks the step; a diverged method keeps the points before it.
                 except DivergedError:
                     scores.append(float("nan"))
-                times.append(spent * 1e3)
+                times.append(seconds * 1e3)
         return scores, times
 
     def _shot_curve(self, trial: Trial) -> dict[str, Any]:
         sampler, shots = with_shots(trial.sampler, self.shots)
-        curve = []
-        wider = Trial(trial.algorithm, sampler, min(self.episodes, trial.episodes))
+        scores = []
+        # One sampler for all: the queries stay the same and the support sets are nested.
+        most = Trial(trial.algorithm, sampler, min(self.episodes, trial.episodes))
         for count in shots:
-            scores = score_changed(wider, self.episodes, functools.partial(_keep, shots=count))
-            curve.append(float(scores.mean()))
-        return {"shots": list(shots), "queries": sampler.protocol.queries, "score": curve}
+            keep = functools.partial(_keep_shots, shots=count)
+            scores.append(float(score_perturbed(most, self.episodes, keep).mean()))
+        return {"shots": list(shots), "queries": sampler.protocol.queries, "score": scores}
 
 
-def _keep(batch: TaskBatch, indices: Tensor, *, shots: int) -> TaskBatch:
+def _keep_shots(batch: TaskBatch, indices: Tensor, *, shots: int) -> TaskBatch:
     del indices
-    return fewer_shots(batch, shots)
+    return with_fewer_shots(batch, shots)
 
 
 def _now(device: torch.device) -> float:
+    # CUDA kernels run asynchronously: without this the launches would be timed.
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

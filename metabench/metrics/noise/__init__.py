@@ -1,1 +1,1 @@
-"""Robustness to wrong labels and corrupted inputs."""
+"""Robustness to noise: wrong support labels, corrupted images, noisy targets and inputs."""

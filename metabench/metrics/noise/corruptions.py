@@ -1,4 +1,9 @@
-"""Corruptions of pictures, computed for a whole batch on its device."""
+"""Corruptions of images, computed for a whole batch on its device.
+
+torchvision has some of them, but not as functions of given random numbers, and is not a dependency;
+scipy.ndimage runs on the CPU, one image at a time. A different implementation would also change the
+scores of existing records in their last bits.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +15,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metabench.errors import UsageError
-from metabench.metrics.images import ChangePictures, normal_numbers, uniform_numbers
+from metabench.metrics.perturbation import ImageTransform, normal_numbers, uniform_numbers
 
 SEVERITIES = (1, 2, 3, 4, 5)
 SIDE = 28
-"""Lengths in the table of severities are pixels of a picture with this side, and grow with the picture."""
+"""Image width that lengths in the table of severities refer to; they scale with the width."""
 
 Apply = Callable[[Tensor, float, Tensor], Tensor]
 GRID = 5
-"""Knots along each side of the field of an elastic change."""
+"""Knots along each side of the displacement field of an elastic transform."""
 
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way to spoil a picture.
+    """One kind of corruption.
 
     Args:
-        levels: its strength at severities 1 to 5.
-        numbers: uniform random numbers that a picture ``(C, H, W)`` needs.
-        apply: pictures ``[B, C, H, W]`` in ``[0, 1]``, a level and numbers ``[B, numbers]`` to pictures,
-            which are cut to ``[0, 1]`` afterwards.
+        levels: Its strength at severities 1 to 5.
+        numbers: Maps the image shape ``C, H, W`` to the number of uniform random numbers needed.
+        apply: Maps images ``[B, C, H, W]`` in ``[0, 1]``, a level and numbers ``[B, numbers]`` to
+            images, which are clamped to ``[0, 1]`` afterwards.
     """
 
     levels: tuple[float, float, float, float, float]
@@ -37,34 +42,35 @@ class Corruption:
     apply: Apply
 
 
-def corrupt(name: str, severity: int) -> ChangePictures:
-    """The change of pictures that a corruption makes.
-
-    An episode is given the same random numbers at all severities: a drop that grows is the severity's doing.
+def corrupt(name: str, severity: int) -> ImageTransform:
+    """Returns the image transform of a corruption.
 
     Args:
-        name: one of :data:`CORRUPTIONS`.
+        name: One of :data:`CORRUPTIONS`.
         severity: 1 to 5.
 
     Raises:
-        UsageError: there is no such corruption or severity.
+        UsageError: If there is no such corruption or severity.
     """
     if name not in CORRUPTIONS or severity not in SEVERITIES:
         raise UsageError(
             f"there is no corruption '{name}' of severity {severity}.",
-            hint=f"There are {', '.join(CORRUPTIONS)}, each of severity 1 to 5.",
+            hint=f"The corruptions are {', '.join(CORRUPTIONS)}, each with severity 1 to 5.",
         )
     kind = CORRUPTIONS[name]
 
-    def change(x: Tensor, indices: Tensor, role: str) -> Tensor:
+    def transform(x: Tensor, indices: Tensor, role: str) -> Tensor:
         tasks, examples, *shape = x.shape
         count = kind.numbers(*shape)
+        # The key does not hold the severity: an episode gets the same random numbers at all of
+        # them, so that a growing drop is the effect of the severity alone.
         numbers = uniform_numbers(indices, examples * count, "corruption", name, role)
-        flat = x.flatten(0, 1)
-        spoiled = kind.apply(flat, kind.levels[severity - 1], numbers.view(tasks * examples, count))
-        return spoiled.clamp(0, 1).to(x.dtype).view_as(x)
+        images = x.flatten(0, 1)
+        numbers = numbers.view(tasks * examples, count)
+        corrupted = kind.apply(images, kind.levels[severity - 1], numbers)
+        return corrupted.clamp(0, 1).to(x.dtype).view_as(x)
 
-    return change
+    return transform
 
 
 def _gaussian(x: Tensor, sd: float, numbers: Tensor) -> Tensor:
@@ -72,11 +78,13 @@ def _gaussian(x: Tensor, sd: float, numbers: Tensor) -> Tensor:
 
 
 def _shot(x: Tensor, photons: float, numbers: Tensor) -> Tensor:
+    # Poisson noise in its normal limit, which keeps one random number per value.
     return x + (x / photons).sqrt() * normal_numbers(numbers).view_as(x)
 
 
 def _impulse(x: Tensor, share: float, numbers: Tensor) -> Tensor:
     numbers = numbers.view_as(x)
+    # Half of the corrupted values become 1, the other half 0.
     salted = torch.where(numbers < share, 1.0, x)
     return torch.where(numbers < share / 2, 0.0, salted)
 
@@ -84,14 +92,15 @@ def _impulse(x: Tensor, share: float, numbers: Tensor) -> Tensor:
 def _blur(x: Tensor, sd: float, numbers: Tensor) -> Tensor:
     del numbers
     sd *= x.shape[-1] / SIDE
-    reach = min(max(1, round(3 * sd)), *(side - 1 for side in x.shape[-2:]))
-    places = torch.arange(-reach, reach + 1, device=x.device, dtype=x.dtype)
-    kernel = torch.exp(-(places**2) / (2 * sd**2))
+    radius = min(max(1, round(3 * sd)), *(side - 1 for side in x.shape[-2:]))
+    offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
+    kernel = torch.exp(-(offsets**2) / (2 * sd**2))
     kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, 1, -1)
     channels = x.shape[1]
-    rows = F.conv2d(F.pad(x, (reach, reach, 0, 0), mode="replicate"), kernel, groups=channels)
-    turned = kernel.transpose(-1, -2)
-    return F.conv2d(F.pad(rows, (0, 0, reach, reach), mode="replicate"), turned, groups=channels)
+    # A Gaussian is separable: rows, then columns.
+    rows = F.conv2d(F.pad(x, (radius, radius, 0, 0), mode="replicate"), kernel, groups=channels)
+    column = kernel.transpose(-1, -2)
+    return F.conv2d(F.pad(rows, (0, 0, radius, radius), mode="replicate"), column, groups=channels)
 
 
 def _contrast(x: Tensor, factor: float, numbers: Tensor) -> Tensor:
@@ -108,6 +117,7 @@ def _brightness(x: Tensor, added: float, numbers: Tensor) -> Tensor:
 def _pixelate(x: Tensor, share: float, numbers: Tensor) -> Tensor:
     del numbers
     height, width = x.shape[-2:]
+    # Averaging down and nearest up: square blocks, as in ImageNet-C.
     small = F.interpolate(
         x, (max(1, round(height * share)), max(1, round(width * share))), mode="area"
     )
@@ -122,38 +132,39 @@ def _occlude(x: Tensor, share: float, numbers: Tensor) -> Tensor:
     rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
     in_rows = (rows >= top) & (rows < top + tall)
     in_columns = (columns >= left) & (columns < left + wide)
+    # Grey is neither ink nor background, so a hidden part looks like neither.
     hidden = in_rows[:, None, :, None] & in_columns[:, None, None, :]
     return torch.where(hidden, 0.5, x)
 
 
 def _elastic(x: Tensor, pixels: float, numbers: Tensor) -> Tensor:
     knots = normal_numbers(numbers).to(x.dtype).view(len(x), 2, GRID, GRID)
-    # A normalised coordinate runs from -1 to 1 over the side, so a pixel of a 28-pixel side is 2 / 28.
+    # grid_sample's coordinates run from -1 to 1 over the side: a pixel of 28 is 2 / 28.
     field = F.interpolate(knots, x.shape[-2:], mode="bicubic", align_corners=True) * (
         pixels * 2 / SIDE
     )
-    still = torch.eye(2, 3, device=x.device, dtype=x.dtype).expand(len(x), 2, 3)
-    grid = F.affine_grid(still, list(x.shape), align_corners=False) + field.permute(0, 2, 3, 1)
+    identity = torch.eye(2, 3, device=x.device, dtype=x.dtype).expand(len(x), 2, 3)
+    grid = F.affine_grid(identity, list(x.shape), align_corners=False) + field.permute(0, 2, 3, 1)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
-def _none(channels: int, height: int, width: int) -> int:
+def _no_numbers(channels: int, height: int, width: int) -> int:
     del channels, height, width
     return 0
 
 
-def _each(channels: int, height: int, width: int) -> int:
+def _one_per_value(channels: int, height: int, width: int) -> int:
     return channels * height * width
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    "gaussian": Corruption((0.08, 0.12, 0.18, 0.26, 0.38), _each, _gaussian),
-    "shot": Corruption((60, 25, 12, 5, 3), _each, _shot),
-    "impulse": Corruption((0.03, 0.06, 0.09, 0.17, 0.27), _each, _impulse),
-    "blur": Corruption((0.5, 0.75, 1.0, 1.5, 2.0), _none, _blur),
-    "contrast": Corruption((0.6, 0.45, 0.3, 0.2, 0.1), _none, _contrast),
-    "brightness": Corruption((0.1, 0.2, 0.3, 0.4, 0.5), _none, _brightness),
-    "pixelate": Corruption((0.5, 0.43, 0.36, 0.22, 0.15), _none, _pixelate),
+    "gaussian": Corruption((0.08, 0.12, 0.18, 0.26, 0.38), _one_per_value, _gaussian),
+    "shot": Corruption((60, 25, 12, 5, 3), _one_per_value, _shot),
+    "impulse": Corruption((0.03, 0.06, 0.09, 0.17, 0.27), _one_per_value, _impulse),
+    "blur": Corruption((0.5, 0.75, 1.0, 1.5, 2.0), _no_numbers, _blur),
+    "contrast": Corruption((0.6, 0.45, 0.3, 0.2, 0.1), _no_numbers, _contrast),
+    "brightness": Corruption((0.1, 0.2, 0.3, 0.4, 0.5), _no_numbers, _brightness),
+    "pixelate": Corruption((0.5, 0.43, 0.36, 0.22, 0.15), _no_numbers, _pixelate),
     "occlusion": Corruption((0.2, 0.3, 0.4, 0.5, 0.6), lambda c, h, w: 2, _occlude),
     "elastic": Corruption((0.5, 0.75, 1.0, 1.5, 2.0), lambda c, h, w: 2 * GRID**2, _elastic),
 }
@@ -166,15 +177,15 @@ gaussian   standard deviation of added noise                 ImageNet-C
 shot       photons of a white pixel; Poisson noise in its    ImageNet-C
            normal limit, ``x + sqrt(x / photons) n``
 impulse    share of values that become 0 or 1                ImageNet-C
-blur       standard deviation of a Gaussian, in pixels       chosen for 28-pixel pictures
-contrast   factor towards the picture's mean                 chosen
-brightness what is added                                     ImageNet-C
-pixelate   side of the small picture, as a share             chosen
+blur       standard deviation of a Gaussian, in pixels       chosen for 28-pixel images
+contrast   factor towards the mean of the image              chosen
+brightness added value                                       ImageNet-C
+pixelate   side of the downscaled image, as a share          chosen
 occlusion  side of a grey square, as a share                 chosen
 elastic    standard deviation of a smooth shift, in pixels   chosen
 ========== ================================================= =====================================
 
-Pixelation averages, and the elastic change is bilinear: on strokes of one bit both are blur as well.
+Pixelation averages, and the elastic transform is bilinear: on binary strokes both also blur.
 
 Reference: Hendrycks and Dietterich 2019 (ImageNet-C), arXiv:1903.12261.
 """

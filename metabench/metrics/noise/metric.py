@@ -1,4 +1,4 @@
-"""What noise in the labels and in the inputs costs."""
+"""Score lost to noise in labels, targets and inputs."""
 
 from __future__ import annotations
 
@@ -12,46 +12,51 @@ from torch import Tensor
 
 from metabench.episodes import TaskBatch
 from metabench.errors import NotApplicable
-from metabench.metrics.base import Measurement, Metric, part
-from metabench.metrics.images import (
-    Where,
-    change_pictures,
-    check_pictures,
-    normal_numbers,
-    uniform_numbers,
-)
+from metabench.metrics.base import Measurement, Metric, values_or_reason
 from metabench.metrics.noise.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from metabench.metrics.noise.labels import flip_labels
-from metabench.metrics.reshaping import with_shots
-from metabench.metrics.scoring import first, score_changed, score_changes, summary
+from metabench.metrics.perturbation import (
+    PerturbedSet,
+    normal_numbers,
+    require_images,
+    transform_images,
+    uniform_numbers,
+)
+from metabench.metrics.scoring import (
+    iter_episodes,
+    score_each_perturbation,
+    score_perturbed,
+    summarize_drop,
+)
+from metabench.metrics.shots import with_shots
 from metabench.metrics.trial import Trial
 
-LEAST_SHOTS = 5
-"""Of the episodes whose labels are flipped."""
+# With fewer shots a class could lose all its correct labels.
+MIN_SHOTS = 5
+"""Shots needed to flip labels."""
 
 
 @dataclass(frozen=True)
 class Noise(Metric):
-    r"""The score that is lost to wrong support labels and to spoiled inputs, on the same frozen episodes.
+    r"""Score lost to wrong support labels and to corrupted inputs, on the same frozen episodes.
 
     .. math:: \frac{1}{E} \sum_e \left(s_e - s'_e\right)
 
-    An episode's score is the mean drop over all corruptions and severities of the query; in regression over
-    all levels of target and input noise. Label noise flips exactly the stated share of the support, within
-    the episode's classes; with fewer than five shots a class could lose all its examples, so it is n/a unless
-    ``label_shots`` asks for the same episodes with more shots.
-    In regression Gaussian noise is added whose standard deviation is a multiple of that of the clean support.
+    The score of an episode is its mean drop over all corruptions and severities of the query; in
+    regression over all levels of target and input noise. Label noise flips an exact share of the
+    support labels within the classes of the episode; see :data:`MIN_SHOTS`. In regression Gaussian
+    noise is added, with multiples of the standard deviation of the clean support set.
 
     Reference: Hendrycks and Dietterich 2019, arXiv:1903.12261 (corruptions); Liang et al. 2022,
-    arXiv:2204.05494 (symmetric flips at 20, 40 and 60 %).
+    arXiv:2204.05494 (symmetric flips of 20, 40 and 60 %).
 
     Args:
-        episodes: the first so many test episodes.
-        flips: shares of flipped support labels.
-        label_shots: the shots of the episodes whose labels are flipped; 0 means as in the benchmark.
-        severities: of the corruptions of the query.
-        support_severities: of the corruptions of the support, and of both.
-        levels: standard deviations of the noise in regression, relative.
+        episodes: Number of test episodes, from the first on.
+        flips: Shares of flipped support labels.
+        label_shots: Shots of the episodes whose labels are flipped; 0 for those of the benchmark.
+        severities: Severities of corruptions of the query set.
+        support_severities: Severities of corruptions of the support set, and of both sets.
+        levels: Standard deviations of the noise in regression, relative to the clean support.
     """
 
     name: ClassVar[str] = "noise"
@@ -66,13 +71,13 @@ class Noise(Metric):
     levels: tuple[float, ...] = (0.1, 0.3, 1.0)
 
     def measure(self, trial: Trial) -> Measurement:
-        """See :class:`Metric`."""
-        clean = score_changed(trial, self.episodes)
+        """Measure the drop under each kind of noise; see :class:`Metric`."""
+        clean = score_perturbed(trial, self.episodes)
         values: dict[str, Any] = {"episodes": len(clean), "clean": float(clean.mean())}
         if trial.algorithm.problem.regression:
             drops = self._regression(trial, clean, values)
         else:
-            values["label_noise"] = part(lambda: self._label_noise(trial, clean))
+            values["label_noise"] = values_or_reason(lambda: self._label_noise(trial, clean))
             drops = self._corruptions(trial, clean, values)
         if not drops:
             return Measurement(values=values)
@@ -82,70 +87,69 @@ class Noise(Metric):
 
     def _label_noise(self, trial: Trial, clean: Tensor) -> dict[str, Any]:
         shots = self.label_shots or trial.sampler.protocol.shots
-        if shots < LEAST_SHOTS:
+        if shots < MIN_SHOTS:
             raise NotApplicable(
-                f"labels are flipped from {LEAST_SHOTS} shots on: at {shots}, a class could lose all its "
-                "support."
+                f"labels are flipped from {MIN_SHOTS} shots on: at {shots}, a class could lose all "
+                "its support."
             )
-        found: dict[str, Any] = {"shots": shots}
+        values: dict[str, Any] = {"shots": shots}
+        # Other episodes than those of `clean`, so they get clean scores of their own.
         if self.label_shots:
             sampler, _ = with_shots(trial.sampler, (shots,))
             trial = Trial(trial.algorithm, sampler, trial.episodes)
-            clean = score_changed(trial, self.episodes)
-            found |= {"queries": sampler.protocol.queries, "clean": float(clean.mean())}
+            clean = score_perturbed(trial, self.episodes)
+            values |= {"queries": sampler.protocol.queries, "clean": float(clean.mean())}
         for share in self.flips:
-            flipped: list[int] = []
-
-            def flip(batch: TaskBatch, indices: Tensor, share: float = share) -> TaskBatch:
-                noisy, which = flip_labels(batch, indices, share)
-                flipped.extend(which.sum(1).tolist())  # noqa: B023
-                return noisy
-
-            scores = score_changed(trial, self.episodes, flip)
-            found[f"{share:g}"] = {
-                **summary(clean, scores),
-                "flipped": flipped[0] / trial.sampler.protocol.support_size,
+            flips: list[int] = []
+            flip = functools.partial(_flip, share=share, counts=flips)
+            scores = score_perturbed(trial, self.episodes, flip)
+            values[f"{share:g}"] = {
+                **summarize_drop(clean, scores),
+                "flipped": flips[0] / trial.sampler.protocol.support_size,
             }
-        return found
+        return values
 
     def _corruptions(self, trial: Trial, clean: Tensor, values: dict[str, Any]) -> list[Tensor]:
-        """Write what corruptions cost; the drops of each episode under those of the query."""
+        """Add the drops under corruptions to the values, and return those of the query set."""
         drops: list[Tensor] = []
 
-        def all_of(where: Where, severities: tuple[int, ...]) -> dict[str, Any]:
-            check_pictures(trial.algorithm.problem)
+        def corrupt_set(perturbed: PerturbedSet, severities: tuple[int, ...]) -> dict[str, Any]:
+            require_images(trial.algorithm.problem)
             settings = [(name, severity) for name in CORRUPTIONS for severity in severities]
-            changes = [
-                functools.partial(change_pictures, change=corrupt(name, severity), where=where)
+            perturbations = [
+                functools.partial(
+                    transform_images, transform=corrupt(name, severity), perturbed=perturbed
+                )
                 for name, severity in settings
             ]
-            scores = score_changes(trial, self.episodes, changes, where)
+            scores = score_each_perturbation(trial, self.episodes, perturbations, perturbed)
             found: dict[str, Any] = {name: [] for name in CORRUPTIONS}
-            for (name, severity), changed in zip(settings, scores, strict=True):
-                found[name].append(summary(clean, changed) | {"severity": severity})
-            if where == "query":
-                drops.extend(clean - changed for changed in scores)
+            for (name, severity), corrupted in zip(settings, scores, strict=True):
+                found[name].append(summarize_drop(clean, corrupted) | {"severity": severity})
+            if perturbed == "query":
+                drops.extend(clean - corrupted for corrupted in scores)
             return found | {"mean_drop": float(torch.stack([clean - s for s in scores]).mean())}
 
-        settings: tuple[tuple[Where, tuple[int, ...]], ...] = (
+        settings: tuple[tuple[PerturbedSet, tuple[int, ...]], ...] = (
             ("query", self.severities),
             ("support", self.support_severities),
             ("both", self.support_severities),
         )
         values["corruptions"] = {
-            where: part(functools.partial(all_of, where, severities))
-            for where, severities in settings
+            perturbed: values_or_reason(functools.partial(corrupt_set, perturbed, severities))
+            for perturbed, severities in settings
             if severities
         }
         return drops
 
     def _regression(self, trial: Trial, clean: Tensor, values: dict[str, Any]) -> list[Tensor]:
-        """Write what noise in the support targets and in the inputs costs; the drops of each episode."""
-        batches = [batch for _, batch in first(trial, self.episodes)]
+        """Add the drops under Gaussian noise to the values, and return those of each episode."""
+        batches = [batch for _, batch in iter_episodes(trial, self.episodes)]
         spread = {
             "support_y": float(torch.cat([b.support_y for b in batches]).std()),
             "support_x": float(torch.cat([b.support_x for b in batches]).std()),
         }
+        # Query inputs get the noise of support inputs: both come from one distribution.
         spread["query_x"] = spread["support_x"]
         names = {
             "support_y": "target_noise",
@@ -153,19 +157,26 @@ class Noise(Metric):
             "query_x": "query_input_noise",
         }
         drops = []
-        for which, name in names.items():
+        for field, name in names.items():
             values[name] = {}
             for level in self.levels:
-                add = functools.partial(_add_noise, which=which, sd=level * spread[which])
-                scores = score_changed(trial, self.episodes, add)
-                values[name][f"{level:g}"] = summary(clean, scores)
+                add = functools.partial(_add_noise, field=field, sd=level * spread[field])
+                scores = score_perturbed(trial, self.episodes, add)
+                values[name][f"{level:g}"] = summarize_drop(clean, scores)
                 drops.append(clean - scores)
         return drops
 
 
-def _add_noise(batch: TaskBatch, indices: Tensor, *, which: str, sd: float) -> TaskBatch:
-    clean: Tensor = getattr(batch, which)
-    numbers = uniform_numbers(indices, clean[0].numel(), "noise", which)
+def _flip(batch: TaskBatch, indices: Tensor, *, share: float, counts: list[int]) -> TaskBatch:
+    """Flip labels, and append how many to ``counts``."""
+    noisy, flipped = flip_labels(batch, indices, share)
+    counts.extend(flipped.sum(1).tolist())
+    return noisy
+
+
+def _add_noise(batch: TaskBatch, indices: Tensor, *, field: str, sd: float) -> TaskBatch:
+    clean: Tensor = getattr(batch, field)
+    numbers = uniform_numbers(indices, clean[0].numel(), "noise", field)
     noisy = clean + (sd * normal_numbers(numbers)).view_as(clean).to(clean.dtype)
-    changed: dict[str, Any] = {which: noisy}
-    return dataclasses.replace(batch, **changed)
+    changes: dict[str, Any] = {field: noisy}
+    return dataclasses.replace(batch, **changes)

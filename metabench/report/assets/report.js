@@ -1,4 +1,4 @@
-// Sorting, filtering and hiding of what the page already shows. Nothing is fetched, and no text becomes markup.
+// Sorts and filters the tables and hides curves. Nothing is fetched, and no text becomes markup.
 (function () {
   "use strict";
   document.documentElement.classList.add("js");
@@ -24,7 +24,7 @@
     const body = table.tBodies[0];
     const rows = Array.from(body.rows).map((row, at) => ({ row, at, value: valueOf(row, column, kind) }));
     rows.sort((a, b) => {
-      // What has no number stays at the bottom, whichever way the others run.
+      // Rows without a number stay last in either order.
       if (a.value === null || b.value === null) {
         return (a.value === null) - (b.value === null) || a.at - b.at;
       }
@@ -67,7 +67,7 @@
     if (!form) return;
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", () => filter(section));
-    filter(section); // a browser may have kept what was typed before
+    filter(section); // browsers restore the text of the filter when a page is reloaded
   });
 
   document.querySelectorAll(".legend .key").forEach((key) => {

@@ -1,17 +1,22 @@
-"""The charts of a benchmark: each a pure function of its records, nothing where they do not hold it."""
+"""The charts of a benchmark: each a function of its results, or nothing without the data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from metabench.report.charts.adaptation import adaptation, shots
-from metabench.report.charts.learning import learning
+from metabench.report.charts.curves import (
+    adaptation,
+    attacks,
+    corruptions,
+    label_noise,
+    learning,
+    shots,
+)
 from metabench.report.charts.pareto import pareto
-from metabench.report.charts.robustness import attacks, corruptions, label_noise
-from metabench.report.facts import Section
+from metabench.report.data import BenchmarkResults
 from metabench.report.figure import Figure
 
-Chart = Callable[[Section], Figure | None]
+Chart = Callable[[BenchmarkResults], Figure | None]
 
 CHARTS: Mapping[str, tuple[Chart, ...]] = {
     "pareto": (pareto,),
@@ -19,18 +24,18 @@ CHARTS: Mapping[str, tuple[Chart, ...]] = {
     "learning": (learning,),
     "robustness": (corruptions, label_noise, attacks),
 }
-"""The charts by the name that ``metabench plot`` has for them."""
+"""The charts by their kind, as ``metabench plot`` names it."""
 
 
-def figures_of(section: Section, kind: str = "") -> list[Figure]:
-    """The charts of a benchmark, those of one kind or all.
+def figures_of(results: BenchmarkResults, kind: str = "") -> list[Figure]:
+    """Returns the charts of a benchmark, all or those of one kind.
 
     Args:
-        section: the benchmark.
-        kind: one of :data:`CHARTS`.
+        results: The results on the benchmark.
+        kind: A key of :data:`CHARTS`.
     """
     charts = CHARTS[kind] if kind else [chart for family in CHARTS.values() for chart in family]
-    return [figure for chart in charts if (figure := chart(section)) is not None]
+    return [figure for chart in charts if (figure := chart(results)) is not None]
 
 
 __all__ = ["CHARTS", "Chart", "figures_of"]

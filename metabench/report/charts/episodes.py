@@ -1,4 +1,4 @@
-"""The scores of the episodes, one row for each algorithm: what a mean does not show."""
+"""The chart of the distribution of the episodes' scores, one row for each algorithm."""
 
 from __future__ import annotations
 
@@ -6,79 +6,74 @@ from statistics import fmean
 
 import numpy as np
 
-from metabench.report.drawing import Drawing, Group, Look, Path, Table, Text, line, place
-from metabench.report.facts import Section
-from metabench.report.figure import Axis, show
-from metabench.report.scales import Scale, scale_of, tick_text
-from metabench.report.values import shorten
+from metabench.report.data import BenchmarkResults
+from metabench.report.figure import Axis
+from metabench.report.scales import scale_of
+from metabench.report.styles import Style
+from metabench.report.svg import Drawing, Group, Horizontal, Path, Table, Text, line, marker
+from metabench.report.values import format_number, shorten
 
 WIDTH = 440.0
-LEFT, RIGHT, TOP, BOTTOM, ROW = 112.0, 12.0, 6.0, 46.0, 34.0
+LEFT, RIGHT, TOP, BOTTOM, ROW = 112.0, 12.0, 6.0, 42.0, 34.0
 _BINS = 40
-_NAME = 13
+_LONGEST_NAME = 13
 
 
-def distributions(section: Section) -> Drawing | None:
-    """A histogram of the episodes' scores for each algorithm, with the quartiles and the mean.
+def distributions(results: BenchmarkResults) -> Drawing | None:
+    """Returns a histogram of the episodes' scores for each algorithm, if any has a score.
 
-    The score of an episode is its mean over the seeds. Nothing where no algorithm has a score.
+    The score of an episode is its mean over the seeds.
     """
     scores: dict[str, list[float]] = {}
-    for row in section.rows:
-        if well := section.well(row.algorithm):
-            of_seeds = [r.metrics[section.metric].episodes for r in well]
+    for row in results.rows:
+        if ok := results.ok(row.algorithm):
+            of_seeds = [r.metrics[results.metric].episodes for r in ok]
             scores[row.algorithm] = [
                 fmean(of_episode) for of_episode in zip(*of_seeds, strict=True)
             ]
     if not scores:
         return None
-    height = TOP + ROW * len(scores) + BOTTOM
     ends = [end for values in scores.values() for end in (min(values), max(values))]
-    label = "accuracy of an episode (%)" if section.percent else f"{section.metric} of an episode"
-    x = scale_of(Axis(label, percent=section.percent), ends, LEFT, WIDTH - RIGHT)
-    groups = [_axis(x, height)]
+    label = "accuracy of an episode (%)" if results.percent else f"{results.metric} of an episode"
+    axis = Axis(label, percent=results.percent)
+    x = Horizontal(scale_of(axis, ends), LEFT, WIDTH - RIGHT)
+    height = TOP + ROW * len(scores) + 4 + BOTTOM
+    groups = [Group(x.axis(TOP, height - BOTTOM))]
     rows = []
     for i, (name, values) in enumerate(scores.items()):
-        base = TOP + ROW * (i + 1) - 5
         quartiles = [float(q) for q in np.quantile(values, (0.25, 0.5, 0.75))]
-        groups.append(_row(name, section.styles[name], values, quartiles, x, base))
+        base = TOP + ROW * (i + 1) - 5
+        groups.append(_row(name, Style(results.styles[name]), values, quartiles, x, base))
         numbers = (min(values), *quartiles, max(values), fmean(values))
-        rows.append((name, *(show(v, percent=section.percent) for v in numbers)))
-    best = next(iter(scores))
-    low, middle, high = (rows[0][k] for k in (2, 3, 4))
+        rows.append((name, *(format_number(v, percent=results.percent) for v in numbers)))
+    best, low, middle, high = (rows[0][k] for k in (0, 2, 3, 4))
     return Drawing(
         "episodes",
-        "Episodes: how the scores are spread",
+        "Episodes: distribution of the scores",
         f"The distribution of the {label} for {len(scores)} algorithm(s). Half of the episodes of "
         f"{shorten(best, 40)} are between {low} and {high}, the median is {middle}.",
-        "A histogram of the episodes. The bar below it runs from the first to the third quartile, its gap is "
-        "the median, and the marker is the mean.",
+        "A histogram of the episodes. The bar below it extends from the first to the third "
+        "quartile, its gap is the median, and the marker is the mean.",
         WIDTH,
         height,
         tuple(groups),
         Table(
-            ("algorithm", "least", "1st quartile", "median", "3rd quartile", "most", "mean"),
+            ("algorithm", "minimum", "1st quartile", "median", "3rd quartile", "maximum", "mean"),
             tuple(rows),
         ),
     )
 
 
-def _axis(x: Scale, height: float) -> Group:
-    bottom = height - BOTTOM + 4
-    shapes: list[Path | Text] = []
-    for tick in x.ticks:
-        shapes.append(Path(line([(x(tick), TOP), (x(tick), bottom)]), "grid"))
-        shapes.append(Text(x(tick), bottom + 16, tick_text(tick, percent=x.axis.percent)))
-    shapes.append(Path(line([(LEFT, bottom), (WIDTH - RIGHT, bottom)]), "axis"))
-    shapes.append(Text((LEFT + WIDTH - RIGHT) / 2, height - 8, x.axis.label, "label"))
-    return Group(tuple(shapes))
-
-
 def _row(
-    name: str, style: int, values: list[float], quartiles: list[float], x: Scale, base: float
+    name: str,
+    style: Style,
+    values: list[float],
+    quartiles: list[float],
+    x: Horizontal,
+    base: float,
 ) -> Group:
-    look = Look(style)
-    counts, edges = np.histogram(values, bins=_BINS, range=(x.low, x.high))
+    # One range for all rows, so that the bars compare; each row has its own height.
+    counts, edges = np.histogram(values, bins=_BINS, range=(x.scale.low, x.scale.high))
     top = max(int(counts.max()), 1)
     outline = [(x.start, base)]
     for count, left, right in zip(
@@ -89,18 +84,11 @@ def _row(
     outline.append((x.end, base))
     first, median, third = map(x, quartiles)
     bar = base + 3
+    halves = [(first, bar), (median - 1.5, bar)], [(median + 1.5, bar), (third, bar)]
     shapes: tuple[Path | Text, ...] = (
-        Path(line(outline) + "Z", "hill"),
-        Path(
-            f"{line([(first, bar), (median - 1.5, bar)])}{line([(median + 1.5, bar), (third, bar)])}",
-            "bar",
-        ),
-        Path(
-            look.marker(),
-            "marker",
-            move=f"{place(x(fmean(values)))} {place(bar)}",
-            note=f"{name}: the mean",
-        ),
-        Text(LEFT - 8, base - 4, shorten(name, _NAME), "name", "end"),
+        Path(line(outline) + "Z", "histogram"),
+        Path("".join(map(line, halves)), "bar"),
+        marker(style, x(fmean(values)), bar, f"{name}: the mean"),
+        Text(LEFT - 8, base - 4, shorten(name, _LONGEST_NAME), "name", "end"),
     )
-    return Group(shapes, name, look)
+    return Group(shapes, name, style)

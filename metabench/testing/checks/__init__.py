@@ -1,4 +1,4 @@
-"""All checks, in the order that they are run in; one file for each family."""
+"""All checks in the order in which they run; one module per family."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from metabench.testing.checks import (
     storage,
 )
 
-ESSENTIAL: tuple[Check, ...] = (*construction.CHECKS, *prediction.CHECKS)
-"""What the other checks build upon: where one of these fails, those after it say nothing."""
+PREREQUISITES: tuple[Check, ...] = (*construction.CHECKS, *prediction.CHECKS)
+"""Checks that the others depend on: if one fails, those after it do not apply."""
 
 CHECKS: tuple[Check, ...] = (
-    *ESSENTIAL,
+    *PREREQUISITES,
     *independence.CHECKS,
     *agreement.CHECKS,
     *storage.CHECKS,
     *gradients.CHECKS,
     *resources.CHECKS,
 )
+"""All checks."""

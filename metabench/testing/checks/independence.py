@@ -1,70 +1,72 @@
-"""What a prediction must not depend on, and what it changes."""
+"""Independence: of inputs, label order, other episodes, seeds and other queries."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import torch
 from torch import Tensor
 
 from metabench.algorithms.base import Algorithm
-from metabench.episodes import Support
 from metabench.errors import NotApplicable
 from metabench.testing.check import Check, CheckFailed
 from metabench.testing.subject import Subject
 
 
 def inputs_unchanged(subject: Subject) -> None:
-    """It leaves the tensors that it is given as they were."""
+    """It does not change its input tensors in place."""
     task, batch = subject.task, subject.episodes
-    given = {"support.x": task.support.x, "support.y": task.support.y, "the queries": task.query_x}
-    before = {name: (tensor.clone(), tensor.requires_grad) for name, tensor in given.items()}
+    inputs = {"support.x": task.support.x, "support.y": task.support.y, "the queries": task.query_x}
+    before = {name: (tensor.clone(), tensor.requires_grad) for name, tensor in inputs.items()}
     subject.predict(task.support, task.query_x)
     if subject.cls.offers("adapt_path"):
         for predictor in subject.trained().adapt_path(task.support, 2):
             predictor(task.query_x)
     if subject.cls.offers("adapt_batch"):
-        given |= {
+        inputs |= {
             "support.x of adapt_batch": batch.support_x,
             "support.y of adapt_batch": batch.support_y,
         }
-        given["the queries of adapt_batch"] = batch.query_x
-        before |= {n: (t.clone(), t.requires_grad) for n, t in given.items() if n not in before}
+        inputs["the queries of adapt_batch"] = batch.query_x
+        before |= {n: (t.clone(), t.requires_grad) for n, t in inputs.items() if n not in before}
         subject.trained().adapt_batch(batch.support)(batch.query_x)
-    for name, tensor in given.items():
+    for name, tensor in inputs.items():
         values, required = before[name]
         if tensor.shape != values.shape or not torch.equal(tensor.detach(), values):
             raise CheckFailed(f"it has changed {name} in place.")
         if tensor.requires_grad != required:
             raise CheckFailed(
-                f"it has made {name} require gradients in place; take a copy, as with detach()."
+                f"it has made {name} require gradients in place; make a copy, as with detach()."
             )
 
 
 def label_order(subject: Subject) -> None:
-    """Whether it matters how classes are numbered is as `depends_on_label_order` says."""
+    """Predictions depend on the numbering of the classes as `depends_on_label_order` declares."""
     if subject.problem.regression:
         raise NotApplicable("there are no classes in regression.")
     subject.require_deterministic("a dependence on label order")
+    # A rotation gives every class another number.
     numbers = torch.arange(subject.problem.ways).roll(1)
-    apart = 0.0
+    difference = 0.0
     for task in subject.tasks[:2]:
-        renumbered = Support(task.support.x, numbers[task.support.y], task.support.ways)
+        renumbered = dataclasses.replace(task.support, y=numbers[task.support.y])
         expected = subject.predict(task.support, task.query_x)
         found = subject.predict(renumbered, task.query_x)[:, numbers]
         if not subject.same(found, expected):
-            apart = max(apart, subject.apart(found, expected))
-    if apart and not subject.trained().depends_on_label_order:
+            difference = max(difference, subject.difference(found, expected))
+    if difference and not subject.trained().depends_on_label_order:
         raise CheckFailed(
-            f"other numbers for the classes change its predictions by up to {apart:.1%}, and "
-            "`depends_on_label_order` is False. Say True where that lies in the method."
+            f"renumbering the classes changes its predictions by up to {difference:.1%}, but "
+            "`depends_on_label_order` is False. Declare True if that is inherent to the method."
         )
-    if not apart and subject.trained().depends_on_label_order:
+    if not difference and subject.trained().depends_on_label_order:
         raise CheckFailed(
-            "`depends_on_label_order` is True, and how classes are numbered changes nothing."
+            "`depends_on_label_order` is True, but renumbering the classes changes nothing."
         )
 
 
 def no_state(subject: Subject) -> None:
-    """An episode leaves no trace in it: nothing has changed, and the first episode is predicted as before."""
+    """An episode changes no state: the first episode is predicted the same after another one."""
     first, second = subject.tasks[:2]
     algorithm = subject.trained()
     before = _state(algorithm)
@@ -74,21 +76,22 @@ def no_state(subject: Subject) -> None:
     after = _state(algorithm)
     if before.keys() != after.keys():
         name = sorted(before.keys() ^ after.keys())[0]
-        raise CheckFailed(f"adapting has added or removed the parameter or buffer '{name}'.")
+        raise CheckFailed(f"adaptation has added or removed the parameter or buffer '{name}'.")
     for name, tensor in before.items():
         if tensor.shape != after[name].shape or not torch.equal(tensor, after[name]):
-            raise CheckFailed(f"adapting has changed '{name}'; copy what is adapted.")
+            raise CheckFailed(f"adaptation has changed '{name}'; copy what is adapted.")
     if any(module.training for module in algorithm.modules()):
-        raise CheckFailed("adapting has put it into training mode.")
+        raise CheckFailed("adaptation has put it into training mode.")
     if not subject.same(found, expected):
         raise CheckFailed(
-            f"after another episode the first is predicted {subject.apart(found, expected):.1%} apart: it "
-            "keeps something outside its parameters and buffers."
+            f"after another episode, predictions of the first differ by "
+            f"{subject.difference(found, expected):.1%}: it keeps state outside its parameters and "
+            "buffers."
         )
 
 
 def same_seed(subject: Subject) -> None:
-    """With the same seed it is made, trained and asked with the same bits as a result."""
+    """Construction, training and prediction with the same seed give the same bits."""
     tasks = subject.tasks[:2]
     runs = []
     for _ in range(2):
@@ -96,43 +99,44 @@ def same_seed(subject: Subject) -> None:
         subject.train(algorithm)
         runs.append([subject.predict(t.support, t.query_x, algorithm=algorithm) for t in tasks])
     for first, second in zip(*runs, strict=True):
+        # Bits, not a tolerance: records are compared bit by bit.
         if not torch.equal(first, second):
             raise CheckFailed(
-                "two runs with the same seed differ: it draws random numbers from elsewhere than the "
-                "generators of PyTorch, NumPy and Python, or depends on the order of a set."
+                "two runs with the same seed differ: it draws random numbers from other generators "
+                "than those of PyTorch, NumPy and Python, or depends on the order of a set."
             )
 
 
 def transduction(subject: Subject) -> None:
-    """Whether queries that are predicted together see each other is as `transductive` says."""
-    subject.require_deterministic("what queries see of each other")
-    seen, why = _queries_see_each_other(subject)
-    said = subject.trained().transductive
-    if seen and not said:
+    """Queries predicted together influence each other as `transductive` declares."""
+    subject.require_deterministic("the influence of queries on each other")
+    influence = _influence_of_queries(subject)
+    declared = subject.trained().transductive
+    if influence and not declared:
         raise CheckFailed(
-            f"{why}, and `transductive` is False. Say True where that lies in the method."
+            f"{influence}, but `transductive` is False. Declare True if that is inherent to the "
+            "method."
         )
-    if said and not seen:
+    if declared and not influence:
         raise CheckFailed(
-            "`transductive` is True, and queries are predicted alone as they are together."
+            "`transductive` is True, but queries are predicted alone as they are together."
         )
 
 
-def _queries_see_each_other(subject: Subject) -> tuple[bool, str]:
+def _influence_of_queries(subject: Subject) -> str:
+    """Describe how the predictions of queries depend on each other; empty if they do not."""
     for task in subject.tasks[:2]:
         together = subject.predict(task.support, task.query_x)
+        # Batch norm in training mode, for example, raises an error on one value.
         try:
-            alone = [subject.predict(task.support, query) for query in task.query_x.split(1)]
+            single = [subject.predict(task.support, query) for query in task.query_x.split(1)]
         except (RuntimeError, ValueError) as error:
-            return True, f"it cannot predict a lone query ({error})"
-        found = torch.cat(alone)
-        if not subject.same(found, together):
-            apart = subject.apart(found, together)
-            return (
-                True,
-                f"a query is predicted differently alone than among others, by up to {apart:.1%}",
-            )
-    return False, ""
+            return f"it cannot predict a single query ({error})"
+        alone = torch.cat(single)
+        if not subject.same(alone, together):
+            difference = subject.difference(alone, together)
+            return f"predictions of a query alone and among others differ by up to {difference:.1%}"
+    return ""
 
 
 def _state(algorithm: Algorithm) -> dict[str, Tensor]:

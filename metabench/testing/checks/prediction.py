@@ -1,4 +1,4 @@
-"""Whether predictions have the right shapes."""
+"""Shapes and types of predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metabench.testing.subject import Subject
 
 
 def shapes(subject: Subject) -> None:
-    """It adapts to a support set, and predicts finite numbers ``[Q, outputs]`` for any number of queries."""
+    """It adapts to a support set and predicts finite ``[Q, outputs]`` for any number of queries."""
     outputs = subject.problem.outputs
     task = subject.task
     predictor = subject.trained().adapt(task.support)
@@ -18,15 +18,17 @@ def shapes(subject: Subject) -> None:
         raise CheckFailed(
             f"adapt returned {type(predictor).__name__}, which cannot be called with queries."
         )
+    # A second size finds predictors that rely on the number of queries in training.
     for query in (task.query_x, task.query_x[:2]):
         with torch.no_grad():
             _check(predictor(query), (len(query), outputs), query, "the predictor of adapt")
     if subject.cls.offers("adapt_batch"):
         batch = subject.episodes
-        many = subject.trained().adapt_batch(batch.support)
+        predict_batch = subject.trained().adapt_batch(batch.support)
         with torch.no_grad():
             expected = (*batch.query_x.shape[:2], outputs)
-            _check(many(batch.query_x), expected, batch.query_x, "the predictor of adapt_batch")
+            predictions = predict_batch(batch.query_x)
+            _check(predictions, expected, batch.query_x, "the predictor of adapt_batch")
 
 
 def _check(found: object, shape: tuple[int, ...], query: Tensor, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Whether all that was learned can be stored."""
+"""Saving and loading what was learned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from metabench.testing.subject import Subject
 
 
 def saves_and_loads(subject: Subject) -> None:
-    """A new one that loads the saved state of a trained one predicts what that does."""
+    """A new instance that loads the `state_dict` of a trained one gives the same predictions."""
     task = subject.task
     trained = subject.trained()
     expected = subject.predict(task.support, task.query_x, algorithm=trained)
@@ -19,13 +19,15 @@ def saves_and_loads(subject: Subject) -> None:
     torch.save(subject.trained().state_dict(), file)
     file.seek(0)
     state = torch.load(file, weights_only=True)
+    # Another seed: what is drawn in the constructor must come from the state.
     loaded = subject.new(seed=1)
     loaded.load_state_dict(state)
     found = subject.predict(task.support, task.query_x, algorithm=loaded)
     if not torch.equal(found, expected):
         raise CheckFailed(
-            f"what was saved and loaded predicts otherwise, by up to {subject.apart(found, expected):.1%}: "
-            "something that was learned or drawn is neither a parameter nor a buffer."
+            "after saving and loading, predictions differ by up to "
+            f"{subject.difference(found, expected):.1%}: something learned or drawn is neither a "
+            "parameter nor a buffer."
         )
 
 

@@ -16,47 +16,47 @@ from metabench_higher import LIBRARY
 class HigherMAML(TaskByTask, MAML):
     """MAML by ``higher.innerloop_ctx`` with ``copy_initial_weights=False``, around PyTorch's SGD.
 
-    Hyper-parameters, recipe, learner and outer loop are those of ``maml``; from one seed the two differ by
-    rounding alone. As there, the shift of batch norm is meta-learned and not adapted: the optimiser is not
-    told of it. higher works on a copy of the buffers.
+    Hyper-parameters, recipes, learner and outer loop are those of ``maml``; from one seed the two
+    differ by rounding only. As there, the shift of batch norm is meta-learned and not adapted: the
+    optimiser does not get it. higher works on a copy of the buffers.
 
-    Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400; Grefenstette et al. 2019, arXiv:1910.01727.
+    Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400; Grefenstette et al. 2019,
+    arXiv:1910.01727.
     """
 
     name: ClassVar[str] = "higher-maml"
     library: ClassVar[str] = LIBRARY
 
-    def optimizer(self, adapted: list[nn.Parameter], factor: float) -> torch.optim.Optimizer:
-        """The inner optimiser, which higher makes differentiable; it is never asked to make a step itself.
+    def optimizer(self, adapted: list[nn.Parameter], scale: float) -> torch.optim.Optimizer:
+        """Return the inner optimiser, which higher makes differentiable.
 
         Args:
-            adapted: what the inner loop adapts.
-            factor: what a rate is multiplied by, where the loss is a mean over other classes than at test.
+            adapted: The parameters that the inner loop adapts.
+            scale: The factor of the rate for the number of classes in the episode.
         """
-        return torch.optim.SGD(adapted, lr=self.inner_lr * factor)
+        return torch.optim.SGD(adapted, lr=self.inner_lr * scale)
 
-    def override(self, factor: float) -> dict[str, list[Any]] | None:
-        """Settings of the inner optimiser that are differentiated through, one for each parameter group."""
+    def override(self, scale: float) -> dict[str, list[Any]] | None:
+        """Return settings of the optimiser to differentiate through, one a parameter group."""
         return None
 
     def adapted(self, learner: nn.Module) -> list[nn.Parameter]:
-        """The parameters that the inner loop adapts."""
+        """Return the parameters that the inner loop adapts."""
         return [p for name, p in learner.named_parameters() if self.adapts(name)]
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
-        tracked = self.training or support.x.requires_grad
-        learner, factor = self.learner_for(support), self.rate_for(support)
+        learner, scale = self.learner.for_classes_of(support), self.learner.rate_scale(support)
         with torch.enable_grad():
             context = higher.innerloop_ctx(
                 learner,
-                self.optimizer(self.adapted(learner), factor),
+                self.optimizer(self.adapted(learner), scale),
                 copy_initial_weights=False,
-                override=self.override(factor),
-                track_higher_grads=tracked,
+                override=self.override(scale),
+                track_higher_grads=self.training or support.keep_graph,
             )
-            task, optimizer = context.__enter__()  # higher does nothing on leaving it
-        callback = None if self.gradient_order == 2 or not self.training else _as_constants
+            task, optimizer = context.__enter__()  # leaving the context does nothing
+        callback = None if self.gradient_order == 2 or not self.training else _detach
         while True:
             yield task
             with torch.enable_grad():
@@ -65,19 +65,18 @@ class HigherMAML(TaskByTask, MAML):
 
 
 class HigherFOMAML(HigherMAML):
-    """First-order MAML by higher: its ``grad_callback`` makes constants of the inner gradients.
+    """First-order MAML by higher: its ``grad_callback`` makes the inner gradients constants.
 
-    Everything else, its hyper-parameters and recipe among it, is :class:`HigherMAML`'s. higher has no cheaper
-    way that keeps the graph from the adapted to the initial parameters: the inner gradients' own graph is
-    made and thrown away.
+    Everything else is that of :class:`HigherMAML`. higher has no cheaper way to keep the graph from
+    the adapted to the initial parameters: the graph of the inner gradients is made and discarded.
 
-    Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400, section 5.2; Grefenstette et al. 2019,
-    arXiv:1910.01727.
+    Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400, section 5.2; Grefenstette et al.
+    2019, arXiv:1910.01727.
     """
 
     name: ClassVar[str] = "higher-fomaml"
     second_order: ClassVar[bool] = False
 
 
-def _as_constants(gradients: list[Tensor | None]) -> list[Tensor | None]:
+def _detach(gradients: list[Tensor | None]) -> list[Tensor | None]:
     return [None if g is None else g.detach() for g in gradients]

@@ -1,16 +1,18 @@
-"""learn2learn's algorithms and vision models, run by metabench; nothing is imported until it is used."""
+"""learn2learn's algorithms and vision models for metabench; learn2learn is imported on first use."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from metabench import Spec, describe_library, hookimpl
 
 LIBRARY = describe_library("learn2learn")
-"""The library that does the work, with the version that is installed."""
+"""The library that does the work, with its installed version."""
 
 
 @hookimpl
 def metabench_algorithms() -> list[Spec]:
-    """The algorithms, each named as its native namesake."""
+    """Return the algorithms, each named after its native namesake."""
     at = "metabench_learn2learn"
     found = [
         ("l2l-anil", "anil:L2LANIL", "3", "ANIL by learn2learn's MAML around the head"),
@@ -38,7 +40,7 @@ def metabench_algorithms() -> list[Spec]:
 
 @hookimpl
 def metabench_backbones() -> list[Spec]:
-    """The vision models, as backbones that any algorithm may stand on."""
+    """Return the vision models as backbones for any algorithm."""
     at = "metabench_learn2learn.backbones"
     found = [
         ("l2l-cnn4", "CNN4", "learn2learn's CNN4: four blocks with max pools, 64 channels"),
@@ -52,3 +54,9 @@ def metabench_backbones() -> list[Spec]:
         ("l2l-wrn28", "WRN28", "learn2learn's WRN-28-10"),
     ]
     return [Spec(name, f"{at}:{place}", "1", summary, LIBRARY) for name, place, summary in found]
+
+
+@hookimpl
+def metabench_recipes() -> list[Path]:
+    """Return the recipes of algorithms that have others than their native namesakes."""
+    return sorted(Path(__file__).parent.joinpath("recipes").glob("*.toml"))

@@ -16,8 +16,8 @@ from metabench_learn2learn.library import l2l, own_buffers
 class L2LANIL(TaskByTask, ANIL):
     """ANIL by ``learn2learn.algorithms.MAML`` around the head, as in learn2learn's own examples.
 
-    Hyper-parameters, recipe, learner and outer loop are those of ``anil``; the body sees each support set
-    once. From one seed the two differ by rounding alone.
+    Hyper-parameters, recipes, learner and outer loop are those of ``anil``; the body sees each
+    support set once. From one seed the two differ by rounding only.
 
     Reference: Raghu et al. 2020, arXiv:1909.09157; Arnold et al. 2020, arXiv:2008.12284.
     """
@@ -27,15 +27,14 @@ class L2LANIL(TaskByTask, ANIL):
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
-        attacked = support.x.requires_grad
+        keep_graph = self.training or support.keep_graph
         with torch.enable_grad():
-            task = l2l.clone_module(self.learner_for(support))
+            task = l2l.clone_module(self.learner.for_classes_of(support))
         own_buffers(task)
-        with torch.set_grad_enabled(self.training or attacked):
+        with torch.set_grad_enabled(keep_graph):
             features = task.backbone(support.x)
-        first_order = not (self.training or attacked)
-        lr = self.inner_lr * self.rate_for(support)
-        head = l2l.algorithms.MAML(task.head, lr=lr, first_order=first_order)
+        lr = self.inner_lr * self.learner.rate_scale(support)
+        head = l2l.algorithms.MAML(task.head, lr=lr, first_order=not keep_graph)
         while True:
             yield task
             with torch.enable_grad():

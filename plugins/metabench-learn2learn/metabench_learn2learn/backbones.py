@@ -1,4 +1,4 @@
-"""The feature extractors of ``learn2learn.vision.models`` as backbones of metabench."""
+"""The feature extractors of ``learn2learn.vision.models`` as backbones."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ class VisionModel(Backbone):
 
     Args:
         input_shape: ``(channels, height, width)``.
-        norm: ``running`` keeps running statistics and uses them in evaluation, as the library's models do
-            when they are put into evaluation mode; ``batch`` always uses the batch's own, as the library's
-            examples do, and keeps none.
+        norm: ``running`` uses running statistics in evaluation, as the library's models do;
+            ``batch`` always uses the statistics of the batch, as the library's examples do.
 
     Raises:
-        NotApplicable: the model cannot read inputs of this shape.
+        NotApplicable: If the model cannot read inputs of this shape.
     """
 
     def __init__(self, input_shape: tuple[int, ...], *, norm: Norm = "running") -> None:
@@ -50,10 +49,10 @@ class VisionModel(Backbone):
 
     @abstractmethod
     def make(self, input_shape: tuple[int, ...]) -> nn.Module:
-        """The library's feature extractor, ``[B, *input]`` to ``[B, ...]``."""
+        """Return the library's feature extractor, which maps ``[B, *input]`` to ``[B, ...]``."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, *input]`` to ``[B, features]``."""
+        """Map ``[B, *input]`` to ``[B, features]``."""
         features: Tensor = self.body(x.contiguous()).flatten(1)
         return features
 
@@ -67,11 +66,11 @@ class CNN4(VisionModel):
 
 
 class OmniglotCNN(VisionModel):
-    """The features of ``OmniglotCNN``: four blocks with stride 2, and the mean over space; 1x28x28 only."""
+    """The features of ``OmniglotCNN``: four blocks with stride 2, the mean over space; 1x28x28."""
 
     def make(self, input_shape: tuple[int, ...]) -> nn.Module:
         """See :class:`VisionModel`."""
-        if tuple(input_shape) != (1, 28, 28):  # its first layer would make images of something else
+        if tuple(input_shape) != (1, 28, 28):  # its first layer reshapes anything to that
             raise ValueError("it reads one channel of 28x28")
         return _module(l2l.vision.models.OmniglotCNN().features)
 
@@ -85,7 +84,7 @@ class OmniglotFC(VisionModel):
 
 
 class ResNet12(VisionModel):
-    """``ResNet12Backbone`` without its average pool, which is made for 84x84, and without DropBlock."""
+    """``ResNet12Backbone`` without its average pool (for 84x84 only) and without DropBlock."""
 
     def make(self, input_shape: tuple[int, ...]) -> nn.Module:
         """See :class:`VisionModel`."""

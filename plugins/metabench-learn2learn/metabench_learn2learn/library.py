@@ -1,4 +1,4 @@
-"""learn2learn itself, imported here and nowhere else."""
+"""learn2learn itself; nothing else imports it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,18 @@ _OPERATORS = "torchvision._meta_registrations"
 
 
 def _import() -> Any:
-    """Import learn2learn, which imports torchvision and gym, of which nothing is needed here."""
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):  # gym says that it is old
+    """Import learn2learn, which imports torchvision and gym."""
+    # gym warns on stderr that it is not maintained.
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         _import_torchvision()
         return importlib.import_module("learn2learn")
 
 
 def _import_torchvision() -> None:
-    """Import torchvision, without its compiled operators where they do not go with this PyTorch.
-
-    The published wheel is linked to CUDA and registers nothing on a CPU build of PyTorch, and the module that
-    describes those operators then fails: ``operator torchvision::nms does not exist``.
-    """
+    """Import torchvision, without its compiled operators if they do not match this PyTorch."""
+    # The published wheel is linked to CUDA and registers no operators on a CPU build of PyTorch;
+    # the module that describes them then fails: operator torchvision::nms does not exist.
     try:
         importlib.import_module("torchvision")
     except RuntimeError:
@@ -45,7 +41,7 @@ l2l: Any = _import()
 
 
 def own_buffers(clone: nn.Module) -> None:
-    """Give a clone buffers of its own: learn2learn's clones write to those of what they were made from."""
+    """Give a clone its own buffers: learn2learn's clones share those of the original."""
     for module in clone.modules():
         for name, buffer in module._buffers.items():
             if buffer is not None:
@@ -53,11 +49,11 @@ def own_buffers(clone: nn.Module) -> None:
 
 
 def hold(clone: nn.Module, names: set[str]) -> None:
-    """Keep some parameters of a clone out of adaptation: ``adapt`` moves every parameter, and no buffer.
+    """Exclude parameters of a clone from adaptation: ``adapt`` moves every parameter and no buffer.
 
     Args:
-        clone: what ``clone()`` gave; what it was made from is not touched.
-        names: the parameters that stay where they are; gradients still flow to what they were cloned from.
+        clone: The result of ``clone()``; the original is not changed.
+        names: The parameters to exclude; gradients still flow to their originals.
     """
     for name in names:
         place, _, leaf = name.rpartition(".")

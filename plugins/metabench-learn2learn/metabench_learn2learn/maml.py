@@ -14,10 +14,10 @@ from metabench_learn2learn.library import hold, l2l, own_buffers
 
 
 class L2LMAML(TaskByTask, MAML):
-    """MAML by ``learn2learn.algorithms.MAML``: ``clone`` for each task, ``adapt`` for each inner step.
+    """MAML by ``learn2learn.algorithms.MAML``: ``clone`` for each task, ``adapt`` for each step.
 
-    Hyper-parameters, recipe, learner and outer loop are those of ``maml``; from one seed the two differ by
-    rounding alone. As there, the shift of batch norm is meta-learned and not adapted.
+    Hyper-parameters, recipes, learner and outer loop are those of ``maml``; from one seed the two
+    differ by rounding only. As there, the shift of batch norm is meta-learned and not adapted.
 
     Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400; Arnold et al. 2020, arXiv:2008.12284.
     """
@@ -27,18 +27,18 @@ class L2LMAML(TaskByTask, MAML):
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
-        # In evaluation nobody differentiates through the steps, unless someone attacks the support set.
-        attacked = support.x.requires_grad
-        first_order = not (self.gradient_order == 2 if self.training else attacked)
-        lr = self.inner_lr * self.rate_for(support)
-        maml = l2l.algorithms.MAML(self.learner_for(support), lr=lr, first_order=first_order)
+        # In evaluation the graph of the gradients is needed only to differentiate by the support.
+        second_order = self.gradient_order == 2 if self.training else support.keep_graph
+        maml = l2l.algorithms.MAML(
+            self.learner.for_classes_of(support),
+            lr=self.inner_lr * self.learner.rate_scale(support),
+            first_order=not second_order,
+        )
         with torch.set_grad_enabled(True):
             task = maml.clone()
         own_buffers(task.module)
-        hold(
-            task.module,
-            {name for name, _ in self.learner.named_parameters() if not self.adapts(name)},
-        )
+        fixed = {name for name, _ in self.learner.named_parameters() if not self.adapts(name)}
+        hold(task.module, fixed)
         while True:
             yield task.module
             with torch.enable_grad():
@@ -48,7 +48,7 @@ class L2LMAML(TaskByTask, MAML):
 class L2LFOMAML(L2LMAML):
     """First-order MAML by ``learn2learn.algorithms.MAML`` with ``first_order=True``.
 
-    Everything else, its hyper-parameters and recipe among it, is :class:`L2LMAML`'s.
+    Everything else is that of :class:`L2LMAML`.
 
     Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400, section 5.2; Arnold et al. 2020,
     arXiv:2008.12284.

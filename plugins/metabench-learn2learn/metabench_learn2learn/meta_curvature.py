@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import nn
 
-from metabench import MAML, NotApplicable, Problem, Support, TaskByTask
+from metabench import MAML, NotApplicable, Support, TaskByTask
 from metabench_learn2learn import LIBRARY
 from metabench_learn2learn.library import l2l, own_buffers
 
@@ -21,23 +20,23 @@ class L2LMetaCurvature(TaskByTask, MAML):
         \theta'_t = \theta - \alpha \, M_\text{out} \left(M_f
         \nabla_\theta L^\text{support}_t(\theta)\right) M_\text{in}
 
-    The matrices are meta-learned together with the initialisation and start as the identity, where this is
-    ``l2l-maml`` but for the shift of batch norm, which is adapted too. Hyper-parameters, learner and outer
-    loop are those of ``maml``; the head is learned, for a matrix over its classes tells them apart.
+    The matrices are meta-learned together with the initialisation and start as the identity, where
+    this is ``l2l-maml`` but for the shift of batch norm, which is adapted too. Hyper-parameters,
+    learner and outer loop are those of ``maml``; the head is learned, since a matrix over its
+    classes tells them apart.
 
     Reference: Park and Oliva 2019, arXiv:1902.03356; Arnold et al. 2020, arXiv:2008.12284.
-    Deviates: the matrices are trained at the outer learning rate of the initialisation.
+    Deviates: The matrices are trained at the outer learning rate of the initialisation.
 
     Raises:
-        NotApplicable: a head of zeros.
+        NotApplicable: If a head of zeros is asked for.
     """
 
     name: ClassVar[str] = "l2l-meta-curvature"
     library: ClassVar[str] = LIBRARY
 
-    @functools.wraps(MAML.__init__)  # type: ignore[misc]  # the hyper-parameters are read off its signature
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.zero_head:
             raise NotApplicable(
                 "zero_head=True treats all classes alike, and the curvature of a head does not."
@@ -45,23 +44,13 @@ class L2LMetaCurvature(TaskByTask, MAML):
         transform = l2l.optim.MetaCurvatureTransform
         self.curvature = l2l.optim.ParameterUpdate(self.learner.parameters(), transform)
 
-    @classmethod
-    def recipe(cls, problem: Problem) -> Mapping[str, bool | int | float | str]:
-        """MAML's with a learned head."""
-        if problem.regression:
-            return MAML.recipe(problem)
-        return {
-            "inner_lr": 0.2 if problem.shots == 1 else 0.1,
-            "train_queries": max(3, problem.shots),
-        }
-
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
         gbml = l2l.algorithms.GBML(
             self.learner,
             transform=l2l.optim.MetaCurvatureTransform,
             lr=self.inner_lr,
-            first_order=not (self.training or support.x.requires_grad),
+            first_order=not (self.training or support.keep_graph),
             compute_update=self.curvature,
         )
         with torch.enable_grad():

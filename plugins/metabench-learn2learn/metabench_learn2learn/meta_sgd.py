@@ -15,10 +15,10 @@ from metabench_learn2learn.library import l2l, own_buffers
 
 
 class L2LMetaSGD(TaskByTask, MetaSGD):
-    """Meta-SGD by ``learn2learn.algorithms.MetaSGD``: a learned rate for each parameter, one inner step.
+    """Meta-SGD by ``learn2learn.algorithms.MetaSGD``: a learned rate for each parameter.
 
-    Hyper-parameters, recipe, learner, initial rates and outer loop are those of ``meta-sgd``; from one seed
-    the two differ by rounding alone.
+    Hyper-parameters, recipes, learner, initial rates and outer loop are those of ``meta-sgd``; from
+    one seed the two differ by rounding only.
 
     Reference: Li et al. 2017, arXiv:1707.09835; Arnold et al. 2020, arXiv:2008.12284.
     """
@@ -28,11 +28,11 @@ class L2LMetaSGD(TaskByTask, MetaSGD):
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
-        first_order = not (self.training or support.x.requires_grad)
-        factor = self.rate_for(support)
-        lrs = [factor * rate for rate in self.rates]
+        scale = self.learner.rate_scale(support)
         meta_sgd = l2l.algorithms.MetaSGD(
-            self.learner_for(support), first_order=first_order, lrs=lrs
+            self.learner.for_classes_of(support),
+            first_order=not (self.training or support.keep_graph),
+            lrs=[scale * rate for rate in self.rates],
         )
         with torch.enable_grad():
             task = meta_sgd.clone()
@@ -40,6 +40,6 @@ class L2LMetaSGD(TaskByTask, MetaSGD):
         while True:
             yield task.module
             with torch.enable_grad(), warnings.catch_warnings():
-                # Its update carries the gradients in the `.grad` of tensors that are no leaves.
+                # Its update passes the gradients in `.grad` of tensors that are not leaves.
                 warnings.filterwarnings("ignore", message=r"The \.grad attribute of a Tensor")
                 task.adapt(self.problem.loss(task(support.x), support.y))

@@ -1,16 +1,16 @@
-"""MAML by TorchOpt, run by metabench; nothing is imported until it is used."""
+"""MAML by TorchOpt for metabench; TorchOpt is imported on first use."""
 
 from __future__ import annotations
 
 from metabench import Spec, describe_library, hookimpl
 
 LIBRARY = describe_library("torchopt")
-"""The library that does the work, with the version that is installed."""
+"""The library that does the work, with its installed version."""
 
 
 @hookimpl
 def metabench_algorithms() -> list[Spec]:
-    """The algorithms, each named as its native namesake."""
+    """Return the algorithms, each named after its native namesake."""
     return [
         Spec(
             "torchopt-maml",

@@ -16,9 +16,9 @@ from metabench_torchopt import LIBRARY
 class TorchOptMAML(TaskByTask, MAML):
     """MAML by ``torchopt.MetaSGD`` on a ``torchopt.module_clone`` for each task.
 
-    Hyper-parameters, recipe, learner and outer loop are those of ``maml``; from one seed the two differ by
-    rounding alone. As there, the shift of batch norm is meta-learned and not adapted. In evaluation
-    ``torchopt.stop_gradient`` cuts the graph after each step.
+    Hyper-parameters, recipes, learner and outer loop are those of ``maml``; from one seed the two
+    differ by rounding only. As there, the shift of batch norm is meta-learned and not adapted. In
+    evaluation ``torchopt.stop_gradient`` cuts the graph after each step.
 
     Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400; Ren et al. 2023, arXiv:2211.06934.
     """
@@ -33,21 +33,21 @@ class TorchOptMAML(TaskByTask, MAML):
                 "TorchOpt's MetaSGD keeps second-order gradients: leave out first_order."
             )
         with torch.enable_grad():
-            task = torchopt.module_clone(
-                self.learner_for(support), by="clone"
-            )  # its buffers are clones too
+            # Its buffers are cloned too.
+            task = torchopt.module_clone(self.learner.for_classes_of(support), by="clone")
         self._hold(task)
-        optimizer = torchopt.MetaSGD(task, lr=self.inner_lr * self.rate_for(support))
+        lr = self.inner_lr * self.learner.rate_scale(support)
+        optimizer = torchopt.MetaSGD(task, lr=lr)
         while True:
             yield task
             with torch.enable_grad():
                 optimizer.step(self.problem.loss(task(support.x), support.y))
-            if not (self.training or support.x.requires_grad):
+            if not (self.training or support.keep_graph):
                 torchopt.stop_gradient(task)
                 torchopt.stop_gradient(optimizer)
 
     def _hold(self, task: nn.Module) -> None:
-        """Keep what is not adapted out of the optimiser's reach: it moves every parameter, and no buffer."""
+        """Exclude parameters from adaptation: the optimiser moves every parameter and no buffer."""
         for name, _ in self.learner.named_parameters():
             if not self.adapts(name):
                 place, _, leaf = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""A plugin for tests: a data set that is made in no time, and algorithms that do what they should not."""
+"""A plugin for tests: a small data set, and algorithms that fail in known ways."""
 
 import os
 import random
@@ -18,7 +18,7 @@ CLASSES = {"train": 12, "validation": 6, "test": 6}
 
 
 class Blobs(ClassDataset):
-    """Noisy patterns of 16 x 16 pixels; ``leak`` shows training classes in the test split."""
+    """Noisy patterns of 16 x 16 pixels; ``leak`` puts training classes into the test split."""
 
     name = "blobs"
     version = "1"
@@ -43,7 +43,7 @@ class Blobs(ClassDataset):
 
 
 class Learner(Algorithm):
-    """A linear embedding with nearest means, which draws random numbers of every kind wherever it can."""
+    """A linear embedding with nearest means; draws from all random generators in every method."""
 
     name = "learner"
     keeps = True
@@ -59,7 +59,7 @@ class Learner(Algorithm):
         random.random()
         momentum = nn.Linear(SIDE * SIDE, 8).requires_grad_(
             False
-        )  # drawn at random before the first step
+        )  # random values drawn before the first step
         if self.keeps:
             tasks.keep(momentum)
         for batch in tasks.batches(self.tasks):
@@ -68,7 +68,7 @@ class Learner(Algorithm):
                 for task in batch
             ]
             loss = torch.stack(losses).mean() + self.draw() * self.embed.weight.mean()
-            # Not one of torch.optim, which takes seconds to import.
+            # Not an optimizer of torch.optim, which takes seconds to import.
             gradients = torch.autograd.grad(loss, list(self.parameters()))
             with torch.no_grad():
                 for parameter, buffer, gradient in zip(
@@ -79,7 +79,7 @@ class Learner(Algorithm):
             tasks.log(loss)
 
     def draw(self) -> float:
-        """A random number that needs all three generators."""
+        """Returns a random number that depends on all three generators."""
         return self.noise * (float(torch.randn(())) + float(np.random.randn()) + random.random())
 
     def adapt(self, support):
@@ -89,14 +89,14 @@ class Learner(Algorithm):
 
 
 class Forgetful(Learner):
-    """One that never calls ``keep``."""
+    """Never calls ``keep``."""
 
     name = "forgetful"
     keeps = False
 
 
 class Trouble(Algorithm):
-    """Goes wrong in the way that is asked for."""
+    """Fails in the way that is asked for."""
 
     name = "trouble"
 
@@ -139,7 +139,7 @@ class Trouble(Algorithm):
 
 
 class Drifter(Algorithm):
-    """Changes a buffer in place and a parameter behind PyTorch's back whenever it adapts."""
+    """Changes a buffer in place and a parameter through ``.data`` whenever it adapts."""
 
     name = "drifter"
 
@@ -157,7 +157,7 @@ class Drifter(Algorithm):
 
 
 class Slow(Algorithm):
-    """Trains for as many seconds as the environment says, without doing anything."""
+    """Sleeps in meta-training for ``$PLANTED_SECONDS``."""
 
     name = "slow"
 

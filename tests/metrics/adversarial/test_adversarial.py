@@ -1,23 +1,23 @@
-"""What stands an attack, what only seems to, and what cannot be attacked."""
+"""Robust methods, methods that only mask their gradients, and methods without gradients."""
 
 import pytest
 import torch
 
 from metabench.metrics.adversarial.metric import Adversarial
-from metabench.metrics.base import measured
-from tests.helpers.small_world import (
-    Blind,
-    Descending,
+from metabench.metrics.measure import measure
+from tests.helpers.small_trials import (
+    Constant,
     Detached,
+    GradientDescent,
     Means,
     Noisy,
-    NotANumber,
     OneByOne,
+    PredictsNaN,
     Rounded,
     TargetMean,
     WrongShape,
-    picture_trial,
-    sine_trial,
+    image_trial,
+    sinusoid_trial,
 )
 
 METRIC = Adversarial(
@@ -31,8 +31,8 @@ METRIC = Adversarial(
 )
 
 
-def test_an_undefended_method_falls_and_the_attack_is_reliable() -> None:
-    found = METRIC.measure(picture_trial(Means, shots=5))
+def test_an_undefended_method_loses_all_accuracy_and_the_attack_is_reliable() -> None:
+    found = METRIC.measure(image_trial(Means, shots=5))
     attacks = found.values["attacks"]
     assert found.values["clean"] > 0.9
     assert attacks["pgd-linf-0.3"]["score"] == 0.0
@@ -54,7 +54,7 @@ def test_an_undefended_method_falls_and_the_attack_is_reliable() -> None:
 
 
 def test_masked_gradients_are_flagged() -> None:
-    found = METRIC.measure(picture_trial(Rounded, shots=5)).values
+    found = METRIC.measure(image_trial(Rounded, shots=5)).values
     verdict = found["reliability"]
     assert not verdict["reliable"]
     assert verdict["zero_gradients"] == 1
@@ -70,40 +70,40 @@ def test_masked_gradients_are_flagged() -> None:
 
 
 def test_a_random_forward_pass_is_flagged() -> None:
-    verdict = METRIC.measure(picture_trial(Noisy, shots=5)).values["reliability"]
+    verdict = METRIC.measure(image_trial(Noisy, shots=5)).values["reliability"]
     assert verdict["deterministic"] is False
     assert not verdict["reliable"]
 
 
-def test_without_gradients_the_black_box_attack_is_the_score_and_the_reason_stands_there() -> None:
-    found = METRIC.measure(picture_trial(Detached, shots=5))
+def test_without_gradients_the_score_is_that_of_the_square_attack() -> None:
+    found = METRIC.measure(image_trial(Detached, shots=5))
     assert "detaches its input" in found.values["white_box"]["n/a"]
     assert set(found.values["attacks"]) == {"square-linf-0.02", "square-linf-0.3"}
     assert len(found.episodes) == 5
     assert found.values["attacks"]["square-linf-0.3"]["drop"] > 0.3
 
 
-def test_episodes_are_attacked_alike_in_any_batch_and_without_adapt_batch() -> None:
+def test_an_attack_is_independent_of_the_batch_size_and_of_adapt_batch() -> None:
     small = Adversarial(**{**vars(METRIC), "batch": 3, "black_box_episodes": 0})
     large = Adversarial(**{**vars(METRIC), "batch": 10, "black_box_episodes": 0})
     scores = [
-        metric.measure(picture_trial(make)).episodes
+        metric.measure(image_trial(make)).episodes
         for metric, make in ((small, Means), (large, Means), (small, OneByOne))
     ]
     assert scores[0] == scores[1] == scores[2]
 
 
-def test_colour_pictures_have_a_radius_of_their_own() -> None:
+def test_colour_images_have_other_default_radii() -> None:
     metric = Adversarial(episodes=3, black_box_episodes=0, steps=2, restarts=1)
-    found = metric.measure(picture_trial(Means, channels=3)).values["attacks"]
+    found = metric.measure(image_trial(Means, channels=3)).values["attacks"]
     assert set(found) == {"fgsm-linf-0.03137", "pgd-linf-0.03137", "fgsm-l2-0.5", "pgd-l2-0.5"}
 
 
-def test_poison_is_made_by_gradient_where_the_adaptation_has_one() -> None:
+def test_poisoning_uses_the_gradient_of_a_differentiable_adaptation() -> None:
     metric = Adversarial(
         episodes=6, radii=(0.3,), l2_radii=(), black_box_episodes=0, steps=8, restarts=1
     )
-    found = metric.measure(picture_trial(Means)).values["poisoning"]
+    found = metric.measure(image_trial(Means)).values["poisoning"]
     assert found["gradient"] is True
     assert found["pictures"] == 1
     assert found["drop"] > 0.1
@@ -111,18 +111,18 @@ def test_poison_is_made_by_gradient_where_the_adaptation_has_one() -> None:
     assert found["drop"] == pytest.approx(found["clean"] - found["score"])
 
 
-def test_poison_is_searched_for_where_it_has_none() -> None:
+def test_poisoning_searches_without_a_gradient() -> None:
     metric = Adversarial(
         episodes=6, radii=(0.3,), l2_radii=(), black_box_episodes=5, steps=30, restarts=1
     )
-    found = metric.measure(picture_trial(Detached)).values["poisoning"]
+    found = metric.measure(image_trial(Detached)).values["poisoning"]
     assert found["gradient"] is False
     assert found["drop"] > 0
 
 
-def test_a_method_with_inner_steps_is_attacked_as_it_adapts() -> None:
+def test_a_method_with_inner_steps_is_attacked_after_adaptation() -> None:
     metric = Adversarial(**{**vars(METRIC), "poisoned": 0.2})
-    found = metric.measure(picture_trial(Descending, shots=5)).values
+    found = metric.measure(image_trial(GradientDescent, shots=5)).values
     assert found["clean"] > 0.8
     assert found["attacks"]["pgd-linf-0.3"]["score"] < 0.1
     assert found["reliability"]["reliable"]
@@ -130,33 +130,33 @@ def test_a_method_with_inner_steps_is_attacked_as_it_adapts() -> None:
 
 
 @pytest.mark.parametrize("radii", [(0.0,), (-0.1,), ()])
-def test_a_radius_that_cannot_be_fails_the_metric_alone(radii: tuple[float, ...]) -> None:
-    outcome = measured(Adversarial(radii=radii), picture_trial(Means))
-    assert outcome.status == "failed"
-    assert "radius" in outcome.reason
+def test_an_invalid_radius_fails_the_metric(radii: tuple[float, ...]) -> None:
+    result = measure(Adversarial(radii=radii), image_trial(Means))
+    assert result.status == "failed"
+    assert "radius" in result.reason
 
 
 @pytest.mark.parametrize(
     ("make", "status", "reason"),
     [
         (WrongShape, "failed", "(tasks, queries, outputs)"),
-        (NotANumber, "failed", "not finite"),
+        (PredictsNaN, "failed", "not finite"),
     ],
 )
-def test_predictors_that_are_wrong(make: type, status: str, reason: str) -> None:
-    outcome = measured(METRIC, picture_trial(make))
-    assert outcome.status == status
-    assert reason in outcome.reason
+def test_an_invalid_prediction_fails_the_metric(make: type, status: str, reason: str) -> None:
+    result = measure(METRIC, image_trial(make))
+    assert result.status == status
+    assert reason in result.reason
 
 
 def test_regression_is_not_applicable() -> None:
-    outcome = measured(METRIC, sine_trial(TargetMean))
-    assert outcome.status == "n/a"
-    assert "regression" in outcome.reason
+    result = measure(METRIC, sinusoid_trial(TargetMean))
+    assert result.status == "n/a"
+    assert "regression" in result.reason
 
 
-def test_the_algorithm_is_left_as_it_was() -> None:
-    trial = picture_trial(Means)
+def test_changes_of_the_algorithm_are_undone() -> None:
+    trial = image_trial(Means)
     trial.algorithm.register_buffer("calls", torch.zeros(1))
     trial = type(trial)(trial.algorithm, trial.sampler, trial.episodes)
     inner = trial.algorithm.embed
@@ -166,12 +166,12 @@ def test_the_algorithm_is_left_as_it_was() -> None:
         return inner(x)
 
     trial.algorithm.embed = counting
-    METRIC.measure(trial)
+    measure(METRIC, trial)
     assert float(trial.algorithm.calls) == 0
     assert trial.leaked_state == {"calls"}
 
 
-def test_a_blind_method_only_seems_to_stand_every_attack() -> None:
-    found = METRIC.measure(picture_trial(Blind)).values
+def test_a_constant_prediction_is_not_reliably_robust() -> None:
+    found = METRIC.measure(image_trial(Constant)).values
     assert found["attacks"]["pgd-linf-0.3"]["drop"] == pytest.approx(0.0)
     assert not found["reliability"]["reliable"]

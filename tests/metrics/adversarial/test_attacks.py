@@ -1,22 +1,22 @@
-"""Attacks find what they can be known to find."""
+"""Attacks find the worst case where it is known."""
 
 import pytest
 import torch
 from torch import Tensor
 
 from metabench.errors import NotApplicable, UsageError
-from metabench.metrics.adversarial.attacks import (
-    Ball,
-    at,
+from metabench.metrics.adversarial.ball import Ball
+from metabench.metrics.adversarial.gradient_attacks import (
+    attack_loss,
     fgsm,
     input_gradient,
-    losses,
     pgd,
-    strongest,
+    select,
+    strongest_of,
 )
-from metabench.metrics.adversarial.square import square_attack
-from metabench.metrics.images import normal_numbers, uniform_numbers
-from tests.helpers.small_world import Means, Rounded, picture_trial
+from metabench.metrics.adversarial.square_attack import square_attack
+from metabench.metrics.perturbation import normal_numbers, uniform_numbers
+from tests.helpers.small_trials import Means, Rounded, image_trial
 
 
 def linear(ways: int = 2) -> tuple[Tensor, Tensor, Tensor]:
@@ -27,7 +27,7 @@ def linear(ways: int = 2) -> tuple[Tensor, Tensor, Tensor]:
     return weights, x, torch.randint(0, ways, (3, 7))
 
 
-def sign_starts(x: Tensor) -> Tensor:
+def normal_start(x: Tensor) -> Tensor:
     return normal_numbers(uniform_numbers(torch.arange(len(x)), x[0].numel(), "test")).view_as(x)
 
 
@@ -44,11 +44,13 @@ def test_pgd_finds_the_worst_case_of_a_linear_predictor(norm: str, loss: str) ->
     difference = weights[:, 0] - weights[:, 1]
     # A linear margin falls by the radius times the dual norm of the difference of the weights.
     worst = 0.2 * (difference.abs().sum() if norm == "linf" else difference.norm())
-    rose = losses("margin", predict(attacked), labels) - losses("margin", predict(x), labels)
+    rose = attack_loss("margin", predict(attacked), labels) - attack_loss(
+        "margin", predict(x), labels
+    )
     torch.testing.assert_close(rose, worst.expand_as(rose), atol=1e-6, rtol=0)
 
 
-def test_fgsm_is_the_worst_case_of_a_linear_predictor_too() -> None:
+def test_fgsm_finds_the_worst_case_of_a_linear_predictor() -> None:
     weights, x, labels = linear()
     ball = Ball("linf", 0.1)
     attacked = fgsm(lambda query: query.flatten(2) @ weights, x, labels, ball)
@@ -58,12 +60,12 @@ def test_fgsm_is_the_worst_case_of_a_linear_predictor_too() -> None:
 
 
 def test_attacks_stay_in_their_ball_and_in_the_box() -> None:
-    trial = picture_trial(Means)
+    trial = image_trial(Means)
     batch = trial.sampler.range(0, 4)
     x = batch.query_x
     predict = trial.adapted(batch.support)
     for ball in (Ball("linf", 0.3), Ball("l2", 1.0), Ball("linf", 1e-3)):
-        start = ball.random(x, sign_starts(x))
+        start = ball.random(x, normal_start(x))
         for attacked in (
             start,
             fgsm(predict, x, batch.query_y, ball),
@@ -75,7 +77,7 @@ def test_attacks_stay_in_their_ball_and_in_the_box() -> None:
 
 
 def test_a_larger_ball_leaves_less_accuracy() -> None:
-    trial = picture_trial(Means, shots=5)
+    trial = image_trial(Means, shots=5)
     batch = trial.sampler.range(0, 6)
     predict = trial.adapted(batch.support)
 
@@ -92,8 +94,8 @@ def test_a_larger_ball_leaves_less_accuracy() -> None:
     assert left[-1] == 0.0
 
 
-def test_an_episode_is_attacked_alike_alone_and_in_a_batch() -> None:
-    trial = picture_trial(Means)
+def test_an_attack_is_the_same_for_an_episode_alone_and_in_a_batch() -> None:
+    trial = image_trial(Means)
 
     def attack(indices: Tensor) -> Tensor:
         batch = trial.sampler.tasks(indices)
@@ -106,7 +108,7 @@ def test_an_episode_is_attacked_alike_alone_and_in_a_batch() -> None:
     torch.testing.assert_close(attack(torch.tensor([2])), together[2:3], atol=1e-6, rtol=0)
 
 
-def test_the_worst_attempt_counts_for_each_query() -> None:
+def test_the_strongest_attempt_counts_for_each_query() -> None:
     x = torch.zeros(1, 2, 1, 1, 1)
     labels = torch.zeros(1, 2, dtype=torch.int64)
     attempts = torch.tensor([[0.3, -0.1], [0.2, 0.1]]).view(2, 1, 2, 1, 1, 1)
@@ -114,11 +116,11 @@ def test_the_worst_attempt_counts_for_each_query() -> None:
     def predict(query: Tensor) -> Tensor:
         return torch.cat([torch.zeros(1, 2, 1), query.flatten(2)], dim=-1)
 
-    found = strongest(predict, x, labels, 2, lambda i, places: attempts[i])
+    found = strongest_of(predict, x, labels, 2, lambda i, positions: attempts[i])
     assert found.flatten().tolist() == pytest.approx([0.3, 0.1])
 
 
-def test_a_query_that_has_fallen_is_attacked_no_further() -> None:
+def test_a_misclassified_query_is_not_attacked_again() -> None:
     x = torch.tensor([[0.3, 0.9, 0.2], [0.9, 0.9, 0.9]]).view(2, 3, 1, 1, 1)
     labels = torch.zeros(2, 3, dtype=torch.int64)
     seen: list[list[list[int]]] = []
@@ -126,45 +128,45 @@ def test_a_query_that_has_fallen_is_attacked_no_further() -> None:
     def predict(query: Tensor) -> Tensor:
         return torch.cat([torch.full((*query.shape[:2], 1), 0.5), query.flatten(2)], dim=-1)
 
-    def attempt(i: int, places: Tensor | None) -> Tensor:
-        assert places is not None
-        seen.append(places.tolist())
-        return at(x, places) + 0.25  # the first of them falls, the third does not
+    def attempt(i: int, positions: Tensor | None) -> Tensor:
+        assert positions is not None
+        seen.append(positions.tolist())
+        return select(x, positions) + 0.25  # the first of them is misclassified, the third is not
 
-    found = strongest(predict, x, labels, 3, attempt, together=False)
+    found = strongest_of(predict, x, labels, 3, attempt, joint=False)
     assert found[0].flatten().tolist() == pytest.approx([0.55, 0.9, 0.45])
-    assert [sorted(places[0]) for places in seen] == [[0, 2], [2], [2]]
+    assert [sorted(positions[0]) for positions in seen] == [[0, 2], [2], [2]]
 
 
-def test_queries_attacked_alone_and_together_fall_alike() -> None:
-    trial, ball = picture_trial(Means, shots=5), Ball("linf", 0.05)
+def test_separate_and_joint_attacks_misclassify_the_same_queries() -> None:
+    trial, ball = image_trial(Means, shots=5), Ball("linf", 0.05)
     batch = trial.sampler.range(0, 6)
     predict = trial.adapted(batch.support)
 
-    def attempt(i: int, places: Tensor | None) -> Tensor:
-        x, labels = at(batch.query_x, places), at(batch.query_y, places)
+    def attempt(i: int, positions: Tensor | None) -> Tensor:
+        x, labels = select(batch.query_x, positions), select(batch.query_y, positions)
         return pgd(predict, x, labels, ball, steps=5, loss="margin" if i else "cross-entropy")
 
-    alone, together = (
-        predict(strongest(predict, batch.query_x, batch.query_y, 2, attempt, together=t)).argmax(-1)
-        for t in (False, True)
+    alone, joint = (
+        predict(strongest_of(predict, batch.query_x, batch.query_y, 2, attempt, joint=j)).argmax(-1)
+        for j in (False, True)
     )
-    fallen = together != batch.query_y
-    assert torch.equal(alone != batch.query_y, fallen)
-    assert 0.1 < float(fallen.double().mean()) < 0.9
+    wrong = joint != batch.query_y
+    assert torch.equal(alone != batch.query_y, wrong)
+    assert 0.1 < float(wrong.double().mean()) < 0.9
 
 
-def test_what_fell_in_a_smaller_ball_has_fallen_in_a_larger_one() -> None:
+def test_a_query_misclassified_in_a_smaller_ball_is_not_attacked_in_a_larger_one() -> None:
     x, labels = torch.tensor([0.7]).view(1, 1, 1, 1, 1), torch.zeros(1, 1, dtype=torch.int64)
 
     def predict(query: Tensor) -> Tensor:
         return torch.cat([torch.full((*query.shape[:2], 1), 0.5), query.flatten(2)], dim=-1)
 
-    def never(i: int, places: Tensor | None) -> Tensor:
-        raise AssertionError("it is attacked again")
+    def never(i: int, positions: Tensor | None) -> Tensor:
+        raise AssertionError("it was attacked again")
 
     assert float(
-        strongest(predict, torch.zeros_like(x), labels, 2, never, start=x)
+        strongest_of(predict, torch.zeros_like(x), labels, 2, never, start=x)
     ) == pytest.approx(0.7)
 
 
@@ -172,15 +174,15 @@ def test_the_margin_has_a_gradient_where_the_cross_entropy_has_none() -> None:
     x = torch.full((1, 1, 1, 2, 2), 0.5)
     labels = torch.zeros(1, 1, dtype=torch.int64)
 
-    def sure(query: Tensor) -> Tensor:
+    def confident(query: Tensor) -> Tensor:
         total = query.flatten(2).sum(-1, keepdim=True)
         return torch.cat([1e4 * total, -1e4 * total], dim=-1)
 
-    assert not input_gradient(sure, x, labels, "cross-entropy")[0].any()
-    assert input_gradient(sure, x, labels, "margin")[0].all()
+    assert not input_gradient(confident, x, labels, "cross-entropy")[0].any()
+    assert input_gradient(confident, x, labels, "margin")[0].all()
 
 
-def test_a_predictor_that_detaches_its_input_is_told() -> None:
+def test_a_predictor_that_detaches_its_input_is_not_applicable() -> None:
     weights, x, labels = linear()
     with pytest.raises(NotApplicable, match="detaches its input"):
         fgsm(lambda query: query.detach().flatten(2) @ weights, x, labels, Ball("linf", 0.1))
@@ -190,19 +192,19 @@ def test_a_predictor_that_detaches_its_input_is_told() -> None:
 
 
 @pytest.mark.parametrize("radius", [0.0, -0.1, float("nan"), float("inf")])
-def test_a_radius_that_cannot_be_is_refused(radius: float) -> None:
+def test_an_invalid_radius_is_rejected(radius: float) -> None:
     with pytest.raises(UsageError, match="radius"):
         Ball("linf", radius)
 
 
-def test_the_square_attack_needs_no_gradient_and_keeps_its_ball() -> None:
-    trial = picture_trial(Rounded, shots=5)
+def test_the_square_attack_needs_no_gradient_and_stays_in_its_ball() -> None:
+    trial = image_trial(Rounded, shots=5)
     indices = torch.arange(4)
     batch = trial.sampler.tasks(indices)
     predict = trial.adapted(batch.support)
 
     def objective(x: Tensor) -> Tensor:
-        return losses("margin", predict(x), batch.query_y)
+        return attack_loss("margin", predict(x), batch.query_y)
 
     attacked = square_attack(objective, batch.query_x, indices, 0.2, iterations=60)
     clean, left = objective(batch.query_x), objective(attacked)
@@ -211,7 +213,7 @@ def test_the_square_attack_needs_no_gradient_and_keeps_its_ball() -> None:
     assert float((left > 0).double().mean()) > 0.5 > float((clean > 0).double().mean())
 
 
-def test_the_square_attack_leaves_masked_pictures_alone() -> None:
+def test_the_square_attack_changes_only_images_in_the_mask() -> None:
     x = torch.rand(2, 3, 1, 6, 6)
     mask = torch.tensor([[True, False, False], [False, False, True]])
     attacked = square_attack(

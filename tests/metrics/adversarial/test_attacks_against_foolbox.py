@@ -1,4 +1,4 @@
-"""The suite's attacks are those of foolbox, step for step."""
+"""The gradient attacks equal those of foolbox step by step."""
 
 import os
 import warnings
@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from metabench.metrics.adversarial.attacks import Ball, fgsm, pgd
+from metabench.metrics.adversarial.ball import Ball
+from metabench.metrics.adversarial.gradient_attacks import fgsm, pgd
 
 os.environ.setdefault(
     "GIT_PYTHON_REFRESH", "quiet"
@@ -40,7 +41,7 @@ def attack_both(attack: Any, ball: Ball, *, steps: int) -> tuple[torch.Tensor, t
 
 
 @pytest.mark.parametrize("radius", [0.03, 0.3])
-def test_pgd_in_the_l_inf_ball(radius: float) -> None:
+def test_pgd_in_the_l_inf_ball_equals_foolbox(radius: float) -> None:
     attack = foolbox.attacks.LinfPGD(abs_stepsize=radius / 4, steps=20, random_start=False)
     torch.testing.assert_close(
         *attack_both(attack, Ball("linf", radius), steps=20), atol=1e-5, rtol=0
@@ -48,18 +49,18 @@ def test_pgd_in_the_l_inf_ball(radius: float) -> None:
 
 
 @pytest.mark.parametrize("radius", [0.2, 1.0])
-def test_pgd_in_the_l2_ball(radius: float) -> None:
+def test_pgd_in_the_l2_ball_equals_foolbox(radius: float) -> None:
     attack = foolbox.attacks.L2PGD(abs_stepsize=radius / 4, steps=20, random_start=False)
     torch.testing.assert_close(
         *attack_both(attack, Ball("l2", radius), steps=20), atol=1e-4, rtol=0
     )
 
 
-def test_fgsm() -> None:
+def test_fgsm_equals_foolbox() -> None:
     attack = foolbox.attacks.FGSM(random_start=False)
     torch.testing.assert_close(*attack_both(attack, Ball("linf", 0.1), steps=0), atol=1e-6, rtol=0)
 
 
-def test_the_fast_gradient_method_in_the_l2_ball() -> None:
+def test_the_fast_gradient_method_in_the_l2_ball_equals_foolbox() -> None:
     attack = foolbox.attacks.FGM(random_start=False)
     torch.testing.assert_close(*attack_both(attack, Ball("l2", 1.0), steps=0), atol=1e-5, rtol=0)

@@ -1,15 +1,15 @@
-"""Labels are flipped in exactly the stated share, and shots are nested."""
+"""Exactly the stated share of support labels is flipped."""
 
 import pytest
 import torch
 
 from metabench.episodes import TaskBatch
-from metabench.metrics.noise.labels import fewer_shots, flip_labels
-from tests.helpers.small_world import Means, picture_trial
+from metabench.metrics.noise.labels import flip_labels
+from tests.helpers.small_trials import Means, image_trial
 
 
 def episodes(ways: int, shots: int, tasks: int = 50) -> TaskBatch:
-    trial = picture_trial(Means, ways=ways, shots=shots, queries=2, episodes=tasks)
+    trial = image_trial(Means, ways=ways, shots=shots, queries=2, episodes=tasks)
     return trial.sampler.range(0, tasks)
 
 
@@ -41,30 +41,10 @@ def test_flips_are_symmetric_and_nested() -> None:
     )
 
 
-def test_an_episode_is_flipped_alike_alone_and_in_a_batch() -> None:
+def test_flips_are_the_same_for_an_episode_alone_and_in_a_batch() -> None:
     batch = episodes(5, 5, tasks=6)
     together, _ = flip_labels(batch, torch.arange(6), 0.4)
     alone, _ = flip_labels(batch[4:5], torch.tensor([4]), 0.4)
     assert torch.equal(alone.support_y, together.support_y[4:5])
     other, _ = flip_labels(batch[4:5], torch.tensor([5]), 0.4)
     assert not torch.equal(other.support_y, alone.support_y)
-
-
-def test_fewer_shots_are_the_first_of_each_class_whatever_their_order() -> None:
-    batch = episodes(5, 4, tasks=3)
-    order = torch.randperm(20)
-    mixed = TaskBatch(
-        batch.support_x[:, order],
-        batch.support_y[:, order],
-        batch.query_x,
-        batch.query_y,
-        5,
-        batch.classes,
-    )
-    for shots in (1, 2, 4):
-        kept = fewer_shots(mixed, shots)
-        assert kept.support_x.shape[1] == 5 * shots
-        assert torch.equal(torch.bincount(kept.support_y.flatten()), torch.full((5,), 3 * shots))
-    one = fewer_shots(mixed, 1)
-    place = int((mixed.support_y[0] == one.support_y[0, 0]).nonzero()[0])
-    assert torch.equal(one.support_x[0, 0], mixed.support_x[0, place])

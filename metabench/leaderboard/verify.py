@@ -1,0 +1,89 @@
+"""Verify a committed leaderboard: its records, and that its pages follow from them."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from metabench.errors import ResultsError
+from metabench.leaderboard.build import build
+from metabench.leaderboard.pages import board_files
+from metabench.leaderboard.scores import class_hits_of
+from metabench.records.schema import Record, key_of
+from metabench.records.store import Unreadable
+from metabench.stats import t_interval
+
+# Processors sum in different orders.
+_TOLERANCE = 1e-9
+
+
+def problems_of(
+    records: Sequence[Record], unreadable: Iterable[Unreadable], folder: Path, title: str
+) -> list[str]:
+    """Returns each problem of a committed leaderboard as a sentence.
+
+    Checked are: every file is a record; the key of a record is the digest of what it ran; its
+    means and intervals follow from its episodes, and these from its classes; the records of a
+    benchmark are valid and consistent; and the pages are those that the records generate.
+
+    Args:
+        records: The records of the folder.
+        unreadable: The files in the folder that are not records.
+        folder: The folder of the pages.
+        title: The title of the page.
+    """
+    problems = [f"{file.path.name} {file.reason}" for file in unreadable]
+    for record in records:
+        problems += [f"{record.file_name}: {problem}" for problem in _record_problems(record)]
+    # Without a majority there is no board, and so there are no pages to compare.
+    try:
+        board = build(records)
+    except ResultsError as error:
+        return [*problems, str(error)]
+    problems += board.rejected
+    for name, text in board_files(board, title).items():
+        problems += _page_problems(folder / name, text)
+    return problems
+
+
+def _record_problems(record: Record) -> list[str]:
+    problems = []
+    if record.benchmark.quick:
+        problems.append("it is a record of a --quick run, which a leaderboard never contains")
+    # The key of a record that failed before its data were opened has no data digest.
+    key = key_of(record.algorithm, record.benchmark, record.seed, record.data_digest)
+    if record.status == "ok" and record.key != key:
+        problems.append(
+            f"its key begins with {record.key[:10]}, but the key of what it ran with {key[:10]}"
+        )
+    for name, metric in record.metrics.items():
+        if not metric.episodes:
+            continue
+        if "class_hits" in metric.values and class_hits_of(record, name) is None:
+            problems.append(f"its {name} of the episodes does not follow from their classes")
+        mean, half_width = t_interval(metric.episodes)
+        if not _equal(metric.mean, mean) or not _equal(metric.ci95, half_width):
+            stated, computed = f"{metric.mean} ± {metric.ci95}", f"{mean} ± {half_width}"
+            problems.append(f"its {name} is stated as {stated}, but its episodes have {computed}")
+    return problems
+
+
+def _equal(stated: float | None, computed: float) -> bool:
+    if stated is None:
+        return math.isnan(computed)
+    return math.isclose(stated, computed, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+
+
+def _page_problems(path: Path, expected: str) -> list[str]:
+    if not path.is_file():
+        return [f"{path.name} is missing; `--write` generates it"]
+    found = path.read_text(encoding="utf-8", errors="replace")
+    if found == expected:
+        return []
+    changes = difflib.unified_diff(
+        found.splitlines(), expected.splitlines(), "found", "expected", n=0
+    )
+    first = " | ".join(list(changes)[3:5])  # the first change, without the header of the diff
+    return [f"{path.name} does not follow from the records; `--write` generates it. {first}"]

@@ -1,0 +1,99 @@
+"""The hyper-parameters that a recipe sets for a benchmark."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from metabench.config import DEFAULT_RECIPE
+from metabench.errors import NotApplicable
+from metabench.recipes.model import Facts, Recipe, RecipeFile, Value, fault
+
+BUDGET = "budget"
+"""A value that every recipe may set: the examples that meta-training draws at most."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a recipe comes to for one benchmark.
+
+    Attributes:
+        name: the name of the recipe.
+        values: hyper-parameters by name, ``budget`` possibly among them.
+        sources: where the entries that apply come from, each once, in the order of the files.
+    """
+
+    name: str
+    values: dict[str, Value]
+    sources: tuple[str, ...]
+
+
+def values_for(
+    files: Sequence[RecipeFile],
+    facts: Facts,
+    *,
+    algorithm: str,
+    hyperparameters: Collection[str],
+    name: str = DEFAULT_RECIPE,
+) -> Resolved:
+    """Return the hyper-parameters that a recipe sets for a benchmark.
+
+    The entries of that name whose condition holds apply in order, and each overrides the values of
+    those before it. The recipe ``default`` may have none, which leaves the defaults of the
+    algorithm's signature.
+
+    Args:
+        files: the recipe files of the algorithm, see :func:`metabench.recipes.load.recipes_of`.
+        facts: the benchmark.
+        algorithm: the name of the algorithm, for messages.
+        hyperparameters: the names that the algorithm has.
+        name: the name of the recipe.
+
+    Raises:
+        NotApplicable: If the algorithm has no other recipe of that name, or none of its entries
+            applies to the benchmark.
+        ConfigError: If an entry that applies sets a hyper-parameter that the algorithm lacks.
+        PluginError: The same in the file of a plugin.
+    """
+    values: dict[str, Value] = {}
+    sources: dict[str, None] = {}
+    names = {DEFAULT_RECIPE: None}  # a dict keeps the order of the file for the hint
+    for file in files:
+        for place, recipe in file.entries():
+            names[recipe.name] = None
+            if recipe.name == name and recipe.when.matches(facts):
+                # Only here: a subclass may inherit entries for benchmarks that it never runs on.
+                _check(file, place, recipe, algorithm, hyperparameters)
+                values |= recipe.values
+                sources[recipe.source] = None
+    if name not in names:
+        raise NotApplicable(
+            f"{algorithm} has no recipe '{name}'.", hint=f"It has {', '.join(names)}."
+        )
+    if name != DEFAULT_RECIPE and not sources:
+        raise NotApplicable(
+            f"the recipe '{name}' of {algorithm} does not apply to this benchmark ({facts}).",
+            hint="`metabench list recipes` shows the condition of each entry.",
+        )
+    return Resolved(name, values, tuple(sources))
+
+
+def _check(
+    file: RecipeFile,
+    place: str,
+    recipe: Recipe,
+    algorithm: str,
+    hyperparameters: Collection[str],
+) -> None:
+    # The budget is of the harness: no signature has it.
+    known = [*hyperparameters, *({BUDGET} - set(hyperparameters))]
+    for key in recipe.values:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            guess = f" Did you mean '{close[0]}'?" if close else ""
+            raise fault(
+                file.distribution,
+                f"{place}: '{algorithm}' has no hyper-parameter '{key}'.{guess}",
+                hint=f"It has {', '.join(known)}.",
+            )

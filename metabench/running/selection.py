@@ -1,0 +1,91 @@
+"""The benchmarks, algorithms and metrics that a selection names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metabench.benchmarks.model import Benchmark, collect_benchmarks, load_suites, read_suite
+from metabench.config import Selection
+from metabench.errors import ConfigError, UsageError
+from metabench.metrics.base import EpisodeMetric
+from metabench.metrics.options import check_options
+from metabench.registry import Registry, match_names
+
+DEFAULT_SUITE = "core"
+
+
+def select_benchmarks(registry: Registry, selection: Selection) -> list[Benchmark]:
+    """Returns the selected benchmarks: of the suite, or of all suites if none is named.
+
+    Raises:
+        UnknownName: If there is no such suite or benchmark.
+        ConfigError: If a suite file is invalid.
+    """
+    if not selection.suite and selection.benchmark:
+        known = collect_benchmarks(load_suites(registry).values())
+    elif selection.suite.endswith(".toml"):
+        known = collect_benchmarks([read_suite(Path(selection.suite))])
+    else:
+        path = registry.get("suite", selection.suite or DEFAULT_SUITE).load()
+        known = collect_benchmarks([read_suite(path)])
+    names = list(known)
+    if selection.benchmark:
+        names = match_names("benchmark", names, selection.benchmark)
+    return [known[name].quickened() if selection.quick else known[name] for name in names]
+
+
+def check_benchmark(registry: Registry, benchmark: Benchmark) -> None:
+    """Check that everything that a benchmark names is installed, and that its metric can rank.
+
+    Raises:
+        UnknownName: If a metric or the backbone is not installed.
+        ConfigError: If the first metric does not score episodes, or a metric has no such option.
+    """
+    registry.get("backbone", benchmark.backbone)
+    specs = [registry.get("metric", name) for name in benchmark.metrics]
+    if not issubclass(specs[0].load(), EpisodeMetric):
+        raise ConfigError(
+            f"benchmark '{benchmark.name}' cannot be ranked by '{specs[0].name}', which does not "
+            "score episodes.",
+            hint="Put another metric first.",
+        )
+    for name, options in benchmark.metric_options.items():
+        try:
+            check_options(registry.get("metric", name), options)
+        except ConfigError as error:
+            message = f"benchmark '{benchmark.name}': {error.message}"
+            raise ConfigError(message, hint=error.hint) from error
+
+
+def select_metrics(registry: Registry, selection: Selection) -> tuple[str, ...]:
+    """Returns the names of the selected metrics; none means those of each benchmark.
+
+    Raises:
+        UnknownName: If there is no such metric.
+    """
+    if not selection.metrics:
+        return ()
+    names = registry.match("metric", selection.metrics)
+    # The cost first: it reports the peak memory of everything before it.
+    return tuple(sorted(names, key=lambda name: name != "cost"))
+
+
+def select_algorithms(registry: Registry, selection: Selection) -> list[str]:
+    """Returns the names of the selected algorithms; by default all.
+
+    Raises:
+        UnknownName: If there is no such algorithm.
+        UsageError: If a hyper-parameter is set for an algorithm that is not selected.
+        PluginError: If a selected algorithm is that of a broken plugin.
+    """
+    names = registry.names("algorithm")
+    if selection.algorithm:
+        names = registry.match("algorithm", selection.algorithm)
+    for name in selection.set:
+        if name not in names:
+            registry.get("algorithm", name)  # an unknown name gets its own message
+            raise UsageError(
+                f"a hyper-parameter is set for '{name}', which is not selected.",
+                hint=f"Selected are {', '.join(names)}.",
+            )
+    return names

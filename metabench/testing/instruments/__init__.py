@@ -1,0 +1,1 @@
+"""Instruments that observe PyTorch while an algorithm runs: gradients, devices, live tensors."""
