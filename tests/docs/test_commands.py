@@ -15,7 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from metabench.algorithms.base import hyperparameters
+from metabench.algorithms.base import parameters_of
 from metabench.benchmarks.model import collect_benchmarks, load_suites
 from metabench.cli import cli
 from metabench.plugins import installed_plugins
@@ -87,7 +87,7 @@ def hyperparameters_of(algorithm: str) -> Collection[str]:
     """Returns what ``--set`` may set of an algorithm; for an adapter that is the same as for ``maml``."""
     registry = installed_plugins().registry
     known = algorithm if algorithm in registry.names("algorithm") else "maml"
-    return {*hyperparameters(registry.get("algorithm", known).load()), "budget"}
+    return {*parameters_of(registry.get("algorithm", known).load()), "budget"}
 
 
 def test_the_pages_have_commands() -> None:

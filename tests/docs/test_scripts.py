@@ -46,6 +46,12 @@ def test_listings_have_the_documented_keys(kind: str) -> None:
     assert all(promised("list KIND --json") <= row.keys() for row in rows)
 
 
+def test_recipes_have_the_documented_keys() -> None:
+    rows = run("list", "recipes", "--json")
+    assert rows
+    assert all(promised("list recipes --json") == row.keys() for row in rows)
+
+
 def test_plugins_have_the_documented_keys() -> None:
     (row,) = (row for row in run("plugins", "--json") if row["name"] == "metabench")
     assert promised("plugins --json") <= row.keys()
