@@ -1,4 +1,4 @@
-"""Small problems in float64, and the gradient of one outer step of an adapter or of a native algorithm."""
+"""Small problems in float64, and the outer gradient of an adapter or a native algorithm."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TASKS = 3
 
 
 def adapter(name: str) -> type[Algorithm]:
-    """An algorithm by its name; the test is skipped where its plugin or its library is not installed."""
+    """Returns an algorithm by name; skips the test if its plugin or library is not installed."""
     library = {"l2l": "learn2learn"}.get(name.partition("-")[0], name.partition("-")[0])
     if library in ("learn2learn", "higher", "torchopt", "torchfunc"):
         pytest.importorskip(
@@ -46,7 +46,7 @@ def adapter(name: str) -> type[Algorithm]:
 
 
 def skip_without(library: str) -> None:
-    """Skip where a library is absent; where it is there and broken, its adapter's error is the test's."""
+    """Skip if a library is not installed; an error of an installed library fails the test."""
     from importlib.util import find_spec
 
     if find_spec(library) is None:
@@ -54,7 +54,7 @@ def skip_without(library: str) -> None:
 
 
 def classification(backbone: str = "mlp", **backbones: Any) -> Problem:
-    """Small pictures of classes that lie apart, five of which make a task."""
+    """Returns the problem of 5-way tasks on small images of separable classes."""
     at_hand = {
         "mlp": partial(MLP, hidden=(16,)),
         "conv": partial(Conv4Strided, channels=4),
@@ -64,12 +64,12 @@ def classification(backbone: str = "mlp", **backbones: Any) -> Problem:
 
 
 def regression() -> Problem:
-    """The sinusoid's."""
+    """Returns the problem of the sinusoid tasks."""
     return Problem("regression", (1,), 0, 5, 10, 1, "mlp", {"mlp": partial(MLP, hidden=(16, 16))})
 
 
 def pool(classes: int = 40, examples: int = 20) -> ClassPool:
-    """Noisy copies of random patterns, whose border is blank."""
+    """Returns noisy copies of random patterns with a blank border."""
     generator = torch.Generator().manual_seed(0)
     patterns = torch.rand(classes, 1, 1, 16, 16, generator=generator)
     images = (
@@ -80,7 +80,7 @@ def pool(classes: int = 40, examples: int = 20) -> ClassPool:
 
 
 class Tasks:
-    """Where a stream draws from, in float64; it remembers what it gave."""
+    """The source of a task stream, in float64; it records the batches that it returned."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -103,7 +103,7 @@ class Tasks:
         self.given.append(batch)
 
     def batch(self, tasks: int = TASKS) -> TaskBatch:
-        """Episodes of the test's shape."""
+        """Returns episodes with the shape of the test episodes."""
         return self.sampler(self.protocol, 7).range(0, tasks)
 
     @property
@@ -129,7 +129,7 @@ class _Double(Sampler):
 
 
 def build(name: str, problem: Problem, **chosen: Any) -> Any:
-    """An algorithm from seed 0, in float64, with weights so large that second-order terms are no rounding.
+    """Returns an algorithm from seed 0 in float64, with weights that make second-order terms large.
 
     A head of zeros stays one.
 
@@ -148,14 +148,14 @@ def build(name: str, problem: Problem, **chosen: Any) -> Any:
 
 
 def learned(algorithm: Any) -> dict[str, Tensor]:
-    """The parameters that the outer loop learns, by name."""
+    """Returns the parameters that the outer loop learns, by name."""
     fixed = getattr(algorithm, "zero_head", False)
     named = algorithm.named_parameters()
     return {k: p for k, p in named if not (fixed and k.startswith("learner.head."))}
 
 
 def outer_gradient(algorithm: Any) -> tuple[dict[str, Tensor], TaskBatch]:
-    """The gradients of one outer step of ``meta_train``, by parameter, and the tasks it was given."""
+    """Returns the gradients of one outer step of ``meta_train`` by parameter, and its tasks."""
     probe = _Cost(Tasks(algorithm.problem))
     algorithm.meta_train(probe)
     tasks = Tasks(algorithm.problem)
@@ -175,7 +175,7 @@ def outer_gradient(algorithm: Any) -> tuple[dict[str, Tensor], TaskBatch]:
 
 
 class _Cost(TaskStream):
-    """Gives nothing, and notes what one batch would cost."""
+    """A stream without tasks that records the examples that one batch would cost."""
 
     def __init__(self, tasks: Tasks) -> None:
         super().__init__(tasks, tasks.protocol, 1)
@@ -188,7 +188,7 @@ class _Cost(TaskStream):
 def assert_same(
     found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], rtol: float = 1e-10
 ) -> None:
-    """Each tensor, relative to its largest element."""
+    """Compare each tensor relative to its largest element."""
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
         scale = float(tensor.abs().max())

@@ -1,4 +1,4 @@
-"""The fixtures and helpers of ``tests/``, which lies on no path that Python searches."""
+"""The fixtures and helpers of ``tests/``, which is not on ``sys.path``."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""The adapters pass the kit: what a library does is the algorithm's to answer for."""
+"""The adapters pass the conformance kit with the real libraries."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SHORT: dict[str, dict[str, Any]] = {
     "torchopt-maml": {"tasks": 2, "test_steps": 2},
     "torchfunc-maml": {"tasks": 2, "test_steps": 2},
 }
-"""Fewer tasks and steps: the defaults take more than moments."""
+"""Fewer tasks and steps than the defaults, which take minutes."""
 
 
 @pytest.mark.parametrize("name", SHORT)
-def test_it_keeps_the_contract(name: str) -> None:
+def test_an_adapter_meets_the_contract(name: str) -> None:
     adapter(name)
     report = check_algorithm(name, hyperparameters=SHORT[name])
     report.raise_for_failures()
@@ -38,7 +38,7 @@ def test_it_keeps_the_contract(name: str) -> None:
     assert report.passed >= 11, str(report)
 
 
-def test_none_is_forgotten() -> None:
+def test_every_adapter_is_tested() -> None:
     brought = {
         s.name
         for s in installed_plugins().registry.specs("algorithm")

@@ -1,4 +1,4 @@
-"""Every adapter through ``metabench.run`` on embedded data: an ``ok`` row that says which library ran."""
+"""Every adapter runs by ``metabench.run`` on embedded data; its row is ``ok`` and names the library."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ metrics = ["mse", "cost"]
 """
 SMALL: dict[str, Any] = {"tasks": 2, "train_queries": 2}
 CALM = {"maml": 0.04, "fomaml": 0.02, "anil": 0.04}
-"""A fifth or less of the recipe's inner rate: at more, rounding turns a ReLU, and Adam magnifies that."""
+"""At most a fifth of the recipe's inner rate: above, rounding flips a ReLU and Adam magnifies it."""
 NATIVE = {
     "l2l-maml": "maml",
     "l2l-fomaml": "fomaml",
@@ -72,7 +72,7 @@ LIBRARIES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the suite, and with the results of all tests here: a native row is run once."""
+    """A folder with the suite and the results of all tests, so that a native row is run once."""
     made = tmp_path_factory.mktemp("tiny")
     (made / "tiny.toml").write_text(SUITE)
     return made
@@ -92,7 +92,7 @@ def run(folder: Path, *names: str, data: str, **settings: Any) -> dict[str, Lead
 
 @pytest.mark.parametrize("data", ["tiny-glyphs", "tiny-sinusoid"])
 @pytest.mark.parametrize("name", NATIVE)
-def test_it_is_a_row_of_its_library(name: str, data: str, folder: Path) -> None:
+def test_an_adapter_is_a_row_of_its_library(name: str, data: str, folder: Path) -> None:
     cls = adapter(name)
     assert installed_plugins().registry.get("algorithm", name).version == cls.version
     if data == "tiny-sinusoid" and name == "l2l-protonet":
@@ -123,10 +123,10 @@ def test_it_is_a_row_of_its_library(name: str, data: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["l2l-maml", "higher-maml", "torchopt-maml"])
-def test_the_command_line_runs_it_in_a_worker_and_prints_json_alone(
+def test_the_command_line_runs_an_adapter_in_a_worker_and_prints_only_json(
     name: str, folder: Path
 ) -> None:
-    """What a library prints while it is imported is not on stdout."""
+    """Output of a library's import does not reach stdout."""
     adapter(name)
     command = ["run", "-a", name, "--suite", folder / "tiny.toml", "-b", "tiny-sinusoid", "--json"]
     command += ["--set", f"{name}.tasks=2", "--results", folder / name]
@@ -143,7 +143,7 @@ def test_the_command_line_runs_it_in_a_worker_and_prints_json_alone(
 
 @pytest.mark.parametrize("backbone", ["l2l-omniglot-cnn", "l2l-omniglot-fc", "l2l-cnn4"])
 @pytest.mark.parametrize("name", ["l2l-maml", "maml"])
-def test_a_vision_model_is_a_backbone_by_hyper_parameter(
+def test_a_hyper_parameter_selects_a_vision_model_as_the_backbone(
     name: str, backbone: str, folder: Path
 ) -> None:
     adapter("l2l-maml")

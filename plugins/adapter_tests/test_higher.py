@@ -1,4 +1,4 @@
-"""What is higher's own: a differentiable Adam with its trap, and learned inner rates."""
+"""Features of higher: a differentiable Adam with masked roots, and learned inner rates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 def outer_by_hand(
     algorithm: Any, batch: TaskBatch, step: Any, **learned: dict[str, Tensor]
 ) -> dict[str, dict[str, Tensor]]:
-    """The gradient of the outer loss in plain ``torch.func``, for any rule of the inner step."""
+    """Returns the gradient of the outer loss in plain ``torch.func`` for a rule of the inner step."""
     learner, loss = algorithm.learner, algorithm.problem.loss
 
     def outer(given: dict[str, dict[str, Tensor]]) -> Tensor:
@@ -65,7 +65,7 @@ def adam_step(rate: float) -> Any:
 
 
 def with_a_dead_unit(algorithm: Any) -> Any:
-    """One unit of the first layer never fires; and the pictures have a blank border besides."""
+    """Makes one unit of the first layer inactive; the images also have a blank border."""
     with torch.no_grad():
         algorithm.learner.backbone.biases[0][0] = -1e3
     return algorithm
@@ -74,7 +74,7 @@ def with_a_dead_unit(algorithm: Any) -> Any:
 ADAM: dict[str, Any] = {"tasks": TASKS, "inner_steps": 2, "inner_lr": 0.01}
 
 
-def test_where_second_moments_are_zero_the_outer_gradient_is_still_right() -> None:
+def test_the_outer_gradient_is_correct_where_second_moments_are_zero() -> None:
     algorithm = with_a_dead_unit(build("higher-adam", classification(), **ADAM))
     found, batch = outer_gradient(algorithm)
     blank = (batch.support_x == 0).flatten(2).all(1).any(1)
@@ -84,8 +84,8 @@ def test_where_second_moments_are_zero_the_outer_gradient_is_still_right() -> No
     assert_same(found, {f"learner.{k}": g for k, g in wanted.items()}, rtol=1e-7)
 
 
-def test_the_trap_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without higher's masks the same gradient is not a number: the test above tests something."""
+def test_without_masks_the_outer_gradient_is_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shows that the test above fails without higher's masks."""
     adapter("higher-adam")
     monkeypatch.setattr("higher.optim._maybe_mask", lambda tensor, mask: None)
     algorithm = with_a_dead_unit(build("higher-adam", classification(), **ADAM))
@@ -93,7 +93,7 @@ def test_the_trap_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any(g.isnan().any() for g in found.values())
 
 
-def test_in_regression_the_gradient_through_adam_is_right_too() -> None:
+def test_the_outer_gradient_through_adam_is_correct_in_regression() -> None:
     algorithm = build("higher-adam", regression(), **ADAM)
     found, batch = outer_gradient(algorithm)
     wanted = outer_by_hand(algorithm, batch, adam_step(0.01))["learner"]

@@ -1,4 +1,4 @@
-"""What is learn2learn's own: buffers that clones share, learned curvature, vision models."""
+"""Features of learn2learn: buffers that clones share, learned curvature, vision models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OTHERS = ["higher-maml", "torchopt-maml"]
 
 
 class Drifting(Backbone):
-    """Centres its inputs by what it has seen so far, in evaluation too: it remembers the last episode."""
+    """Centres its inputs by a running mean, in evaluation too, and so depends on past episodes."""
 
     def __init__(self, input_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def drifting() -> Problem:
 
 
 def first_scores(algorithm: Any) -> tuple[Tensor, Tensor]:
-    """What is predicted for one task, before and after another was adapted to and predicted."""
+    """Returns the predictions for one task before and after adapting to another."""
     one, other = Tasks(algorithm.problem).batch(2)
     before = algorithm.adapt(one.support)(one.query_x)
     algorithm.adapt(other.support)(other.query_x)
@@ -58,7 +58,7 @@ def first_scores(algorithm: Any) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("name", [*WITH_BUFFERS, *OTHERS])
-def test_no_episode_leaves_a_trace_in_the_buffers(name: str) -> None:
+def test_an_episode_does_not_change_the_buffers(name: str) -> None:
     algorithm = build(name, drifting()).eval()
     state = {k: v.clone() for k, v in algorithm.state_dict().items()}
     before, after = first_scores(algorithm)
@@ -71,17 +71,17 @@ def test_no_episode_leaves_a_trace_in_the_buffers(name: str) -> None:
 def test_without_own_buffers_learn2learn_would_leak(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test above fails where the copies are left out."""
+    """Shows that the test above fails without the copies."""
     module = importlib.import_module(adapter(name).__module__)
     monkeypatch.setattr(module, "own_buffers", lambda clone: None)
     with pytest.raises(AssertionError):
-        test_no_episode_leaves_a_trace_in_the_buffers(name)
+        test_an_episode_does_not_change_the_buffers(name)
 
 
 @pytest.mark.parametrize("norm", ["running", "per-step"])
 @pytest.mark.parametrize("name", ["maml", "l2l-maml", "higher-maml", "torchopt-maml"])
-def test_running_statistics_run_in_meta_training(name: str, norm: str) -> None:
-    """With them, batch norm at test uses what meta-training saw; without, it would use zeros."""
+def test_meta_training_updates_running_statistics(name: str, norm: str) -> None:
+    """Batch norm at test then uses the statistics of meta-training; otherwise it would use zeros."""
     algorithm = build(name, classification("conv"), tasks=TASKS, norm=norm)
     before = algorithm.learner.backbone.blocks[0].running_mean.clone()
     outer_gradient(algorithm)
@@ -133,7 +133,7 @@ class TestVisionModels:
             ("ResNet12", (1, 28, 28), 640),
         ],
     )
-    def test_it_gives_so_many_features(
+    def test_the_number_of_features_is_that_of_the_output(
         self, name: str, shape: tuple[int, ...], features: int
     ) -> None:
         backbone = self.make(name, shape)
@@ -144,7 +144,7 @@ class TestVisionModels:
     @pytest.mark.parametrize(
         ("name", "shape"), [("WRN28", (1, 28, 28)), ("OmniglotCNN", (1, 14, 56))]
     )
-    def test_a_shape_that_it_cannot_read_is_not_applicable(
+    def test_an_unsupported_input_shape_is_not_applicable(
         self, name: str, shape: tuple[int, ...]
     ) -> None:
         with pytest.raises(
@@ -163,7 +163,7 @@ class TestVisionModels:
         torch.testing.assert_close(running(x[:3]), running(x)[:3])
 
 
-def test_torchvision_is_left_alone_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_working_torchvision_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     adapter("l2l-maml")
     library = importlib.import_module("metabench_learn2learn.library")
     asked: list[str] = []
@@ -174,7 +174,7 @@ def test_torchvision_is_left_alone_where_it_works(monkeypatch: pytest.MonkeyPatc
     assert library.sys.modules == before
 
 
-def test_one_support_set_with_labels_in_any_order_gives_the_same_prototypes() -> None:
+def test_the_order_of_the_support_set_does_not_change_the_prototypes() -> None:
     algorithm = build("l2l-protonet", classification()).eval()
     task = next(iter(Tasks(algorithm.problem).batch(1)))
     order = torch.randperm(len(task.support.y), generator=torch.Generator().manual_seed(0))

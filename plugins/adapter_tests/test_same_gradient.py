@@ -1,4 +1,4 @@
-"""The same MAML five times: native, learn2learn, higher, TorchOpt, plain ``torch.func``; and by hand here."""
+"""MAML by metabench, learn2learn, higher, TorchOpt and ``torch.func`` has one outer gradient."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def problem(request: pytest.FixtureRequest) -> Problem:
 
 
 def by_hand(algorithm: Any, batch: TaskBatch) -> dict[str, Tensor]:
-    """MAML's outer gradient in plain ``torch.func``, with no inner loop of metabench's or a library's."""
+    """Returns MAML's outer gradient in plain ``torch.func``, without a library's inner loop."""
     learner, loss = algorithm.learner, algorithm.problem.loss
 
     def outer(theta: dict[str, Tensor]) -> Tensor:
@@ -142,7 +142,7 @@ def test_the_recipe_is_the_native_one(name: str, native: str, ways: int, shots: 
 @pytest.mark.parametrize(
     "name", ["l2l-maml", "l2l-anil", "l2l-meta-sgd", "higher-maml", "torchopt-maml"]
 )
-def test_they_mirror_the_classes_that_the_native_ones_mirror(name: str) -> None:
+def test_an_adapter_mirrors_the_same_classes_as_the_native_algorithm(name: str) -> None:
     native = name.partition("-")[2]
     problem, chosen = classification("conv"), {"tasks": TASKS, "mirror": True}
     found, _ = outer_gradient(build(name, problem, **chosen))
@@ -165,7 +165,7 @@ def test_the_prototypical_classifier_has_the_native_gradient(backbone: str) -> N
 def test_every_predictor_of_the_path_is_the_native_one(
     name: str, native: str, problem: Problem
 ) -> None:
-    """In evaluation, after each step; and all of them at the end, so that none is changed by a later step."""
+    """Predictors are compared after each step and again at the end, so that later steps change none."""
     batch = Tasks(problem).batch()
     support, query = Support(batch.support_x[0], batch.support_y[0], batch.ways), batch.query_x[0]
     found, wanted = (build(n, problem).eval() for n in (name, native))
@@ -181,7 +181,7 @@ def test_every_predictor_of_the_path_is_the_native_one(
 
 
 @pytest.mark.parametrize(("name", "native"), PAIRS)
-def test_an_attack_on_the_support_set_sees_through_the_steps(name: str, native: str) -> None:
+def test_gradients_reach_the_support_set_through_the_inner_steps(name: str, native: str) -> None:
     batch = Tasks(PROBLEMS["mlp"]).batch()
     slopes = []
     for n in (name, native):

@@ -7,19 +7,19 @@ from torch.nn import functional as F
 
 
 class Example(Algorithm):
-    r"""Classify by the nearest class mean after a linear map, which is what meta-training learns.
+    r"""Classify by the nearest class mean after a learned linear map.
 
     .. math:: p(y = k \mid x) \propto \exp\left(-\lVert Wx - \overline{Wx}_k \rVert^2\right)
 
     Args:
-        problem: what it is built for: the shape of an input, ways, shots, the loss.
-        features: the dimension that inputs are mapped to.
-        tasks: episodes in an outer step.
-        lr: Adam's learning rate.
+        problem: The shape of an input, ways, shots and the loss.
+        features: The dimension that inputs are mapped to.
+        tasks: Episodes in an outer step.
+        lr: Learning rate of Adam.
     """
 
     name = "example"
-    version = "1"  # raise it whenever results change: what is stored is then run again
+    version = "1"  # raise it when results change, so that stored cells are run again
 
     def __init__(
         self, problem: Problem, *, features: int = 64, tasks: int = 8, lr: float = 1e-3
@@ -32,9 +32,9 @@ class Example(Algorithm):
         self.embed = nn.Linear(torch.Size(problem.input_shape).numel(), features, bias=False)
 
     def meta_train(self, tasks: TaskStream) -> None:
-        """Learn from training tasks; the stream ends itself when the budget is spent."""
-        # Whatever changes in training and is not in the state_dict goes through `keep`, so that a
-        # run that was killed goes on from its checkpoint.
+        """Learn from training tasks until the stream ends, when the budget is spent."""
+        # State that changes in training and is not in the state_dict goes through `keep`, so that
+        # an interrupted run continues from its checkpoint.
         optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.lr))
         for batch in tasks.batches(self.tasks):
             logits = self.adapt_batch(batch.support)(batch.query_x)  # [tasks, queries, ways]
@@ -42,20 +42,20 @@ class Example(Algorithm):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            tasks.log(loss)  # for the learning curve; a loss that is not finite ends the cell
+            tasks.log(loss)  # for the learning curve; a loss that is not finite fails the cell
 
     def adapt(self, support: Support) -> Predictor:
         """Adapt to one support set: ``x [S, *input]`` and labels ``y [S]``."""
         return self.adapt_batch(support)
 
     def adapt_batch(self, support: Support) -> Predictor:
-        """The same for many support sets at once; optional, and faster."""
-        first = support.y.ndim  # the dimensions after this one are those of an input
+        """Adapt to many support sets at once; optional, for speed."""
+        first = support.y.ndim  # the dimensions from here on are those of an input
         means = support.class_means(self.embed(support.x.flatten(first)))  # [..., ways, features]
         return lambda query: -torch.cdist(self.embed(query.flatten(first)), means).square()
 
 
 @hookimpl
 def metabench_algorithms() -> list[type[Algorithm]]:
-    """What this plugin brings; `metabench.hookspecs` is the list of all hooks."""
+    """Returns the algorithms of this plugin; `metabench.hookspecs` lists all hooks."""
     return [Example]

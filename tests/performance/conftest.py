@@ -1,4 +1,4 @@
-"""What the comparisons share: peers that import, threads, and the judge."""
+"""Fixtures of the comparisons: importable peers, threads, and the comparison itself."""
 
 import os
 import types
@@ -10,7 +10,7 @@ import torch
 
 from metabench.runtime.memory import keep_freed_memory
 from tests.helpers.threads import torch_threads
-from tests.performance.judge import Judge
+from tests.performance.comparison import Comparison
 from tests.performance.machine import bench_threads
 from tests.performance.outer_steps import make_learn2learn_importable
 
@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _as_in_a_cell() -> Iterator[None]:
-    """Memory as in every cell that metabench runs, and the chosen threads; the peers have both too.
+    """Set memory and threads as in a cell, for metabench and for the peers.
 
     As in a cell, metabench shares outer steps among as many processes, where that pays.
     """
@@ -40,7 +40,7 @@ def _as_in_a_cell() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def l2l() -> types.ModuleType:
-    """learn2learn, or a skip where it is not installed."""
+    """Returns learn2learn; skips the test if it is not installed."""
     make_learn2learn_importable()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -52,7 +52,7 @@ def l2l() -> types.ModuleType:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """One thread and one process, whatever was chosen."""
+    """Use one thread and one process, whatever was chosen."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with torch_threads(1):
@@ -61,6 +61,6 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def judge(request: pytest.FixtureRequest) -> Judge:
-    """See :class:`Judge`."""
-    return Judge(request)
+def comparison(request: pytest.FixtureRequest) -> Comparison:
+    """See :class:`Comparison`."""
+    return Comparison(request)

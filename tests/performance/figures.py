@@ -1,4 +1,4 @@
-"""What was measured, one figure for each row of the table, kept in one JSON file for each machine."""
+"""The measurements, one figure for each row of the table, stored in one JSON file for each machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Figure:
         peer: the fastest peer, which the value is against; empty where there is none.
         rate_unit: the unit of the rates of the sides.
         sides: median and quartiles of every side's rate, by name.
-        beside: rates of what is shown and not judged by.
+        beside: rates of sides that are shown and not compared with.
         extra: other facts of the row: share of the ceiling, FLOPs, memory.
         note: what a reader must know.
         measured: the day.
@@ -57,12 +57,12 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Whether the bar is reached."""
+        """Returns whether the bar is reached."""
         return self.value >= self.bar if self.sense == "at least" else self.value <= self.bar
 
     @property
     def key(self) -> str:
-        """Where it stands in the file."""
+        """Returns the key of the figure in its file."""
         return f"{self.name}, {self.threads} thread" + ("s" if self.threads > 1 else "")
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class Figure:
 
 
 def load(path: Path) -> dict[str, Figure]:
-    """The figures of a file by key; none where there is no file."""
+    """Returns the figures of a file by key; none if the file does not exist."""
     if not path.exists():
         return {}
     rows: Mapping[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"]
@@ -86,7 +86,7 @@ def load(path: Path) -> dict[str, Figure]:
 
 
 def store(figure: Figure, path: Path) -> None:
-    """Put a figure into a file, in the place of an earlier one of that key; the others stay."""
+    """Store a figure in a file, replacing an earlier one with the same key."""
     figures = load(path) | {figure.key: figure}
     rows = {key: asdict(figures[key]) | {"met": figures[key].met} for key in sorted(figures)}
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The picture of growth: milliseconds and memory of an outer step against its size."""
+"""The figure of growth: milliseconds and memory of an outer step against its size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.performance.figures import Figure
 
 
 def draw(figures: Mapping[str, Figure], path: Path) -> None:
-    """Draw what was measured of growth, one column for each axis, on doubly logarithmic axes.
+    """Draw the growth of cost, one column for each axis, on doubly logarithmic axes.
 
     Args:
         figures: the figures of a machine.

@@ -1,4 +1,4 @@
-"""One size of an outer step of MAML in a process of its own: prints its seconds and the memory it took.
+"""Run one size of MAML's outer step in a process of its own; print its seconds and memory.
 
 ``python -m tests.performance.growth_probe '{"tasks": 4, "ways": 5, "steps": 1, "rounds": 5, "threads": 1}'``
 """
@@ -14,15 +14,15 @@ import torch
 from metabench.runtime.memory import keep_freed_memory, peak_process_mb
 from tests.helpers.threads import torch_threads
 from tests.performance import workloads
-from tests.performance.contest import Timing, timed
 from tests.performance.outer_steps import Metabench
+from tests.performance.sides import Timing, timed
 
 STEPS = 4
 """Outer steps in a round."""
 
 
 def probe(tasks: int, ways: int, steps: int, rounds: int, threads: int) -> dict[str, float]:
-    """Median seconds of an outer step, and the peak MiB beyond what the process had before the first.
+    """Returns the median seconds of an outer step and the peak MiB above the memory before the first.
 
     As in a cell, processes share the tasks where that pays; the memory is that of the one which leads.
     """

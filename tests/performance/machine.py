@@ -1,4 +1,4 @@
-"""The machine that is measured on: its name in the results, its ceilings, and the code that ran."""
+"""The machine of the measurements: its name in the results, its limits, and the versions."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 import torch
 
 from metabench.runtime.provenance import cpu_name, environment
-from tests.performance.contest import Timing, timed
+from tests.performance.sides import Timing, timed
 
 SIDE = 1024
 COPIED_BYTES = 256 << 20
 LIBRARIES = ("metabench", "torch", "numpy", "learn2learn", "higher", "torchopt", "pytest-benchmark")
 LEFT_OUT = ("git_commit", "git_dirty", "metabench", "torch", "numpy", "threads")
-"""Facts that stand elsewhere in a row, or that the committed file itself changes."""
+"""Facts that a row stores elsewhere, or that committing the file changes."""
 
 
 def bench_threads() -> int:
-    """Threads for every side: ``METABENCH_BENCH_THREADS``, or as many as the machine has cores."""
+    """Returns the threads for every side: ``METABENCH_BENCH_THREADS``, or the number of cores."""
     return int(os.environ.get("METABENCH_BENCH_THREADS") or os.cpu_count() or 1)
 
 
 def slug(device: torch.device | None = None) -> str:
-    """The processor (and the GPU) with the number of cores, as the name of a file."""
+    """Returns the processor (and GPU) with the number of cores, as the name of a file."""
     names = [cpu_name(), f"{os.cpu_count()} cores"]
     if device is not None and device.type == "cuda":
         names.append(torch.cuda.get_device_name(device))
@@ -35,7 +35,7 @@ def slug(device: torch.device | None = None) -> str:
 
 @functools.cache
 def sgemm_gflops(threads: int) -> float:
-    """Billions of float32 operations a second in the product of two square matrices of 1024, at best.
+    """Returns the best GFLOP/s of a float32 product of two square matrices of size 1024.
 
     Measured with so many threads, which must be those that PyTorch has now.
     """
@@ -51,7 +51,7 @@ def sgemm_gflops(threads: int) -> float:
 
 @functools.cache
 def copy_gbytes(threads: int) -> float:
-    """Billions of bytes read and written in a second by copying 256 MiB, at best."""
+    """Returns the best GB/s, read and written, of copying 256 MiB."""
     assert torch.get_num_threads() == threads
     source, target = torch.ones(COPIED_BYTES // 4), torch.empty(COPIED_BYTES // 4)
 
@@ -63,7 +63,7 @@ def copy_gbytes(threads: int) -> float:
 
 
 def ceilings() -> dict[str, float]:
-    """What the machine can do at best with PyTorch's present threads."""
+    """Returns the limits of the machine with the current number of threads."""
     threads = torch.get_num_threads()
     return {
         "sgemm_gflops": round(sgemm_gflops(threads), 1),
@@ -72,7 +72,7 @@ def ceilings() -> dict[str, float]:
 
 
 def versions() -> dict[str, str]:
-    """Of all that takes part and is installed."""
+    """Returns the versions of the installed libraries that are compared."""
     found = {}
     for name in LIBRARIES:
         try:
@@ -83,13 +83,13 @@ def versions() -> dict[str, str]:
 
 
 def facts(device: torch.device) -> dict[str, Any]:
-    """The facts of the machine that can change a timing."""
+    """Returns the facts of the machine that can change a timing."""
     found = environment(device=device, threads=torch.get_num_threads())
     return {name: value for name, value in found.items() if name not in LEFT_OUT}
 
 
 def rates(timings: dict[str, Timing]) -> dict[str, dict[str, float]]:
-    """Units a second, with the quartiles, for each side."""
+    """Returns the units a second with quartiles of each side."""
     return {
         name: {k: _short(1 / s) for k, s in (("median", t.median), ("q1", t.q3), ("q3", t.q1))}
         for name, t in timings.items()

@@ -1,4 +1,4 @@
-"""The memory of MAML's outer step by one side, in a process of its own: prints its peak in MiB.
+"""Run MAML's outer step of one side in a process of its own; print its peak memory in MiB.
 
 Beyond what the process had before, and in one process: metabench shares no step here.
 
@@ -18,7 +18,7 @@ from tests.performance.test_maml import ROWS, sides
 
 
 def probe(row: str, side: str, threads: int) -> float:
-    """The peak over two outer steps."""
+    """Returns the peak over two outer steps."""
     keep_freed_memory()
     torch.set_num_threads(threads)
     make_learn2learn_importable()

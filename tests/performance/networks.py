@@ -1,4 +1,4 @@
-"""The networks of the peers, as PyTorch's own documentation writes them, with our parameters in them."""
+"""The networks of the peers as in PyTorch's documentation, with metabench's parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metabench.backbones.network import Network
 
 
 class Block(nn.Sequential):
-    """Convolution, batch norm, ReLU, and a max pool where the convolution does not halve by its stride."""
+    """Convolution, batch norm, ReLU, and a max pool if the convolution has no stride."""
 
     def __init__(self, inputs: int, outputs: int, *, strided: bool, running: bool) -> None:
         layers: list[nn.Module] = [
@@ -42,7 +42,7 @@ def conv4(outputs: int, *, strided: bool, channels: int = 64) -> nn.Module:
 
 
 def mlp(outputs: int, hidden: int = 40) -> nn.Module:
-    """MAML's sinusoid network."""
+    """Returns the sinusoid network of the MAML paper."""
     return nn.Sequential(
         nn.Linear(1, hidden),
         nn.ReLU(),
@@ -53,7 +53,7 @@ def mlp(outputs: int, hidden: int = 40) -> nn.Module:
 
 
 def in_their_order(tensors: Mapping[str, Tensor], *, interleaved: bool = False) -> list[Tensor]:
-    """Our tensors by name as the list that a peer's ``parameters()`` would be.
+    """Returns metabench's tensors in the order of a peer's ``parameters()``.
 
     Args:
         tensors: our parameters or their gradients, by name; a linear layer's weight is ``[inputs, outputs]``.
@@ -69,13 +69,13 @@ def in_their_order(tensors: Mapping[str, Tensor], *, interleaved: bool = False) 
 
 
 def as_theirs(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[Tensor]:
-    """Tensors that belong to a network of ours, in the order and the shapes of a peer's parameters."""
+    """Returns tensors of metabench's network in the order and shapes of a peer's parameters."""
     interleaved = isinstance(network, Network) and isinstance(network.backbone, MLP)
     return in_their_order(tensors, interleaved=interleaved)
 
 
 def copy_into(peer: nn.Module, network: nn.Module) -> nn.Module:
-    """Give a peer's network the parameters of ours."""
+    """Copy the parameters of metabench's network into a peer's."""
     ours = as_theirs(network, dict(network.named_parameters()))
     with torch.no_grad():
         for theirs, mine in zip(peer.parameters(), ours, strict=True):

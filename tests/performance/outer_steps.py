@@ -1,4 +1,4 @@
-"""MAML's outer step by each library, as its own documentation writes it, and by metabench.
+"""MAML's outer step by metabench, and by each library as its own documentation writes it.
 
 All of them adapt every parameter, have the same network and the same batch of tasks, and end with a step of
 Adam. learn2learn: ``examples/vision/maml_omniglot.py``. higher: the README's MAML. TorchOpt:
@@ -31,16 +31,16 @@ from metabench.algorithms.problem import Problem
 from metabench.episodes import TaskBatch
 from metabench.learning.learner import Learner
 from metabench.learning.outer_gradient.select import OuterGradient
-from metabench.learning.outer_loop import take_step
+from metabench.learning.outer_loop import outer_step
 from tests.performance.networks import as_theirs
 
 OUTER_LR = 1e-6
-"""So small that the networks stay where they are however often they are timed."""
+"""An outer rate so small that timing does not change the networks."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all sides have in common.
+    """The setting of all sides.
 
     Args:
         inner_lr: the inner learning rate.
@@ -63,7 +63,7 @@ class Setting:
 
 
 class Replay:
-    """A stream of batches that were drawn before: the algorithm's own steps and nothing else."""
+    """A stream of batches that were drawn before, so that only the algorithm's steps are timed."""
 
     progress = 0.0
 
@@ -81,7 +81,7 @@ class Replay:
 
 
 class EveryParameter(MAML):
-    """MAML that adapts every parameter, has batch norm's scale and mirrors nothing, as the peers' does."""
+    """MAML as the peers have it: adapts every parameter, has batch norm's scale, mirrors nothing."""
 
     def __init__(self, problem: Problem, **options: Any) -> None:
         super().__init__(problem, outer_lr=OUTER_LR, anneal=False, mirror=False, **options)
@@ -92,7 +92,7 @@ class EveryParameter(MAML):
 
 
 class Metabench:
-    """Outer steps of ``maml``, as its ``meta_train`` takes them one after the other.
+    """Outer steps of ``maml`` by its ``meta_train``.
 
     Processes that share them, or a captured graph, live from the first step to :meth:`close`: a cell takes
     thousands of steps with them.
@@ -109,31 +109,31 @@ class Metabench:
         self._gradient = OuterGradient(algorithm, algorithm.query_losses)
 
     def steps(self, count: int) -> Callable[[], int]:
-        """What takes so many outer steps, and says how many tasks they had."""
+        """Returns a side that takes ``count`` outer steps; its units are tasks."""
 
         def run() -> int:
             for _ in range(count):
                 loss = self._gradient(self.batch)
-                take_step(self._optimizer, lr=OUTER_LR)
+                outer_step(self._optimizer, lr=OUTER_LR)
             assert math.isfinite(float(loss))
             return count * len(self.batch)
 
         return run
 
     def gradient(self) -> Tensor:
-        """The outer gradient where the network is now, ``[parameters]`` in the peers' order."""
+        """Returns the outer gradient at the current parameters, ``[parameters]`` in the peers' order."""
         self._gradient(self.batch)
         learner = self.algorithm.learner
         grads = {name: p.grad for name, p in learner.named_parameters()}
         return _flat(as_theirs(learner, grads))  # type: ignore[arg-type]
 
     def close(self) -> None:
-        """End the processes that share its steps."""
+        """End the processes that share the steps."""
         self._gradient.close()
 
 
 class Peer(ABC):
-    """Outer steps by somebody else's code.
+    """Outer steps by another library.
 
     Args:
         network: the network, which is the peer's own.
@@ -155,14 +155,14 @@ class Peer(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make what the library needs once."""
+        """Create the objects of the library that all steps use."""
 
     @abstractmethod
     def accumulate(self) -> None:
         """Add the outer gradient to ``.grad`` of the network's parameters."""
 
     def steps(self, count: int) -> Callable[[], int]:
-        """What takes so many outer steps, and says how many tasks they had."""
+        """Returns a side that takes ``count`` outer steps; its units are tasks."""
 
         def run() -> int:
             for _ in range(count):
@@ -174,14 +174,14 @@ class Peer(ABC):
         return run
 
     def gradient(self) -> Tensor:
-        """The outer gradient, ``[parameters]``."""
+        """Returns the outer gradient, ``[parameters]``."""
         self.optimizer.zero_grad()
         self.accumulate()
         return _flat(p.grad for p in self.network.parameters() if p.grad is not None)
 
 
 def make_learn2learn_importable() -> None:
-    """Let learn2learn be imported where the published torchvision cannot be.
+    """Make learn2learn importable if the published torchvision is not.
 
     That one is linked to CUDA, and does not register its operators on a CPU build of torch; nothing here
     needs them.
@@ -267,7 +267,7 @@ class TorchFunc(Peer):
     name = "torch.func loop"
 
     def prepare(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def accumulate(self) -> None:
         params = dict(self.network.named_parameters())
@@ -307,11 +307,11 @@ class TorchFuncVmap(TorchFunc):
 
 
 LIBRARIES: tuple[type[Peer], ...] = (Learn2Learn, Higher, TorchOpt, TorchFunc)
-"""The peers that a figure is judged by."""
+"""The peers that a figure is relative to."""
 
 
 def installed(setting: Setting) -> list[type[Peer]]:
-    """The peers that are installed and can do what is asked."""
+    """Returns the installed peers that support a setting."""
     able = [peer for peer in LIBRARIES if peer.first_order or not setting.first_order]
     return [peer for peer in able if importlib.util.find_spec(peer.module)]
 

@@ -1,6 +1,6 @@
-"""The page for people that the figures of a machine make, and the same table as a block of the documentation.
+"""The page made from the figures of a machine, and the same table as a block of the documentation.
 
-``python -m tests.performance.page leaderboards/performance docs/performance.md`` makes all of them anew.
+``python -m tests.performance.page leaderboards/performance docs/performance.md`` writes all of them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ COLUMNS = (
     "must reach",
     "met",
 )
-NOTHING = "Nothing has been measured yet: see below for how it is."
+NOTHING = "Nothing has been measured yet; the last section says how to measure."
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """One row for each figure."""
+    """Returns the table with one row for each figure."""
     rows = [_row(figure) for figure in figures]
     return tabulate(rows, headers=COLUMNS, tablefmt="pipe", disable_numparse=True)
 
@@ -59,7 +59,7 @@ def _with_unit(value: float, unit: str) -> str:
 
 
 def _rate(rate: dict[str, float], unit: str) -> str:
-    """A median with its quartiles."""
+    """Returns a median with its quartiles as text."""
     spread = f"{_short(rate['median'])} [{_short(rate['q1'])}, {_short(rate['q3'])}]"
     return f"{spread} {unit}".strip()
 
@@ -69,7 +69,7 @@ def _short(value: float) -> str:
 
 
 def ceiling_table(figures: Iterable[Figure]) -> str:
-    """For the rows whose FLOPs were counted, what each side makes of the machine's matrix product.
+    """Returns each side's share of the machine's matrix product, for rows with counted FLOPs.
 
     And what memory an outer step takes beyond what was there before it, where that was looked at.
     """
@@ -87,15 +87,14 @@ def ceiling_table(figures: Iterable[Figure]) -> str:
 
 
 def body(name: str, figures: dict[str, Figure]) -> str:
-    """The tables of one machine with what they stand on."""
+    """Returns the tables of one machine with its environments."""
     rows = list(figures.values())
     parts = [table(rows)]
     if ceilings := ceiling_table(rows):
         parts += [
-            "What each side makes of the machine: FLOPs of an outer step as the textbook has it (counted by "
-            "`torch.utils.flop_counter` on learn2learn's step), over the seconds, over the product of two "
-            "1024 x 1024 float32 matrices with as many threads. Beside it an outer step's peak of memory, in "
-            "one process.",
+            "Rate of an outer step in FLOPs (counted by `torch.utils.flop_counter` on learn2learn's step) relative "
+            "to the product of two 1024 x 1024 float32 matrices with as many threads, and the peak memory of an "
+            "outer step in one process.",
             ceilings,
         ]
     parts += [f"* {figure.what}: {figure.note}" for figure in rows if figure.note]
@@ -104,7 +103,7 @@ def body(name: str, figures: dict[str, Figure]) -> str:
 
 
 def _places(rows: list[Figure]) -> list[str]:
-    """The environments that the rows were measured in, each once."""
+    """Returns the distinct environments of the rows."""
     said = []
     for figure in rows:
         facts = [f"{figure.environment.get('cpu')}, {figure.environment.get('cpu_count')} cores"]
@@ -116,11 +115,11 @@ def _places(rows: list[Figure]) -> list[str]:
 
 
 def render(name: str, figures: dict[str, Figure]) -> str:
-    """The page of one machine."""
+    """Returns the page of one machine."""
     head = (
         f"# Speed on {name}\n\nMade from `{name}.json` by `tox -e bench`. Rates are medians over interleaved "
-        "rounds with their quartiles; `measured` is against the fastest peer. In brackets: shown, and not "
-        "judged by.\n\n"
+        "rounds with their quartiles; `measured` is relative to the fastest peer. Sides in brackets are shown only."
+        "\n\n"
     )
     return head + body(name, figures) + "\n"
 
@@ -131,7 +130,7 @@ def write(path: Path) -> None:
 
 
 def block(folder: Path) -> str:
-    """The block of the documentation: all machines of a folder."""
+    """Returns the block of the documentation with all machines of a folder."""
     parts = [
         f"### {path.stem}\n\n{body(path.stem, load(path))}"
         for path in sorted(folder.glob("*.json"))
@@ -140,14 +139,14 @@ def block(folder: Path) -> str:
 
 
 def with_block(text: str, made: str) -> str:
-    """A document with what stands between its two marks replaced."""
+    """Returns a document with the text between its two markers replaced."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
 
 
 def main(folder: Path, document: Path) -> None:
-    """Make every page of a folder and the block of a document anew."""
+    """Write every page of a folder and the block of a document."""
     for path in sorted(folder.glob("*.json")):
         write(path)
     document.write_text(

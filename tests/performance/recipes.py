@@ -1,4 +1,4 @@
-"""ProtoNet as learn2learn's examples have it (``examples/vision/protonet_miniimagenet.py``), in memory."""
+"""ProtoNet as in learn2learn's ``examples/vision/protonet_miniimagenet.py``, with data in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.performance.networks import Body
 
 
 class InMemory(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """Images as float32 and labels as Python integers from the beginning.
+    """Images as float32 and labels as Python integers, converted once.
 
     Args:
         images: uint8 ``[classes, examples, 1, H, W]``.
@@ -32,7 +32,7 @@ class InMemory(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
 
 def task_set(l2l: ModuleType, images: Tensor, ways: int, per_class: int, *transforms: Any) -> Any:
-    """The fastest form of learn2learn's task set: ``sample()`` gives images and labels, class by class."""
+    """Returns learn2learn's fastest task set; ``sample()`` returns images and labels class by class."""
     dataset = l2l.data.MetaDataset(InMemory(images))
     steps: list[Any] = [
         l2l.data.transforms.FusedNWaysKShots(dataset, n=ways, k=per_class),
@@ -75,7 +75,7 @@ def prototypical_logits(
 def prototypical_training(
     tasks: Any, model: nn.Module, ways: int, shots: int, queries: int, lr: float
 ) -> Callable[[int], None]:
-    """The example's training loop: what takes so many steps, an episode each."""
+    """Returns the example's training loop as a side of ``count`` steps, an episode each."""
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
 
     def train(steps: int) -> None:

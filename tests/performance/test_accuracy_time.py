@@ -1,4 +1,4 @@
-"""Time to the paper's accuracy: ProtoNet on real Omniglot, 5-way 1-shot, read off the committed record.
+"""Time to the paper's accuracy of ProtoNet on Omniglot, 5-way 1-shot, from the committed record.
 
 Nothing is trained here: the record says what was reached, in how many seconds, on which machine. The seconds
 are those of meta-training.
@@ -9,8 +9,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from tests.performance.comparison import Comparison
 from tests.performance.figures import Figure
-from tests.performance.judge import Judge
 
 PAPER = 0.988
 MOST_MINUTES = 6.0
@@ -18,7 +18,7 @@ RECORDS = Path(__file__).parents[2] / "leaderboards" / "omniglot" / "records"
 
 
 def record() -> dict[str, Any]:
-    """The best record of ProtoNet on that benchmark."""
+    """Returns the best record of ProtoNet on the benchmark."""
     found = [
         json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.rglob("*.json"))
     ]
@@ -29,11 +29,11 @@ def record() -> dict[str, Any]:
 
 
 def score(record: dict[str, Any]) -> float:
-    """The mean accuracy over the test episodes."""
+    """Returns the mean accuracy over the test episodes."""
     return statistics.fmean(record["metrics"]["accuracy"]["episodes"])
 
 
-def test_the_papers_accuracy_is_reached_in_minutes(judge: Judge) -> None:
+def test_the_papers_accuracy_is_reached_in_minutes(comparison: Comparison) -> None:
     best = record()
     reached, minutes = 100 * score(best), best["training"]["seconds"] / 60
     setting = (
@@ -59,6 +59,6 @@ def test_the_papers_accuracy_is_reached_in_minutes(judge: Judge) -> None:
         unit="minutes",
     )
     for figure in (accuracy, time):
-        judge.write(figure)
+        comparison.write(figure)
     assert accuracy.met, str(accuracy)
     assert time.met, str(time)

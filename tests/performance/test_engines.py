@@ -1,20 +1,19 @@
-"""Whether the engine that a network takes on a CPU is the fastest that it has, for the sizes that occur.
+"""The implementation that a network uses on a CPU is its fastest one for common sizes.
 
-Eight tasks forwards and backwards, where second derivatives are taken backwards twice: with the examples of a
-5-way 1-shot support set, of a 5-shot one, and of a 20-way 5-shot one.
+Eight tasks forward and backward, twice backward for second derivatives, with the examples of a 5-way 1-shot
+support set, of a 5-shot one, and of a 20-way 5-shot one.
 """
 
 from collections.abc import Callable
 
 import pytest
 import torch
-from metabench.backbones.order import differentiated_twice
 
 from metabench.backbones.conv4 import Conv4, Conv4Strided
-from metabench.backbones.implementations import Engine, forward_and_backward
+from metabench.backbones.implementations import Implementation, forward_and_backward
 from metabench.learning.inner_loop import task_params
-from tests.performance.contest import Side
-from tests.performance.judge import Judge
+from tests.performance.comparison import Comparison
+from tests.performance.sides import Side
 
 MOST = 1.15
 ROUNDS = 5
@@ -29,8 +28,8 @@ NETWORKS: dict[str, Callable[[], Conv4]] = {
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
 @pytest.mark.parametrize("name", list(NETWORKS))
 @pytest.mark.parametrize("examples", EXAMPLES)
-def test_no_engine_is_much_faster_than_the_one_that_is_taken(
-    name: str, examples: int, twice: bool, one_thread: None, judge: Judge
+def test_no_implementation_is_much_faster_than_the_one_that_is_used(
+    name: str, examples: int, twice: bool, one_thread: None, comparison: Comparison
 ) -> None:
     torch.manual_seed(0)
     network = NETWORKS[name]()
@@ -39,22 +38,20 @@ def test_no_engine_is_much_faster_than_the_one_that_is_taken(
     }
     x = torch.rand(TASKS, examples, 1, 28, 28)
 
-    def side(engine: Engine) -> Side:
+    def side(implementation: Implementation) -> Side:
         def run() -> int:
-            with differentiated_twice(twice):
-                forward_and_backward(engine, params, x)
+            forward_and_backward(implementation, params, x, twice=twice)
             return TASKS
 
         return run
 
-    engines = network.engines()
-    with differentiated_twice(twice):
-        taken = network.fastest_on_cpu(x)
-    others = {k: side(engine) for k, engine in engines.items() if k != taken}
+    implementations = network.implementations()
+    taken = network.fastest_on_cpu(x, twice=twice)
+    others = {k: side(made) for k, made in implementations.items() if k != taken}
     order = "second derivatives" if twice else "first derivatives"
-    figure = judge.against_peers(
+    figure = comparison.against_peers(
         f"engine-{'strided' if network.strided else 'pooled'}-{'twice' if twice else 'once'}-{examples}",
-        side(engines[taken]),
+        side(implementations[taken]),
         others,
         rounds=ROUNDS,
         unit="tasks",

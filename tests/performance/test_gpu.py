@@ -1,4 +1,4 @@
-"""MAML's outer steps on a GPU against learn2learn's on it: second order, the paper's network, 32 tasks.
+"""MAML's outer steps on a GPU against learn2learn's: second order, the paper's network, 32 tasks.
 
 Ours are replays of a CUDA graph, with the engines of the network that were measured to be the fastest there.
 """
@@ -13,13 +13,13 @@ import torch
 from metabench.episodes import TaskBatch
 from metabench.runtime.precision import computing_in
 from tests.performance import networks, workloads
-from tests.performance.contest import Side
-from tests.performance.judge import Judge
+from tests.performance.comparison import Comparison
 from tests.performance.outer_steps import EveryParameter, Learn2Learn, Metabench, Setting
+from tests.performance.sides import Side
 
 TASKS, STEPS, INNER_LR = 32, 5, 0.05
 OURS = 20
-"""Our outer steps in a round."""
+"""Outer steps of metabench in a round."""
 ROUNDS = 15
 BAR = 20.0
 SAME = 1e-4
@@ -29,7 +29,7 @@ SAME = 1e-4
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("queries", [1, 15])
 def test_outer_steps_on_a_gpu_are_so_many_times_as_fast(
-    queries: int, l2l: ModuleType, judge: Judge
+    queries: int, l2l: ModuleType, comparison: Comparison
 ) -> None:
     batch = workloads.glyph_tasks(TASKS, queries, device="cuda")
     maml = workloads.make_maml(
@@ -40,7 +40,7 @@ def test_outer_steps_on_a_gpu_are_so_many_times_as_fast(
     peer = Learn2Learn(network, Setting(INNER_LR, STEPS), batch)
     mine = ours.gradient()
     assert float((mine - peer.gradient()).norm() / mine.norm()) <= SAME
-    figure = judge.against_peers(
+    figure = comparison.against_peers(
         f"maml-gpu-{queries}",
         synchronised(ours.steps(OURS)),
         {peer.name: synchronised(peer.steps(1))},
@@ -60,7 +60,7 @@ def test_outer_steps_on_a_gpu_are_so_many_times_as_fast(
 
 
 def lowered(kind: Literal["tf32", "bf16"], maml: EveryParameter, batch: TaskBatch) -> Side:
-    """Our outer steps in another precision, with a graph of their own."""
+    """Returns metabench's outer steps in another precision, with a graph of their own."""
     steps = Metabench(copy.deepcopy(maml), batch).steps(OURS)
 
     def run() -> int:
@@ -71,7 +71,7 @@ def lowered(kind: Literal["tf32", "bf16"], maml: EveryParameter, batch: TaskBatc
 
 
 def synchronised(side: Side) -> Side:
-    """The same, waiting for the GPU at its end."""
+    """Returns a side that waits for the GPU at its end."""
 
     def run() -> int:
         done = side()

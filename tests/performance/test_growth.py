@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.performance.comparison import Comparison
 from tests.performance.figures import Figure
 from tests.performance.growth_plot import draw
-from tests.performance.judge import Judge
 
 SIZES = {
     "tasks": (1, 2, 4, 8, 16, 32, 64),
@@ -25,9 +25,9 @@ SIZES = {
 }
 BASE = {"tasks": 4, "ways": 5, "steps": 1}
 FLAT = 1.1
-"""What a unit may cost at the largest size, over what it costs at the smallest."""
+"""Bound on the cost of a unit at the largest size relative to the smallest."""
 STRAIGHT = 1.05
-"""The power of the size that memory may grow with; a straight line has 1."""
+"""Bound on the exponent of memory as a function of size; linear growth has 1."""
 
 
 def probe(axis: str, size: int) -> dict[str, float]:
@@ -40,13 +40,13 @@ def probe(axis: str, size: int) -> dict[str, float]:
 
 
 def power(sizes: tuple[int, ...], values: list[float]) -> float:
-    """The power of the size that values grow with, by least squares: 1 for a straight line through zero."""
+    """Returns the exponent of growth by least squares: 1 for a line through zero."""
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("axis", list(SIZES))
-def test_cost_is_flat_and_memory_a_straight_line(axis: str, judge: Judge) -> None:
+def test_cost_is_flat_and_memory_a_straight_line(axis: str, comparison: Comparison) -> None:
     sizes = SIZES[axis]
     found = [probe(axis, size) for size in sizes]
     fixed = probe(axis, 0)["seconds"] if axis == "steps" else 0.0
@@ -80,7 +80,7 @@ def test_cost_is_flat_and_memory_a_straight_line(axis: str, judge: Judge) -> Non
         **row,
     )
     for figure in (cost, line):
-        judge.write(figure)
-    judge.draw(draw)
+        comparison.write(figure)
+    comparison.draw(draw)
     assert cost.met, str(cost)
     assert line.met, str(line)

@@ -1,4 +1,4 @@
-"""What a cell's training takes beyond the algorithm's own steps.
+"""The overhead of a cell's training over the algorithm's own steps.
 
 The steps alone run over batches that were drawn before; a cell's training draws them, checks each loss, keeps
 the account of examples and classes, gives way to others and looks for the time of the next checkpoint.
@@ -16,8 +16,8 @@ from metabench.episodes import NWayKShot
 from metabench.recipes.hyperparameters import recipe_for
 from metabench.running.trainer import Trainer
 from tests.performance import workloads
+from tests.performance.comparison import Comparison
 from tests.performance.figures import Figure
-from tests.performance.judge import Judge
 from tests.performance.machine import rates
 from tests.performance.outer_steps import Replay
 
@@ -39,7 +39,7 @@ def test_a_cell_takes_little_longer_than_the_steps(
     on: str,
     steps: int,
     shape: dict[str, int],
-    judge: Judge,
+    comparison: Comparison,
     request: pytest.FixtureRequest,
 ) -> None:
     tasks = workloads.open_benchmark(on, validations=1)
@@ -68,7 +68,7 @@ def test_a_cell_takes_little_longer_than_the_steps(
         assert training.steps == steps
         return steps
 
-    timings = judge.race(in_a_cell, {"the steps alone": alone}, rounds=ROUNDS)
+    timings = comparison.interleave(in_a_cell, {"the steps alone": alone}, rounds=ROUNDS)
     figure = Figure(
         name=f"harness-{request.node.callspec.id}",
         what=f"harness: a cell's training over its {cls.name} steps alone",
@@ -76,9 +76,9 @@ def test_a_cell_takes_little_longer_than_the_steps(
         value=timings["metabench"].median / timings["the steps alone"].median,
         bar=BAR,
         sense="at most",
-        rounds=judge.rounds(ROUNDS),
+        rounds=comparison.rounds(ROUNDS),
         rate_unit="outer steps/s",
         sides=rates(timings),
     )
-    judge.write(figure)
+    comparison.write(figure)
     assert figure.met, str(figure)

@@ -1,6 +1,6 @@
-"""Two cells on two cores against the same two one after the other, by `metabench run` as it is used.
+"""Two cells at a time on two cores against the same two one after the other, by `metabench run`.
 
-The cells are of the suite `core` and of one length: MAML on 5-way 1-shot glyphs, two seeds. What is judged is
+The cells are of the suite `core` and of one length: MAML on 5-way 1-shot glyphs, two seeds. What is compared is
 the whole command, from its start to its end, with everything that starts and stops; the share of it that no
 cell was running stands beside it. The metric `cost` is left out: while it times, every other cell waits.
 """
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.performance.contest import Timing
+from tests.performance.comparison import Comparison
 from tests.performance.figures import Figure
-from tests.performance.judge import Judge
+from tests.performance.sides import Timing
 
 BAR = 1.7
 ROUNDS = 3
@@ -26,7 +26,7 @@ METRICS = "accuracy"
 
 
 def run(jobs: int, results: Path) -> tuple[float, float]:
-    """The seconds of the command, and those between the first cell's start and the last one's end."""
+    """Returns the seconds of the command, and from the first cell's start to the last one's end."""
     command = [
         sys.executable,
         "-m",
@@ -61,8 +61,10 @@ def run(jobs: int, results: Path) -> tuple[float, float]:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="the machine has one core")
-def test_two_cells_side_by_side_take_little_longer_than_one(judge: Judge, tmp_path: Path) -> None:
-    rounds = judge.rounds(ROUNDS)
+def test_two_cells_side_by_side_take_little_longer_than_one(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    rounds = comparison.rounds(ROUNDS)
     seconds: dict[int, list[float]] = {1: [], 2: []}
     cells: dict[int, list[float]] = {1: [], 2: []}
     for i in range(rounds):
@@ -87,5 +89,5 @@ def test_two_cells_side_by_side_take_little_longer_than_one(judge: Judge, tmp_pa
         note=f"{whole[1]:.1f} s and {whole[2]:.1f} s; {alone[1] / alone[2]:.2f} x from the first cell's "
         "start to the last one's end.",
     )
-    judge.write(figure)
+    comparison.write(figure)
     assert figure.met, str(figure)

@@ -1,4 +1,4 @@
-"""MAML's outer steps in a second, against the fastest of learn2learn, higher, TorchOpt and ``torch.func``.
+"""MAML's outer steps a second against learn2learn, higher, TorchOpt and ``torch.func``.
 
 Every side has the same network with the same initial parameters, adapts all of them, has the same tasks, and
 makes the same outer gradient, which is checked before anything is timed. First order leaves out TorchOpt,
@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from metabench.episodes import TaskBatch
 from tests.performance import networks, workloads
-from tests.performance.judge import Judge
+from tests.performance.comparison import Comparison
 from tests.performance.machine import ceilings
 from tests.performance.outer_steps import (
     Learn2Learn,
@@ -31,9 +31,9 @@ from tests.performance.outer_steps import (
 )
 
 SAME = 1e-4
-"""How far outer gradients may be apart, as a share of their length, in float32."""
+"""Largest relative difference of outer gradients in float32."""
 SAME_IN_DOUBLE = 1e-10
-"""The same in float64."""
+"""Largest relative difference of outer gradients in float64."""
 
 
 @dataclass(frozen=True)
@@ -121,20 +121,20 @@ FIRST_ORDER = Row(
 
 
 def flops(peer: Peer) -> int:
-    """Float operations of an outer step's products and convolutions as the textbook has them."""
+    """Returns the FLOPs of the products and convolutions of an outer step."""
     with FlopCounterMode(display=False) as counter:
         peer.gradient()
     return int(counter.get_total_flops())
 
 
 def apart(ours: Metabench, peers: list[Peer]) -> float:
-    """The farthest that a peer's outer gradient is from ours, as a share of its length."""
+    """Returns the largest relative difference of a peer's outer gradient from metabench's."""
     mine = ours.gradient()
     return max(float((mine - peer.gradient()).norm() / mine.norm()) for peer in peers)
 
 
 def check_same_gradient(row: Row, kinds: list[type[Peer]]) -> float:
-    """Hold the outer gradients against each other in both precisions; how far they are apart in float32.
+    """Compare the outer gradients in both precisions; returns their difference in float32.
 
     A max pool has a jump in its slope wherever two of its inputs are equal, and rounding decides which one
     wins: in float32 each peer is then farther from its own gradient in float64 than the bound, so that only
@@ -151,7 +151,7 @@ def check_same_gradient(row: Row, kinds: list[type[Peer]]) -> float:
 
 
 def sides(row: Row, kinds: list[type[Peer]], dtype: torch.dtype) -> tuple[Metabench, list[Peer]]:
-    """Ours and the peers with the same initial parameters and the same tasks; two of them in float64."""
+    """Returns metabench and the peers with the same parameters and tasks; two tasks in float64."""
     batch = row.batch() if dtype == torch.float32 else workloads.as_double(row.batch()[:2])
     ours = row.ours(batch)
     ours.algorithm.to(dtype)
@@ -163,7 +163,7 @@ ROWS = (sinusoid(1), sinusoid(5), POOLED, STRIDED, FIRST_ORDER)
 
 
 def peak_memory(row: Row, side: str) -> float:
-    """MiB that an outer step of a side takes, in a process of its own."""
+    """Returns the peak MiB of an outer step of a side, in a process of its own."""
     what = {"row": row.name, "side": side, "threads": torch.get_num_threads()}
     command = [sys.executable, "-m", "tests.performance.memory_probe", json.dumps(what)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -172,19 +172,19 @@ def peak_memory(row: Row, side: str) -> float:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_outer_steps_are_so_many_times_as_fast_as_the_fastest_peer(
-    row: Row, l2l: ModuleType, judge: Judge
+    row: Row, l2l: ModuleType, comparison: Comparison
 ) -> None:
-    judged = installed(row.setting)
+    compared = installed(row.setting)
     shown: list[type[Peer]] = [TorchFuncVmap] if row.setting.regression else []
-    found = check_same_gradient(row, judged + shown)
-    ours, everybody = sides(row, judged + shown, torch.float32)
-    peers, vmapped = everybody[: len(judged)], everybody[len(judged) :]
+    found = check_same_gradient(row, compared + shown)
+    ours, everybody = sides(row, compared + shown, torch.float32)
+    peers, vmapped = everybody[: len(compared)], everybody[len(compared) :]
     operations = flops(next(peer for peer in peers if isinstance(peer, Learn2Learn)))
     memory = {
         side: peak_memory(row, side) for side in ("metabench", *(peer.name for peer in peers))
     }
     with closing(ours):
-        figure = judge.against_peers(
+        figure = comparison.against_peers(
             row.name,
             ours.steps(row.count),
             {peer.name: peer.steps(row.count) for peer in peers},
@@ -201,7 +201,7 @@ def test_outer_steps_are_so_many_times_as_fast_as_the_fastest_peer(
             },
         )
     figure.extra |= _of_the_ceiling(figure.sides, operations / row.tasks)
-    judge.write(figure)
+    comparison.write(figure)
     assert figure.met, str(figure)
 
 
@@ -211,7 +211,7 @@ def _in_words(row: Row, batch: TaskBatch) -> str:
 
 
 def _of_the_ceiling(sides: dict[str, dict[str, float]], operations: float) -> dict[str, Any]:
-    """Each side's share of what the machine does in one large matrix product."""
+    """Returns each side's share of the rate of one large matrix product."""
     most = ceilings()["sgemm_gflops"] * 1e9
     return {
         "share_of_sgemm": {

@@ -1,4 +1,4 @@
-"""Meta-test on 600 frozen episodes, ProtoNet and MAML, against the peers' loops over the same episodes.
+"""Meta-test of ProtoNet and MAML on 600 frozen episodes against the peers' loops over them.
 
 Ours draws the episodes, adapts, predicts and checks what it predicted (:class:`metabench.metrics.trial.Trial`).
 The peers have the episodes drawn beforehand, keep no graph where they can do without, and give the same
@@ -18,7 +18,7 @@ from metabench.algorithms.protonet import ProtoNet
 from metabench.episodes import Task, TaskBatch
 from metabench.metrics.trial import Trial
 from tests.performance import networks, recipes, workloads
-from tests.performance.judge import Judge
+from tests.performance.comparison import Comparison
 from tests.performance.outer_steps import EveryParameter, Setting
 from tests.performance.workloads import as_double
 
@@ -42,7 +42,7 @@ def protonet(l2l: ModuleType, dtype: torch.dtype) -> tuple[Algorithm, dict[str, 
     model = networks.copy_into(recipes.embedding().to(dtype), ours.embed).eval()
 
     def recipe(task: Task) -> Tensor:
-        with torch.no_grad():  # which the example leaves out
+        with torch.no_grad():  # the example has none
             data = torch.cat([task.support.x, task.query_x])
             labels = torch.cat([task.support.y, task.query_y])
             return recipes.prototypical_logits(model, data, labels, WAYS, SHOTS, QUERIES)[0]
@@ -98,7 +98,7 @@ def maml_loops(l2l: ModuleType, network: torch.nn.Module) -> dict[str, Predict]:
 
 @pytest.mark.parametrize("make", [protonet, maml], ids=["protonet", "maml"])
 def test_meta_test_is_so_many_times_as_fast_as_the_peers_loop(
-    make: Make, l2l: ModuleType, judge: Judge
+    make: Make, l2l: ModuleType, comparison: Comparison
 ) -> None:
     ours, peers = make(l2l, torch.float32)
     sampler = workloads.open_benchmark(workloads.GLYPHS).held_out("test")
@@ -117,7 +117,7 @@ def test_meta_test_is_so_many_times_as_fast_as_the_peers_loop(
 
         return run
 
-    figure = judge.against_peers(
+    figure = comparison.against_peers(
         f"meta-test-{ours.name}",
         our_test,
         {name: loop(predict) for name, predict in peers.items()},
@@ -132,7 +132,7 @@ def test_meta_test_is_so_many_times_as_fast_as_the_peers_loop(
 
 
 def check_same_predictions(make: Make, l2l: ModuleType, batch: TaskBatch) -> None:
-    """Some episodes in float64: in float32 rounding breaks a pool's ties. The recipe sorts by class."""
+    """Compare in float64, since float32 rounding breaks a pool's ties. The recipe sorts by class."""
     ours, peers = make(l2l, torch.float64)
     batch = as_double(batch)
     predictions = ours.adapt_batch(batch.support)(batch.query_x).detach()

@@ -1,8 +1,8 @@
-"""PGD-20 on 5-way 1-shot 15-query episodes of a ProtoNet, against the 20 forward and backward passes alone.
+"""PGD-20 on 5-way 1-shot episodes of ProtoNet against its 20 forward and backward passes alone.
 
 Both sides attack the same episodes, some at once as the metric does, with one thread. The passes give the
-gradient by the queries and nothing else; the attack starts at random, projects, and judges what it found.
-Every episode takes as long as any other, so a few of them in turn stand for 600.
+gradient by the queries and nothing else; the attack starts at random, projects, and evaluates the result.
+All episodes take equally long, so a few of them represent 600.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from metabench.metrics.adversarial.ball import Ball
 from metabench.metrics.adversarial.query_attacks import QueryAttacks
 from metabench.metrics.trial import Trial
 from metabench.plugins import installed_plugins
+from tests.performance.comparison import Comparison
 from tests.performance.figures import Figure
-from tests.performance.judge import Judge
 from tests.performance.machine import rates
 
 EPISODES = 600
@@ -41,7 +41,7 @@ def trial() -> Trial:
 
 @pytest.mark.usefixtures("one_thread")
 def test_an_attack_takes_little_longer_than_its_forward_and_backward_passes(
-    trial: Trial, judge: Judge
+    trial: Trial, comparison: Comparison
 ) -> None:
     ball = Ball("linf", 0.1)
     attacks = QueryAttacks([ball], STEPS, restarts=1)
@@ -51,7 +51,7 @@ def test_an_attack_takes_little_longer_than_its_forward_and_backward_passes(
         indices = torch.arange(BATCH) + next(starts["attack"])
         batch = trial.sampler.tasks(indices)
         predict = trial.adapted(batch.support)
-        with torch.no_grad():  # every query is classified rightly, so that every one is attacked
+        with torch.no_grad():  # every query is classified correctly, so that every one is attacked
             batch = dataclasses.replace(batch, query_y=predict(batch.query_x).argmax(-1))
         found = attacks.pgd(predict, indices, batch, ball)
         assert bool((found != batch.query_x).flatten(2).any(-1).double().mean() > 0.9)
@@ -67,7 +67,7 @@ def test_an_attack_takes_little_longer_than_its_forward_and_backward_passes(
             torch.autograd.grad(loss(predict(x).flatten(0, 1)), x)
         return BATCH
 
-    timings = judge.race(attack, {"the passes alone": passes}, rounds=ROUNDS, warmup=2)
+    timings = comparison.interleave(attack, {"the passes alone": passes}, rounds=ROUNDS, warmup=2)
     figure = Figure(
         name="pgd",
         what="PGD-20 over its 20 forward and backward passes",
@@ -75,9 +75,9 @@ def test_an_attack_takes_little_longer_than_its_forward_and_backward_passes(
         value=timings["metabench"].median / timings["the passes alone"].median,
         bar=MOST,
         sense="at most",
-        rounds=judge.rounds(ROUNDS),
+        rounds=comparison.rounds(ROUNDS),
         rate_unit="episodes/s",
         sides=rates(timings),
     )
-    judge.write(figure)
+    comparison.write(figure)
     assert figure.met, str(figure)

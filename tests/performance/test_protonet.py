@@ -1,7 +1,8 @@
-"""ProtoNet's meta-training, in examples a second, against learn2learn's recipe with the same network.
+"""ProtoNet's meta-training in examples a second against learn2learn's recipe, same network.
 
-Both sides draw their episodes from the same images in memory, 30 classes, 1 shot, 15 queries, one episode a
-step of Adam. Ours is as the recipe: the turns, shifts and mirrored classes of metabench's own are off.
+Both sides draw their episodes from the same images in memory, 30 classes, 1 shot, 15 queries, one episode
+a step of Adam. metabench is set as the recipe: the exchange of support and query examples (`turns`), shifts
+and mirrored classes are off.
 """
 
 from types import ModuleType
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from metabench.algorithms.protonet import ProtoNet
 from metabench.episodes import NWayKShot, TaskStream
 from tests.performance import networks, recipes, workloads
-from tests.performance.judge import Judge
+from tests.performance.comparison import Comparison
 
 WAYS, SHOTS, QUERIES = 30, 1, 15
 LR = 1e-6
@@ -25,7 +26,7 @@ EXAMPLES = WAYS * (SHOTS + QUERIES)
 
 
 def test_meta_training_is_so_many_times_as_fast_as_the_recipe(
-    l2l: ModuleType, judge: Judge
+    l2l: ModuleType, comparison: Comparison
 ) -> None:
     benchmark = workloads.open_benchmark(workloads.GLYPHS)
     torch.manual_seed(0)
@@ -45,7 +46,7 @@ def test_meta_training_is_so_many_times_as_fast_as_the_recipe(
         train(STEPS)
         return STEPS * EXAMPLES
 
-    figure = judge.against_peers(
+    figure = comparison.against_peers(
         "protonet-training",
         our_steps,
         {"learn2learn": recipe},
@@ -59,7 +60,7 @@ def test_meta_training_is_so_many_times_as_fast_as_the_recipe(
 
 
 def check_same_gradient(ours: ProtoNet, model: torch.nn.Module) -> None:
-    """One episode, the loss of both, in float64: the pools' ties leave no bound for float32."""
+    """Compare both losses on one episode in float64, since float32 rounding breaks a pool's ties."""
     benchmark = workloads.open_benchmark(workloads.GLYPHS)
     batch = benchmark.sampler(NWayKShot(WAYS, SHOTS, QUERIES), 0).range(0, 1)
     x = torch.cat([batch.support_x, batch.query_x], 1).double()

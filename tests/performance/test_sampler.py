@@ -1,4 +1,4 @@
-"""Episodes drawn in a second, against the fastest form of learn2learn's task set over tensors in memory.
+"""Episodes drawn a second against learn2learn's fastest task set over tensors in memory.
 
 Both sides give the same: 16 images of 28 x 28 for each class as float32 in 0..1, 1 of them in the support set
 and 15 in the query set, with int64 labels. learn2learn is given its images as float32 and its labels as
@@ -16,14 +16,14 @@ from metabench.datasets import ClassPool
 from metabench.episodes import ClassSampler, NWayKShot
 from metabench.episodes.sampler import PREFETCH_EXAMPLES
 from tests.performance import recipes
-from tests.performance.judge import Judge
+from tests.performance.comparison import Comparison
 
 CLASSES, EXAMPLES = 1000, 20
 SHOTS, QUERIES = 1, 15
 BATCH_IMAGES = 1280
-"""Images in a batch of ours: 16 tasks of 5 ways or 4 of 20."""
+"""Images in a batch of metabench: 16 tasks of 5 ways or 4 of 20."""
 CALLS = PREFETCH_EXAMPLES // BATCH_IMAGES
-"""Batches in a round: as many as are drawn ahead at once, so that every round has its share of drawing."""
+"""Batches in a round: as many as are drawn ahead at once, so that each round includes drawing."""
 ROUNDS = 200
 
 
@@ -53,7 +53,7 @@ def learn2learn_task_set(l2l: ModuleType, images: Tensor, ways: int) -> Callable
 
 @pytest.mark.parametrize(("ways", "least"), [(5, 20), (20, 35)])
 def test_episodes_are_drawn_so_many_times_as_fast_as_by_learn2learn(
-    ways: int, least: float, images: Tensor, l2l: ModuleType, judge: Judge
+    ways: int, least: float, images: Tensor, l2l: ModuleType, comparison: Comparison
 ) -> None:
     pool = ClassPool(images.flatten(0, 0), tuple(map(str, range(CLASSES))))
     sampler = ClassSampler(pool, NWayKShot(ways, SHOTS, QUERIES), key=0)
@@ -79,7 +79,7 @@ def test_episodes_are_drawn_so_many_times_as_fast_as_by_learn2learn(
     ):
         assert mine.dtype == theirs.dtype
         assert mine.numel() == theirs.numel()
-    figure = judge.against_peers(
+    figure = comparison.against_peers(
         f"episodes-{ways}w",
         ours,
         {"learn2learn": peer},

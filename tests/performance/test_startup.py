@@ -1,4 +1,4 @@
-"""How long the first answers of the command line take, in a new process each time."""
+"""The time of the command line to its first output, in a new process each time."""
 
 import resource
 import subprocess
@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from tests.performance.comparison import Comparison
 from tests.performance.figures import Figure
-from tests.performance.judge import Judge
 
 ROUNDS = 15
 
@@ -15,7 +15,9 @@ ROUNDS = 15
 @pytest.mark.parametrize(
     ("arguments", "most"), [(("--help",), 0.3), (("list", "algorithms"), 0.5)], ids=["help", "list"]
 )
-def test_a_command_answers_soon(arguments: tuple[str, ...], most: float, judge: Judge) -> None:
+def test_a_command_starts_within_its_bound(
+    arguments: tuple[str, ...], most: float, comparison: Comparison
+) -> None:
     def answer() -> int:
         subprocess.run(
             [sys.executable, "-m", "metabench", *arguments], check=True, capture_output=True
@@ -23,9 +25,11 @@ def test_a_command_answers_soon(arguments: tuple[str, ...], most: float, judge: 
         return 1
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    timing = judge.race(answer, {}, rounds=ROUNDS)["metabench"]
+    timing = comparison.interleave(answer, {}, rounds=ROUNDS)["metabench"]
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime) / (judge.rounds(ROUNDS) + 1)
+    cpu = (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime) / (
+        comparison.rounds(ROUNDS) + 1
+    )
     figure = Figure(
         name=f"startup-{arguments[0].strip('-')}",
         what=f"`metabench {' '.join(arguments)}`",
@@ -34,8 +38,8 @@ def test_a_command_answers_soon(arguments: tuple[str, ...], most: float, judge: 
         bar=most,
         sense="at most",
         unit="s",
-        rounds=judge.rounds(ROUNDS),
+        rounds=comparison.rounds(ROUNDS),
         extra={"q1": round(timing.q1, 4), "q3": round(timing.q3, 4), "cpu_seconds": round(cpu, 4)},
     )
-    judge.write(figure)
+    comparison.write(figure)
     assert figure.met, str(figure)

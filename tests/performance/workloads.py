@@ -1,4 +1,4 @@
-"""The tasks that all sides work on, from the benchmarks that ship."""
+"""The tasks of all sides, from the built-in benchmarks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SINUSOID = "sinusoid-5s"
 
 
 def registry() -> Registry:
-    """What is installed."""
+    """Returns the registry of what is installed."""
     return installed_plugins().registry
 
 
 def open_benchmark(name: str, device: str = "cpu", **changes: Any) -> BenchmarkTasks:
-    """A benchmark that ships, with its data set opened; changed where it is said."""
+    """Returns a built-in benchmark with its data set opened, with the given changes."""
     found = registry()
     benchmark = collect_benchmarks(load_suites(found).values())[name]
     return open_tasks(found, benchmark.model_copy(update=changes), None, torch.device(device))
@@ -33,18 +33,18 @@ def open_benchmark(name: str, device: str = "cpu", **changes: Any) -> BenchmarkT
 def glyph_tasks(
     tasks: int, queries: int, *, ways: int = 5, shots: int = 1, device: str = "cpu"
 ) -> TaskBatch:
-    """Training tasks of 28x28 glyphs."""
+    """Returns training tasks of 28x28 glyphs."""
     benchmark = open_benchmark(GLYPHS, device)
     return benchmark.sampler(NWayKShot(ways, shots, queries), 0).range(0, tasks)
 
 
 def sinusoid_tasks(tasks: int, shots: int = 10, queries: int = 10) -> TaskBatch:
-    """Training tasks of sine waves."""
+    """Returns training tasks of sine waves."""
     return open_benchmark(SINUSOID).sampler(NWayKShot(0, shots, queries), 0).range(0, tasks)
 
 
 def as_double(batch: TaskBatch) -> TaskBatch:
-    """The same tasks with inputs (and targets of regression) in float64."""
+    """Returns tasks with inputs (and targets of regression) in float64."""
     tensors = {name: t for name, t in vars(batch).items() if torch.is_tensor(t)}
     return dataclasses.replace(
         batch, **{k: t.double() for k, t in tensors.items() if t.is_floating_point()}
@@ -52,7 +52,7 @@ def as_double(batch: TaskBatch) -> TaskBatch:
 
 
 def make_maml(benchmark: str, *, ways: int = 5, **options: Any) -> EveryParameter:
-    """MAML that adapts every parameter, for a benchmark's kind of problem.
+    """Returns MAML that adapts every parameter, for a benchmark's kind of problem.
 
     Args:
         benchmark: the name of the benchmark.

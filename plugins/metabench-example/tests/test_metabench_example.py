@@ -1,4 +1,4 @@
-"""example, run through metabench as everybody else will run it."""
+"""example meets the contract of metabench and learns on embedded data."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from metabench.testing import check_algorithm
 CHANCE = 1 / 5
 
 
-def test_it_keeps_the_contract() -> None:
-    """The conformance kit; `metabench check example` shows what it finds."""
+def test_it_meets_the_contract() -> None:
+    """`metabench check example` runs the same checks."""
     check_algorithm("example").raise_for_failures()
 
 
 def run(results: Path) -> metabench.Results:
-    """One quick run on embedded data; by its name, so the entry point is tested with it."""
+    """Run a small cell; by the algorithm's name, so that the entry point is tested too."""
     return metabench.run(["example"], benchmarks=["glyphs-5w1s"], quick=True, results=results)
 
 

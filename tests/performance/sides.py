@@ -1,4 +1,4 @@
-"""A side of a comparison, and how long it takes."""
+"""A side of a comparison and its timing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Side = Callable[[], int]
-"""Does some work, and says how many units of it: tasks, episodes, examples."""
+"""Does some work and returns the number of its units: tasks, episodes or examples."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Timing:
 
 
 def timed(side: Side) -> float:
-    """Seconds for a unit of one call."""
+    """Returns the seconds for a unit of one call."""
     start = time.perf_counter()
     done = side()
     return (time.perf_counter() - start) / done

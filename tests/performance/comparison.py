@@ -1,4 +1,4 @@
-"""A judge who times the sides of a row, compares them, writes the figure down and says whether it is met."""
+"""The comparison of the sides of a row: interleaved timing, the figure, and its bar."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from tests.performance import page
-from tests.performance.contest import Side, Timing, timed
 from tests.performance.figures import Figure, load, store
 from tests.performance.machine import ceilings, facts, rates, slug, versions
+from tests.performance.sides import Side, Timing, timed
 
 CPU = torch.device("cpu")
 
 
-class Judge:
-    """Times the sides of one row turn and turn about, writes the figure down, and says whether it is met."""
+class Comparison:
+    """Times the sides of one row in interleaved rounds and stores the figure."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         to = request.config.getoption("--performance-to")
@@ -28,28 +28,30 @@ class Judge:
         self._request = request
 
     def rounds(self, wanted: int) -> int:
-        """As many rounds as are wanted, or as ``METABENCH_BENCH_ROUNDS`` says, to see that it works."""
+        """Returns the wanted number of rounds, or ``METABENCH_BENCH_ROUNDS`` if it is set."""
         return int(os.environ.get("METABENCH_BENCH_ROUNDS") or wanted)
 
-    def race(
+    def interleave(
         self, ours: Side, others: Mapping[str, Side], *, rounds: int, warmup: int = 1
     ) -> dict[str, Timing]:
-        """Time ours and the others in turn, each round beginning with another; ``metabench`` is ours.
+        """Time all sides in each round, beginning with another side each time.
 
-        The benchmark's own table shows ours.
+        The side ``metabench`` is the one that the table of pytest-benchmark shows.
         """
         seconds: dict[str, list[float]] = {name: [] for name in ("metabench", *others)}
-        turns = 0
+        round_index = 0
 
         def the_others() -> None:
-            nonlocal turns
+            nonlocal round_index
             names = list(others)
-            first = turns % max(1, len(names))
+            first = round_index % max(1, len(names))
             for name in names[first:] + names[:first]:
                 seconds[name].append(timed(others[name]))
-            turns += 1
+            round_index += 1
 
-        benchmark = self._request.getfixturevalue("benchmark")  # one that is asked for must be used
+        benchmark = self._request.getfixturevalue(
+            "benchmark"
+        )  # an unused benchmark fixture is a warning
         benchmark.pedantic(
             lambda: seconds["metabench"].append(timed(ours)),
             setup=the_others,
@@ -71,7 +73,7 @@ class Judge:
         device: torch.device = CPU,
         **row: Any,
     ) -> Figure:
-        """A row that says how many times as fast as the fastest peer ours is, by the medians.
+        """Time metabench against its peers; the figure is the ratio to the fastest, by the medians.
 
         Args:
             name: the row's.
@@ -79,13 +81,13 @@ class Judge:
             peers: one round of each peer.
             rounds: how many.
             unit: what the sides count.
-            beside: what is timed with them and not judged by.
+            beside: sides that are timed with them and not compared with.
             warmup: rounds before.
             device: where it runs.
             row: what else the figure has.
         """
         beside = beside or {}
-        timings = self.race(ours, {**peers, **beside}, rounds=rounds, warmup=warmup)
+        timings = self.interleave(ours, {**peers, **beside}, rounds=rounds, warmup=warmup)
         fastest = min(peers, key=lambda peer: timings[peer].median)
         shown = rates(timings)
         figure = Figure(
@@ -101,7 +103,7 @@ class Judge:
         return self.write(figure, device)
 
     def write(self, figure: Figure, device: torch.device = CPU) -> Figure:
-        """Complete a figure by machine, versions and day, and put it where results are wanted."""
+        """Add the machine, versions and date to a figure, and store it if a folder was chosen."""
         figure.value = float(f"{figure.value:.4g}")
         figure.threads = torch.get_num_threads()
         figure.measured = datetime.datetime.now(datetime.UTC).date().isoformat()
@@ -115,7 +117,7 @@ class Judge:
         return figure
 
     def draw(self, draw: Callable[[Mapping[str, Figure], Path], None]) -> None:
-        """Let somebody draw the figures of this machine beside them, where they are written."""
+        """Draw the figures of this machine beside their file, if a folder was chosen."""
         if self._folder is not None:
             path = self._folder / f"{slug()}.json"
             draw(load(path), path.with_suffix(".svg"))

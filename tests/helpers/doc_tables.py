@@ -1,0 +1,160 @@
+"""Tables of the documentation that are made from the code.
+
+``python -m tests.helpers.doc_tables`` writes them into the pages, between ``<!-- NAME -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from metabench.benchmarks.model import Benchmark, Suite
+from metabench.config import read_config
+from metabench.errors import ConfigError
+from metabench.plugins import installed_plugins
+from metabench.testing.checks import CHECKS
+from tests.helpers.repository import ROOT
+
+NOT_IN_A_FILE = {"quick"}
+"""Keys of a benchmark that the program sets and a suite's author does not."""
+
+
+def documented(owner: type, section: str) -> dict[str, str]:
+    """Returns the text of each entry in a section of a class's docstring, such as ``Attributes``."""
+    _, found, text = (inspect.getdoc(owner) or "").partition(f"{section}:\n")
+    assert found, f"{owner.__name__} has no section {section}"
+    text = textwrap.dedent(re.split(r"\n\n(?=\S)", text)[0])
+    entries = re.findall(r"^(\w+): (.*(?:\n +.*)*)", text, re.MULTILINE)
+    return {name: sentence(meaning) for name, meaning in entries}
+
+
+def sentence(text: str) -> str:
+    """Returns text of a docstring as one line of markdown."""
+    text = re.sub(r":\w+:`~?\.?([^`]*)`", r"`\1`", " ".join(text.split()))
+    return text.replace("``", "`").replace("|", "\\|").rstrip(".")
+
+
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    """Returns a table in markdown."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def toml(value: Any) -> str:
+    """Returns a default as it would be written in TOML, in the type of code; nothing for ``None``."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return f"`[{', '.join(toml(item).strip('`') for item in value)}]`"
+    if isinstance(value, dict):
+        return "`{}`" if not value else f"`{value}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+
+
+def constraint(schema: dict[str, Any]) -> str:
+    """Returns the type and the bounds of a key in words, from its JSON schema."""
+    names = {"integer": "integer", "string": "text", "array": "array", "object": "table"}
+    words = [names[schema["type"]]]
+    for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤")):
+        if key in schema:
+            words.append(f"{sign} {schema[key]}")
+    if "pattern" in schema:
+        words.append(f"matching `{schema['pattern']}`")
+    if "maxLength" in schema:
+        words.append(f"at most {schema['maxLength']} characters")
+    if schema.get("minItems"):
+        words.append(f"at least {schema['minItems']}")
+    return ", ".join(words)
+
+
+def keys_of(model: type[BaseModel]) -> str:
+    """Returns the table of the keys of a model that is read from TOML."""
+    meanings = documented(model, "Attributes")
+    schema = model.model_json_schema()["properties"]
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name, field in model.model_fields.items():
+            if name not in NOT_IN_A_FILE:
+                default = field.default
+                required = default is PydanticUndefined
+                value = "required" if required else toml(default)
+                yield f"`{name}`", constraint(schema[name]), value, meanings[name]
+
+    return table(("key", "type", "default", "meaning"), rows())
+
+
+def metric_options() -> str:
+    """Returns the table of the options of all built-in metrics."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        registry = installed_plugins().registry
+        for spec in registry.specs("metric"):
+            cls = spec.load()
+            if spec.distribution != "metabench" or not dataclasses.is_dataclass(cls):
+                continue
+            meanings = documented(cls, "Args") if dataclasses.fields(cls) else {}
+            for field in dataclasses.fields(cls):
+                value = toml(field.default)
+                yield f"`{spec.name}`", f"`{field.name}`", value, meanings[field.name]
+
+    return table(("metric", "option", "default", "meaning"), rows())
+
+
+def checks() -> str:
+    """Returns the table of the checks of the conformance kit."""
+    rows = ((f"`{check.name}`", sentence(check.claim)) for check in CHECKS)
+    return table(("check", "what it verifies"), rows)
+
+
+def configuration_keys() -> str:
+    """Returns the keys of a run's configuration file."""
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write("no-such-key = 1")
+        file.flush()
+        try:
+            read_config(Path(file.name))
+        except ConfigError as error:  # its hint lists the keys for users, too
+            names = error.hint.removeprefix("The keys are ").rstrip(".").split(", ")
+    return textwrap.fill(", ".join(f"`{name}`" for name in names), 120, break_on_hyphens=False)
+
+
+TABLES: dict[tuple[str, str], Callable[[], str]] = {
+    ("docs/usage.md", "configuration keys"): configuration_keys,
+    ("docs/conformance.md", "checks"): checks,
+    ("docs/metrics.md", "metric options"): metric_options,
+    ("docs/suites.md", "suite keys"): lambda: keys_of(Suite),
+    ("docs/suites.md", "benchmark keys"): lambda: keys_of(Benchmark),
+}
+"""What makes each table, by its page and its name there."""
+
+
+def marked(name: str) -> re.Pattern[str]:
+    """Returns the pattern of a table on its page: the text between its markers is group 2."""
+    return re.compile(rf"(<!-- {re.escape(name)} -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Write every table into its page."""
+    for (page, name), make in TABLES.items():
+        path = ROOT / page
+        text = path.read_text(encoding="utf-8")
+        found = marked(name).search(text)
+        assert found is not None, f"{page} has no place for the table {name}"
+        path.write_text(
+            f"{text[: found.start(2)]}{make()}\n{text[found.end(2) :]}", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()
