@@ -76,6 +76,20 @@ def test_an_edited_table_is_reported(board: Path, name: str) -> None:
     assert f"{name} does not follow from the records" in output
 
 
+@pytest.mark.parametrize(("factor", "agrees"), [(1 + 1e-10, True), (1 + 1e-5, False)])
+def test_only_the_last_digits_of_a_number_may_differ(
+    board: Path, factor: float, agrees: bool
+) -> None:
+    """Another release of SciPy does not make a board invalid, and an edit does."""
+    path = board / "leaderboard.csv"
+    heading, first, *others = path.read_text().split("\n")
+    cells = first.split(",")
+    score = heading.split(",").index("score")
+    cells[score] = repr(float(cells[score]) * factor)
+    path.write_text("\n".join([heading, ",".join(cells), *others]))
+    assert (metabench("leaderboard", "board", "--verify")[0] == 0) is agrees
+
+
 def test_a_missing_page_is_reported(board: Path) -> None:
     (board / README).unlink()
     code, output = metabench("leaderboard", "board", "--verify")
