@@ -1,21 +1,17 @@
 """The spreads of a score, ranking by other metrics, rejected records and bold cells."""
 
-import doctest
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from metabench.errors import ResultsError, UnknownName
-from metabench.leaderboard import emphasis
 from metabench.leaderboard.build import build
 from metabench.leaderboard.emphasis import MARKS, Emphasis
 from metabench.leaderboard.pages import LEGEND, board_files
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.records.schema import MetricResult, Record
 from metabench.stats import class_interval, t_interval
-from metabench.utils import finite, grouping
 from tests.helpers.cells import made_record
 from tests.helpers.formats import FORMATS
 
@@ -272,13 +268,6 @@ class TestBold:
 
     def test_a_placeholder_in_a_name_is_left_alone(self) -> None:
         assert Emphasis("html").apply("a\ue000b") == "a\ue000b"
-
-
-@pytest.mark.parametrize("module", [emphasis, finite, grouping], ids=lambda module: module.__name__)
-def test_the_examples_in_the_docstrings_are_true(module: ModuleType) -> None:
-    result = doctest.testmod(module)
-    assert result.attempted
-    assert not result.failed
 
 
 def test_every_attribute_of_a_row_is_documented() -> None:
