@@ -108,6 +108,13 @@ def tasks_of(plugins: Plugins, benchmark: Benchmark, seed: int = 0) -> Benchmark
     return open_tasks(plugins.registry, benchmark, None, torch.device("cpu"), seed)
 
 
+def records_in(results: Path) -> dict[str, Record]:
+    """Returns the records of a results folder by algorithm."""
+    records, unreadable = ResultsFolder(results).load()
+    assert not unreadable
+    return {record.algorithm.name: record for record in records}
+
+
 def scores_of(record: Record) -> dict[str, list[float]]:
     """Returns the score of every episode by every metric."""
     return {name: metric.episodes for name, metric in record.metrics.items()}
