@@ -125,7 +125,7 @@ def curve_of(record: Record) -> list[dict[str, Any]]:
     return [point.model_dump(exclude={"seconds"}) for point in record.training.curve]
 
 
-def made_record(
+def make_record(
     algorithm: str = "maml",
     scores: tuple[float, ...] | None = (0.25, 0.75),
     *,

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from metabench.records.schema import CurvePoint, MetricResult, Record, Training
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 
 HOSTILE = "<script>alert(1)</script>"
 METHODS = {
@@ -50,7 +50,7 @@ def full_record(name: str, level: float, ms: float, *, seed: int = 0, **changes:
         "label_noise": {f"{s:g}": {"score": level - s / 2} for s in (0.2, 0.4, 0.6)},
     }
     attacks = {f"pgd-linf-{r:g}": {"score": level * (1 - 3 * r)} for r in (0.1, 0.2, 0.3)}
-    record = made_record(
+    record = make_record(
         name,
         scores,
         seed=seed,
@@ -83,7 +83,7 @@ def full_records(**changes: Any) -> list[Record]:
 def hostile_record(**changes: Any) -> Record:
     """A record with markup in every text."""
     bad = f"{HOSTILE}\"'><img src=x onerror=alert(2)>{{{{ 7 * 7 }}}}"
-    record = made_record(
+    record = make_record(
         HOSTILE, tuple([0.5, 0.75] * 30), cost={"adapt_ms": 1.0, "predict_ms": 1.0}, **changes
     )
     algorithm = record.algorithm.model_copy(
