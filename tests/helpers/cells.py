@@ -1,4 +1,4 @@
-"""Small benchmarks, and records made without a run."""
+"""Small benchmarks, their cells and episodes, and records that are built without a run."""
 
 import os
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ def blobs(**changes: Any) -> Benchmark:
 
 
 def waves(**changes: Any) -> Benchmark:
-    """Returns the same for regression."""
+    """Returns a benchmark of regression whose cells take milliseconds."""
     return Benchmark(**WAVES | changes)
 
 
@@ -86,9 +86,9 @@ def cell(
     return Cell(algorithm, benchmark or blobs(), seed, overrides)
 
 
-def run_here(plugins: Plugins, what: Cell, checkpoint: Path | None = None) -> Record:
+def run_here(plugins: Plugins, to_run: Cell, checkpoint: Path | None = None) -> Record:
     """Run a cell in this process."""
-    return run_cell(what, plugins.registry, Conditions(checkpoint=checkpoint))
+    return run_cell(to_run, plugins.registry, Conditions(checkpoint=checkpoint))
 
 
 def run_planned(

@@ -83,7 +83,7 @@ class SecondOrder(Conforming):
 
 
 class FirstOrder(SecondOrder):
-    """The same with inner gradients treated as constants."""
+    """SecondOrder with inner gradients as constants."""
 
     name = "first-order"
     gradient_order = 1
@@ -93,7 +93,7 @@ class FirstOrder(SecondOrder):
 
 
 class SecondOrderByFunc(SecondOrder):
-    """The same as SecondOrder by torch.func, below vmap."""
+    """SecondOrder by torch.func, under vmap."""
 
     name = "by-func"
 

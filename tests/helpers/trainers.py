@@ -20,7 +20,7 @@ def trainer_of(
     checkpoint: Path | None = None,
     **hyperparameters: Any,
 ) -> Trainer:
-    """A trainer with a checkpoint after every step; its score is the sum of the parameters."""
+    """Returns a trainer that saves every step and validates by the sum of the parameters."""
     tasks = tasks_of(plugins, benchmark)
     seed_everything(1)
     model = plugins.registry.get("algorithm", algorithm).load()(
