@@ -11,7 +11,7 @@ from metabench.algorithms.base import Predictor, hyperparameters
 from metabench.episodes import Support, TaskStream
 from metabench.learning.gradient_based import GradientBased
 from metabench.learning.inner_loop import Params, gradient_steps, task_params
-from metabench.learning.learner import Learner, Norm, learned_parameters
+from metabench.learning.learner import Learner, Norm
 from metabench.learning.outer_loop import descend_query_loss
 from metabench.learning.predictors import after, over_tasks, predictors
 
@@ -27,7 +27,7 @@ class CAVIA(GradientBased):
 
     In regression the context is concatenated to the input, which is a shift of the first layer by
     a learned linear map of it. In classification a learned linear map of it is added to the shift
-    and scale of every batch norm (FiLM), which uses the statistics of the batch or running ones.
+    and scale of every batch norm (FiLM), which uses the statistics of the support set.
 
     Reference: Zintgraf, Shiarlis, Kurin, Hofmann and Whiteson 2019, arXiv:1810.03642, algorithm 1;
     lmzintgraf/cavia.
@@ -38,6 +38,7 @@ class CAVIA(GradientBased):
     """
 
     name: ClassVar[str] = "cavia"
+    version: ClassVar[str] = "2"
     depends_on_label_order = True
 
     context: int = 100  # length of the context vector
@@ -50,13 +51,13 @@ class CAVIA(GradientBased):
     outer_lr: float = 3e-3  # rate of Adam in the outer loop
     anneal: bool = True  # whether the outer rate falls to 0 along half a cosine
     first_order: bool = False  # whether inner gradients are constants
-    norm: Norm = "batch"  # statistics of batch norm at test: batch, or running ones of training
+    norm: Norm = "support"  # statistics of batch norm: support, batch or running
     backbone: str = ""  # the network below the head; by default the benchmark's own
 
     def __post_init__(self) -> None:
         self.learner = Learner(self.problem, self.backbone, norm=self.norm, scale=True)
         self.gradient_order = 1 if self.first_order else 2
-        self.transductive = self.learner.sees_batch()
+        self.transductive = self.learner.transductive
         vectors = [
             name
             for name, p in self.learner.named_parameters()
@@ -73,7 +74,7 @@ class CAVIA(GradientBased):
             self,
             tasks,
             tasks.batches(self.tasks, shots=shots, queries=self.train_queries or shots),
-            learned_parameters(self, self.learner),
+            self.parameters(),
             lr=self.outer_lr,
             anneal=self.anneal,
         )
@@ -95,7 +96,19 @@ class CAVIA(GradientBased):
             second_order=not self.first_order,
             keep_graph=self.training,
         )
-        return predictors(self.forward_tasks, contexts)
+        return predictors(
+            lambda params, x: self.learner.forward_queries(
+                self.modulated_params(params["context"]), support.x, x
+            ),
+            contexts,
+        )
+
+    def modulated_params(self, context: Tensor) -> Params:
+        """Return the parameters of the network ``[T, ...]`` under contexts ``[T, context]``."""
+        params = task_params(self.learner, len(context))
+        for name, shift_of in zip(self.modulated, self.maps, strict=True):
+            params[name] = params[name] + shift_of(context)
+        return params
 
     def forward_tasks(
         self, params: Mapping[str, Tensor], x: Tensor, *, twice: bool = False
@@ -110,7 +123,4 @@ class CAVIA(GradientBased):
         Returns:
             ``[T, B, outputs]``.
         """
-        modulated: Params = task_params(self.learner, len(x))
-        for name, shift_of in zip(self.modulated, self.maps, strict=True):
-            modulated[name] = modulated[name] + shift_of(params["context"])
-        return self.learner.forward_tasks(modulated, x, twice=twice)
+        return self.learner.forward_tasks(self.modulated_params(params["context"]), x, twice=twice)

@@ -11,7 +11,7 @@ from metabench.algorithms.base import Predictor, hyperparameters
 from metabench.episodes import Support
 from metabench.learning.adam import Adam
 from metabench.learning.gradient_based import GradientBased
-from metabench.learning.learner import Learner, descend
+from metabench.learning.learner import Learner, Norm, descend
 from metabench.learning.predictors import after, over_tasks
 
 
@@ -23,21 +23,22 @@ class FromScratch(GradientBased):
 
     It shows what meta-training is worth. The initialisation is drawn once and is the same for
     every task, so that adapting is a function of the support set; the head starts at zero, so that
-    no class is preferred. Batch norm uses the statistics of the batch.
+    no class is preferred. Batch norm uses the statistics of the support set.
 
     Reference: The rows "from scratch" of Triantafillou et al. 2020, arXiv:1903.03096.
     """
 
     name: ClassVar[str] = "from-scratch"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     lr: float = 1e-2  # learning rate of Adam
     test_steps: int = 10  # steps on a support set, each on all of it
+    norm: Norm = "support"  # statistics of batch norm: support, batch or running
     backbone: str = ""  # the network below the head; by default the benchmark's own
 
     def __post_init__(self) -> None:
-        self.learner = Learner(self.problem, self.backbone, norm="batch", scale=False)
-        self.transductive = self.learner.sees_batch()
+        self.learner = Learner(self.problem, self.backbone, norm=self.norm, scale=False)
+        self.transductive = self.learner.transductive
         for p in self.learner.head.parameters():
             nn.init.zeros_(p)
 

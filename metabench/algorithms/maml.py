@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from metabench.algorithms.base import Predictor, hyperparameters
 from metabench.episodes import Support, TaskStream
-from metabench.episodes.augmentation import mirror_half
 from metabench.learning.gradient_based import GradientBased
 from metabench.learning.learner import Learner, StepNorm, descend, learned_parameters
 from metabench.learning.outer_loop import descend_query_loss
@@ -22,52 +21,44 @@ class MAML(GradientBased):
         \theta'_t = \theta - \alpha \nabla_\theta L^\text{support}_t(\theta), \qquad
         \theta \leftarrow \theta - \beta \nabla_\theta \textstyle\sum_t L^\text{query}_t(\theta'_t)
 
-    Batch norm uses the statistics of the batch, as in the paper's code, so predictions depend on
-    the other queries; its shift is meta-learned and not adapted, and it has no scale.
+    Batch norm uses the statistics of the support set under the adapted parameters; its shift is
+    meta-learned and not adapted, and it has no scale.
 
     Reference: Finn, Abbeel and Levine 2017, arXiv:1703.03400, algorithm 2; cbfinn/maml.
     Deviates:
-        * On images, a head of zeros and more classes in training (``zero_head``, ``train_ways``).
-        * On images, the benchmark's network with max pools, and mirrored classes in training.
-        * Smaller outer steps at a larger, annealed rate, for a fraction of the paper's budget.
-
-    Raises:
-        NotApplicable: If a head of zeros is asked for in regression.
-        UsageError: If a learned head is to have other classes in training than at test.
+        * The paper's code normalises queries by each other (``norm="batch"``): transductive.
+        * On images, the benchmark's network, with max pools.
+        * The outer rate falls to 0 within the budget.
     """
 
     name: ClassVar[str] = "maml"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     second_order: ClassVar[bool] = True
 
-    inner_lr: float = 0.2  # rate of the inner loop; with a head of zeros, for the ways of the test
+    inner_lr: float = 0.2  # rate of the inner loop
     inner_steps: int = 1  # inner steps in meta-training
     test_steps: int = 3  # inner steps at meta-test
     test_lr: float = 0.0  # rate of the inner loop at meta-test; 0: that of meta-training
     tasks: int = 4  # tasks in an outer step
-    zero_head: bool = False  # whether episodes start from a head of zeros, which is not learned
-    train_ways: int = 0  # classes in a training episode, with a head of zeros; 0: as at test
     train_shots: int = 0  # support examples for each class in training; 0: as at test
     train_queries: int = 0  # queries for each class in training; 0: as many as the shots
     outer_lr: float = 3e-3  # rate of Adam in the outer loop
     anneal: bool = True  # whether the outer rate falls to 0 along half a cosine
     first_order: bool = False  # whether inner gradients are constants (FOMAML)
-    mirror: bool = True  # whether half of the classes of a training episode of images are mirrored
-    norm: StepNorm = "batch"  # statistics of batch norm at test: batch, running, or per-step
+    norm: StepNorm = "support"  # statistics of batch norm: support, batch, running or per-step
     backbone: str = ""  # the network below the head; by default the benchmark's own
 
     def __post_init__(self) -> None:
         self.learner = Learner(
             self.problem,
             self.backbone,
-            zero_head=self.zero_head,
-            train_ways=self.train_ways,
             norm=self.norm,
+            zero_head=self.zero_head,
             scale=False,
             steps=self.inner_steps + 1,
         )
         self.gradient_order = 2 if self.second_order and not self.first_order else 1
-        self.transductive = self.learner.sees_batch()
+        self.transductive = self.learner.transductive
         self.depends_on_label_order = not self.zero_head
 
     def meta_train(self, tasks: TaskStream) -> None:
@@ -82,7 +73,7 @@ class MAML(GradientBased):
         descend_query_loss(
             self,
             tasks,
-            mirror_half(batches) if self.mirror and self.problem.images else batches,
+            batches,
             learned_parameters(self, self.learner),
             lr=self.outer_lr,
             anneal=self.anneal,

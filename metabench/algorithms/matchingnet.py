@@ -40,6 +40,7 @@ class MatchingNet(MetricBased):
     """
 
     name: ClassVar[str] = "matchingnet"
+    version: ClassVar[str] = "2"
 
     distance: Literal["cosine", "l2"] = "cosine"  # l2: minus the squared distance, without a scale
     fce: bool = False  # whether there are full-context embeddings

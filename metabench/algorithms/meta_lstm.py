@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from torch import Tensor, nn
 from metabench.algorithms.base import Predictor, hyperparameters
 from metabench.backbones.network import Network
 from metabench.episodes import Support, TaskStream
-from metabench.episodes.augmentation import mirror_half
 from metabench.learning.gradient_based import GradientBased
 from metabench.learning.inner_loop import Params, task_params
-from metabench.learning.learner import Learner, learned_parameters
+from metabench.learning.learner import Learner, Norm, query_forward
 from metabench.learning.outer_loop import descend_query_loss
 from metabench.learning.predictors import after, over_tasks, predictors
 
@@ -38,56 +36,43 @@ class MetaLSTM(GradientBased):
     each coordinate. The initialisation :math:`\theta_0` is learned too; gradients and losses are
     constants to the outer loop (first order).
 
-    Batch norm uses the statistics of the batch during updates, and those of the support set under
-    the updated learner for queries: no query depends on another, in meta-training either.
+    Batch norm uses the statistics of the support set under the updated learner.
 
     Reference: Ravi and Larochelle 2017, "Optimization as a model for few-shot learning", ICLR;
     twitter/meta-learning-lstm.
     Deviates:
         * Statistics for queries are of the last update, where the paper averages over updates.
-        * On images, a head of zeros and more classes in training, as MAML; with 20 ways, gates
-          that start half open and steps of at most a fifth of the gradient.
         * The outer rate falls to 0 within the budget.
-
-    Raises:
-        NotApplicable: If a head of zeros is asked for in regression.
-        UsageError: If a learned head is to have other classes in training than at test.
     """
 
     name: ClassVar[str] = "meta-lstm"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     gradient_order = 1
+    depends_on_label_order = True
 
     hidden: int = 20  # hidden units of the first LSTM layer
     inner_steps: int = 12  # updates in meta-training and at meta-test
     max_rate: float = 1.0  # inner rate of an input gate that is fully open
     open_at: float = -4.5  # mean initial bias of the input gate, before the sigmoid
     tasks: int = 1  # tasks in an outer step
-    zero_head: bool = False  # whether episodes start from a head of zeros, which is not learned
-    train_ways: int = 0  # classes in a training episode, with a head of zeros; 0: as at test
     train_shots: int = 0  # support examples for each class in training; 0: as at test
     train_queries: int = 15  # queries for each class in training
     outer_lr: float = 1e-3  # rate of Adam in the outer loop
     anneal: bool = True  # whether the outer rate falls to 0 along half a cosine
     clip: float = 0.25  # norm to which the outer gradient is clipped
-    mirror: bool = False  # whether half of the classes of a training episode are mirrored
     channels: int = 32  # channels of each block of a convolutional learner
-    transductive: bool = False  # whether queries are predicted as one batch
+    norm: Norm = "support"  # statistics of batch norm: support, batch or running
     backbone: str = ""  # the network below the head; by default the benchmark's own
 
     def __post_init__(self) -> None:
         self.learner = Learner(
             self.problem,
             self.backbone,
-            zero_head=self.zero_head,
-            train_ways=self.train_ways,
-            norm="batch",
+            norm=self.norm,
             scale=True,
             channels=self.channels,
         )
-        joint = self.transductive or self.problem.regression
-        self.transductive = self.learner.sees_batch() and joint
-        self.depends_on_label_order = not self.zero_head
+        self.transductive = self.learner.transductive
         self.test_steps = self.inner_steps
         self.optimizer = LearnedOptimizer(self.hidden, open_at=self.open_at)
 
@@ -95,15 +80,14 @@ class MetaLSTM(GradientBased):
         """See :class:`Algorithm`."""
         batches = tasks.batches(
             self.tasks,
-            ways=self.train_ways or None,
             shots=self.train_shots or None,
             queries=self.train_queries,
         )
         descend_query_loss(
             self,
             tasks,
-            mirror_half(batches) if self.mirror and self.problem.images else batches,
-            learned_parameters(self, self.learner),
+            batches,
+            self.parameters(),
             lr=self.outer_lr,
             anneal=self.anneal,
             clip=self.clip,
@@ -116,27 +100,18 @@ class MetaLSTM(GradientBased):
 
     def trajectory(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
-        network = self.learner.for_classes_of(support)
-        states = self.updates(network, support)
-        params = (split_coordinates(network, state.theta) for state in states)
-        if self.transductive or not self.learner.sees_batch():
-            return predictors(network.forward_tasks, params)
-        return (functools.partial(network.forward_by_support, p, support.x) for p in params)
+        params = (split_coordinates(self.learner, s.theta) for s in self.updates(support))
+        return predictors(query_forward(self.learner, support), params)
 
-    def updates(self, network: Network, support: Support) -> Iterator[LSTMState]:
+    def updates(self, support: Support) -> Iterator[LSTMState]:
         """Yield the states of the optimiser after 0, 1, 2, ... updates of ``T`` learners."""
+        network = self.learner
         differentiable = self.training or support.keep_graph
         start = task_params(network, len(support.x)).values()
         theta = torch.cat([p.flatten(1) for p in start], 1)
         if not differentiable:
             theta = theta.detach()
         state = LSTMState(theta, torch.zeros_like(theta), torch.zeros_like(theta))
-        # An episode with other ways than at test gives the optimiser losses and gradients of the
-        # same size as one at test.
-        rate, loss_scale = (
-            self.max_rate * self.learner.rate_scale(support),
-            self._loss_scale(support),
-        )
         while True:
             yield state
             with torch.enable_grad():
@@ -152,12 +127,7 @@ class MetaLSTM(GradientBased):
                 )
             with torch.set_grad_enabled(differentiable):
                 seen = loss if support.keep_graph else loss.detach()
-                state = self.optimizer(rate * gradient, loss_scale * seen, state)
-
-    def _loss_scale(self, support: Support) -> float:
-        if support.ways == self.problem.ways:
-            return 1.0
-        return math.log(self.problem.ways) / math.log(support.ways)
+                state = self.optimizer(self.max_rate * gradient, seen, state)
 
 
 @dataclass

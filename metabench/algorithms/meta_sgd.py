@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from metabench.algorithms.base import Predictor, hyperparameters
 from metabench.episodes import Support, TaskStream
-from metabench.episodes.augmentation import mirror_half
 from metabench.learning.gradient_based import GradientBased
 from metabench.learning.learner import Learner, StepNorm, descend, learned_parameters
 from metabench.learning.outer_loop import descend_query_loss
@@ -34,50 +33,37 @@ class MetaSGD(GradientBased):
     :class:`~metabench.algorithms.maml.MAML`.
 
     Reference: Li, Zhou, Chen and Li 2017, arXiv:1707.09835, algorithm 1.
-    Deviates: As MAML; and on images there are two inner steps, for one from a head of zeros moves
-        nothing but the head, and all classes have the same rates.
-
-    Raises:
-        NotApplicable: If a head of zeros is asked for in regression.
-        UsageError: If a learned head is to have other classes in training than at test.
+    Deviates: As MAML.
     """
 
     name: ClassVar[str] = "meta-sgd"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     gradient_order = 2
 
     inner_steps: int = 1  # inner steps in meta-training
     test_steps: int = 1  # inner steps at meta-test
     tasks: int = 4  # tasks in an outer step
-    zero_head: bool = False  # whether episodes start from a head of zeros, which is not learned
-    train_ways: int = 0  # classes in a training episode, with a head of zeros; 0: as at test
     train_shots: int = 0  # support examples for each class in training; 0: as at test
     train_queries: int = 15  # queries for each class in training
     outer_lr: float = 3e-3  # rate of Adam in the outer loop, for initialisation and rates
     anneal: bool = True  # whether the outer rate falls to 0 along half a cosine
-    mirror: bool = True  # whether half of the classes of a training episode of images are mirrored
-    norm: StepNorm = "batch"  # statistics of batch norm at test: batch, running, or per-step
+    norm: StepNorm = "support"  # statistics of batch norm: support, batch, running or per-step
     backbone: str = ""  # the network below the head; by default the benchmark's own
 
     def __post_init__(self) -> None:
         self.learner = Learner(
             self.problem,
             self.backbone,
-            zero_head=self.zero_head,
-            train_ways=self.train_ways,
             norm=self.norm,
+            zero_head=self.zero_head,
             scale=False,
             steps=self.inner_steps + 1,
         )
-        self.transductive = self.learner.sees_batch()
+        self.transductive = self.learner.transductive
         self.depends_on_label_order = not self.zero_head
         initial = torch.empty(()).uniform_(*INITIAL_RATES).item()
-        # One rate for all columns of a head of zeros, which treats all classes alike.
         self.rates = nn.ParameterList(
-            torch.full(
-                (*p.shape[:-1], 1) if self.zero_head and name.startswith("head.") else p.shape,
-                initial,
-            )
+            torch.full(self.rate_shape(name, p), initial)
             for name, p in self.learner.named_parameters()
         )
 
@@ -92,11 +78,16 @@ class MetaSGD(GradientBased):
         descend_query_loss(
             self,
             tasks,
-            mirror_half(batches) if self.mirror and self.problem.images else batches,
+            batches,
             learned_parameters(self, self.learner),
             lr=self.outer_lr,
             anneal=self.anneal,
         )
+
+    def rate_shape(self, name: str, parameter: Tensor) -> tuple[int, ...]:
+        """Return the shape of the rates of a parameter: one for each of its values."""
+        del name
+        return tuple(parameter.shape)
 
     @over_tasks
     def adapt(self, support: Support) -> Predictor:

@@ -12,7 +12,7 @@ from metabench.algorithms.base import Predictor, hyperparameters
 from metabench.episodes import Support, TaskBatch, TaskStream
 from metabench.learning.gradient_based import GradientBased
 from metabench.learning.inner_loop import Params, task_params
-from metabench.learning.learner import Learner, descend
+from metabench.learning.learner import Learner, Norm, descend
 from metabench.learning.outer_loop import outer_step
 from metabench.learning.predictors import after, over_tasks
 from metabench.learning.schedules import cosine
@@ -30,24 +30,26 @@ class MultiTask(GradientBased):
     the rows of its classes; the loss is the cross-entropy among those, on support and query. At
     test a head of zeros and the body are fine-tuned by gradient descent. In regression one joint
     network is trained on the examples of all tasks and fine-tuned: the "pretrained" baseline of the
-    MAML paper. Batch norm uses the statistics of the task's batch, in training and at test.
+    MAML paper. Batch norm uses the statistics of the support set, in training and at test.
 
     Reference: Caruana 1997, "Multitask learning"; Finn, Abbeel and Levine 2017, arXiv:1703.03400,
     section 5.1.
     """
 
     name: ClassVar[str] = "multi-task"
+    version: ClassVar[str] = "2"
 
     test_lr: float = 0.1  # rate of fine-tuning
     test_steps: int = 20  # steps of fine-tuning, each on the whole support set
     tasks: int = 16  # tasks in a training step
     train_shots: int = 5  # half of the examples for each class in a training task
     lr: float = 1e-3  # rate of Adam in training; falls to 0 along half a cosine
+    norm: Norm = "support"  # statistics of batch norm: support, batch or running
     backbone: str = ""  # the network below the head; by default the benchmark's own
 
     def __post_init__(self) -> None:
-        self.learner = Learner(self.problem, self.backbone, norm="batch", scale=True)
-        self.transductive = self.learner.sees_batch()
+        self.learner = Learner(self.problem, self.backbone, norm=self.norm, scale=True)
+        self.transductive = self.learner.transductive
         if not self.problem.regression:
             for p in self.learner.head.parameters():
                 nn.init.zeros_(p)
@@ -66,7 +68,8 @@ class MultiTask(GradientBased):
         for batch in tasks.batches(self.tasks, shots=shots, queries=shots):
             x = torch.cat([batch.support_x, batch.query_x], 1)
             y = torch.cat([batch.support_y, batch.query_y], 1)
-            predictions = self.learner.forward_tasks(self._joint_params(batch, rows), x)
+            params = self._joint_params(batch, rows)
+            predictions = self.learner.forward_queries(params, batch.support_x, x)
             loss = self.problem.loss(predictions, y).mean()
             optimizer.zero_grad()
             loss.backward()

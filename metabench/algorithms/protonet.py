@@ -26,11 +26,11 @@ class ProtoNet(MetricBased):
     Reference: Snell, Swersky and Zemel 2017, arXiv:1703.05175, equations 1 and 2.
     Deviates:
         * Every example of a training episode serves as support once (``turns``).
-        * Training images are translated and half of an episode's classes mirrored.
         * The rate falls linearly to 0 within the budget; no second run on train and validation.
     """
 
     name: ClassVar[str] = "protonet"
+    version: ClassVar[str] = "2"
 
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""

@@ -32,6 +32,7 @@ class R2D2(MetricBased):
     """
 
     name: ClassVar[str] = "r2d2"
+    version: ClassVar[str] = "2"
 
     penalty: float = 1.0  # initial lambda for one support example
     scale: float = 10.0  # initial alpha

@@ -40,6 +40,7 @@ class RelationNet(MetricBased):
     """
 
     name: ClassVar[str] = "relationnet"
+    version: ClassVar[str] = "2"
 
     hidden: int = 64  # width of the fully connected layer
     train_ways: int = 20  # classes in a training episode; 0: as at test

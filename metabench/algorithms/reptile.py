@@ -11,13 +11,12 @@ from torch.nn import functional as F
 
 from metabench.algorithms.base import Predictor, hyperparameters
 from metabench.episodes import Support, TaskBatch, TaskStream
-from metabench.episodes.augmentation import augmented
 from metabench.learning.adam import Adam
 from metabench.learning.divergence import locate_divergence
 from metabench.learning.gradient_based import GradientBased
 from metabench.learning.inner_loop import Params, gradient_steps, task_params
-from metabench.learning.learner import Learner, learned_parameters
-from metabench.learning.predictors import after, over_tasks, predictors, with_support
+from metabench.learning.learner import Learner, Norm, learned_parameters, query_forward
+from metabench.learning.predictors import after, over_tasks, predictors
 
 BETA2 = 0.999
 """Decay of the inner Adam's second moments."""
@@ -34,8 +33,8 @@ class Reptile(GradientBased):
 
     The inner optimiser is Adam without momentum, on mini-batches without replacement. Each task
     takes its second moments over from the one before, and a test task from meta-training. There is
-    no query set in meta-training. Batch norm uses the statistics of the batch: of all queries if
-    transductive, else of one query with the support set; its shift and scale are adapted.
+    no query set in meta-training. Batch norm uses the statistics of the mini-batch, and of the
+    support set for queries; its shift and scale are adapted.
 
     Reference: Nichol, Achiam and Schulman 2018, arXiv:1803.02999, algorithm 2;
     openai/supervised-reptile.
@@ -43,15 +42,12 @@ class Reptile(GradientBased):
         * The tasks of an outer step start from the same second moments, which are then updated as
           if one task had followed the other.
         * At test, mini-batches have a fixed shuffled order: adapting is a function of the support.
-        * On images, a head of zeros and more classes in training, whose second moments are one for
-          all classes; mini-batches with one example of each class; translated, mirrored images.
-
-    Raises:
-        NotApplicable: If a head of zeros is asked for in regression.
-        UsageError: If a learned head is to have other classes in training than at test.
+        * The paper normalises all queries together (``norm="batch"``), or each in one batch with
+          the support set.
     """
 
     name: ClassVar[str] = "reptile"
+    version: ClassVar[str] = "2"
     gradient_order = 1
 
     inner_lr: float = 1e-3  # rate of the inner Adam
@@ -62,25 +58,19 @@ class Reptile(GradientBased):
     train_shots: int = 10  # examples for each class in meta-training
     tasks: int = 5  # tasks in an outer step
     meta_step: float = 1.0  # step size of the outer loop at the start; falls linearly to 0
-    zero_head: bool = False  # whether episodes start from a head of zeros, which is not learned
-    train_ways: int = 0  # classes in a training episode, with a head of zeros; 0: as at test
     balanced: bool = False  # whether mini-batches use every class once before any class twice
-    shift: int = 0  # pixels that training images are translated at most
-    mirror: bool = False  # whether half of the classes of a training episode are mirrored
-    transductive: bool = True  # whether queries are predicted as one batch
+    norm: Norm = "support"  # statistics of batch norm: support, batch or running
     backbone: str = ""  # the network below the head; by default the benchmark's own
 
     def __post_init__(self) -> None:
         self.learner = Learner(
             self.problem,
             self.backbone,
+            norm=self.norm,
             zero_head=self.zero_head,
-            train_ways=self.train_ways,
-            norm="batch",
             scale=True,
         )
-        joint = self.transductive or self.problem.regression
-        self.transductive = self.learner.sees_batch() and joint
+        self.transductive = self.learner.transductive
         self.depends_on_label_order = not self.zero_head
         self.adam_steps: Tensor
         self.register_buffer("adam_steps", torch.zeros((), dtype=torch.int64))
@@ -114,17 +104,12 @@ class Reptile(GradientBased):
         """See :class:`GradientBased`."""
         batches = self._mini_batches(support, _fixed_orders(support.x), self.test_batch)
         steps = self._steps(support, batches, self._adam(support), [])
-        path = predictors(self.learner.for_classes_of(support).forward_tasks, steps)
-        if self.transductive or not self.learner.sees_batch():
-            return path
-        return (with_support(predict, support) for predict in path)
+        return predictors(query_forward(self.learner.for_classes_of(support), support), steps)
 
     def _examples(self, batch: TaskBatch) -> Support:
         """Return all examples of the tasks as support sets: there are no queries to keep back."""
         x = torch.cat([batch.support_x, batch.query_x], 1)
         y = torch.cat([batch.support_y, batch.query_y], 1)
-        if self.problem.images:
-            x = augmented(x, y, batch.ways, shift=self.shift, mirror=self.mirror)
         return Support(x, y, batch.ways)
 
     def _mini_batches(
@@ -155,39 +140,32 @@ class Reptile(GradientBased):
     def _set_gradients(self, adapted: Params) -> None:
         """Set ``.grad`` to the distance from the adapted parameters, the mean over tasks."""
         for name, p in self.learner.named_parameters():
-            if not self._starts_from_zeros(name):
+            if self.learner.is_learned(name):
                 p.grad = p.detach() - adapted[name].detach().mean(0)
 
     def _adam(self, examples: Support) -> Adam:
-        moments = self._second_moments()
-        for name in filter(self._starts_from_zeros, moments):
-            one = moments[name][..., :1] * self._head_scale(examples.ways)
-            moments[name] = one.expand(*one.shape[:-1], examples.ways)
+        moments = self.moments_for(examples.ways)
         steps = int(self.adam_steps)
         return Adam(self.inner_lr, beta1=0.0, beta2=BETA2, second_moments=moments, steps=steps)
 
-    def _second_moments(self) -> Params:
+    def moments_for(self, ways: int) -> Params:
+        """Return the second moments by parameter for an episode of so many classes."""
+        del ways
         names = [name for name, _ in self.learner.named_parameters()]
         return {name: self.get_buffer(f"second_moment_{i}") for i, name in enumerate(names)}
 
-    def _starts_from_zeros(self, name: str) -> bool:
-        return self.zero_head and name.startswith(self.learner.HEAD)
-
-    def _head_scale(self, ways: int) -> float:
-        """Return the scale of a zero head's second moments, which is 1 with ``train_ways``."""
-        # A mean loss gives each of N classes a gradient in proportion to 1 / N.
-        return ((self.train_ways or self.problem.ways) / ways) ** 2
+    def kept_moment(self, name: str, moment: Tensor, ways: int) -> Tensor:
+        """Return what is kept of a parameter's second moment after a task of so many classes."""
+        del name, ways
+        return moment
 
     def _update_second_moments(self, adam: Adam, ways: int) -> None:
         """Update the second moments as if the tasks had followed each other."""
         kept = BETA2**self.inner_steps
-        for name, start in self._second_moments().items():
+        for name, start in Reptile.moments_for(self, ways).items():
             total = start.clone()
             for own in adam.second_moments[name]:
-                if self._starts_from_zeros(name):
-                    # All classes get the mean: their numbers mean nothing.
-                    own = own.mean(-1, keepdim=True).expand_as(start) / self._head_scale(ways)
-                total = kept * total + (own - kept * start)
+                total = kept * total + (self.kept_moment(name, own, ways) - kept * start)
             start.copy_(total)
         self.adam_steps += self.tasks * self.inner_steps
 

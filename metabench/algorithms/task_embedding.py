@@ -42,6 +42,7 @@ class TaskEmbedding(GradientBased):
     """
 
     name: ClassVar[str] = "task-embedding"
+    version: ClassVar[str] = "2"
 
     task_size: int = 64  # length of a task vector
     hidden: int = 128  # width of the encoder's hidden layers

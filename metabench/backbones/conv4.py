@@ -199,7 +199,7 @@ class Conv4Strided(Conv4):
     """Four blocks with stride 2 and no max pool; features: the mean of the last map.
 
     The MAML paper's Omniglot network. Reference: Finn et al. 2017, arXiv:1703.03400, section 5.2
-    and its code, where batch norm has no scale.
+    and its code, whose batch norm has no scale and takes the statistics of the batch.
 
     Args:
         input_shape: See :class:`Conv4`, as all that follows.
@@ -216,8 +216,8 @@ class Conv4Strided(Conv4):
         input_shape: tuple[int, ...],
         *,
         channels: int = 64,
-        norm: Norm = "batch",
-        scale: bool = False,
+        norm: Norm = "running",
+        scale: bool = True,
         steps: int = 1,
     ) -> None:
         super().__init__(input_shape, channels=channels, norm=norm, scale=scale, steps=steps)

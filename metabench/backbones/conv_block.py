@@ -141,5 +141,11 @@ class ConvBlock(nn.Module):
 def _normalize(x: Tensor, gamma: Tensor, beta: Tensor, *, like: Tensor) -> Tensor:
     """Normalise ``x`` ``[B, C, H, W]`` by the statistics of ``like``; differentiable in both."""
     variance, mean = torch.var_mean(like, (0, 2, 3), correction=0)
-    scale = gamma * (variance + EPS).rsqrt()
-    return torch.addcmul((beta - mean * scale).view(-1, 1, 1), x, scale.view(-1, 1, 1))
+    inverse = (variance + EPS).rsqrt()
+    # PyTorch's fused function passes no derivative to its running statistics, so it is that of
+    # weight and bias, whose values are gamma and beta. Elementwise functions take longer: 873 ms
+    # against 761 an outer step of ANIL (Conv4-64, 4 tasks of 75 queries).
+    fixed_mean, fixed_variance = mean.detach(), variance.detach()
+    weight = gamma * inverse * (fixed_variance + EPS).sqrt()
+    bias = beta - (mean - fixed_mean) * gamma * inverse
+    return F.batch_norm(x, fixed_mean, fixed_variance, weight, bias, False, 0.0, EPS)

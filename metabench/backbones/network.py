@@ -42,6 +42,7 @@ class Network(Backbone):
     Args:
         backbone: Maps ``[B, *input]`` to ``[B, features]``.
         head: Maps ``[B, features]`` to ``[B, outputs]``.
+        by_support: Whether queries are normalised by the statistics of the support set.
 
     Attributes:
         HEAD: The prefix of the names of the head's parameters.
@@ -49,11 +50,12 @@ class Network(Backbone):
 
     HEAD = "head."
 
-    def __init__(self, backbone: Backbone, head: Backbone) -> None:
+    def __init__(self, backbone: Backbone, head: Backbone, *, by_support: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.features = head.features
+        self.by_support = by_support
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[B, *input]`` to ``[B, outputs]``."""
@@ -73,10 +75,24 @@ class Network(Backbone):
         """Map features ``[T, B, features]`` to ``[T, B, outputs]``."""
         return self.head.forward_tasks(_below(self.HEAD, params), features, twice=twice)
 
-    def forward_by_support(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
-        """See :meth:`Backbone.forward_by_support`."""
-        features = self.backbone.forward_by_support(_below("backbone.", params), support, x)
-        return self.forward_head(params, features)
+    def forward_queries(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
+        """Predict queries after the inner loop.
+
+        Args:
+            params: Each parameter with a leading task dimension, ``[T, ...]``.
+            support: The inputs of the support sets, ``[T, S, *input]``.
+            x: ``[T, Q, *input]``.
+
+        Returns:
+            ``[T, Q, outputs]``.
+        """
+        return self.forward_head(params, self.query_features(params, support, x))
+
+    def query_features(self, params: Params, support: Tensor, x: Tensor) -> Tensor:
+        """Map queries ``[T, Q, *input]`` to features; see :meth:`forward_queries`."""
+        if not self.by_support:
+            return self.forward_backbone(params, x)
+        return self.backbone.forward_by_support(_below("backbone.", params), support, x)
 
 
 def _below(prefix: str, params: Params) -> Params:

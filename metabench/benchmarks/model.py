@@ -26,6 +26,25 @@ QUICK_VALIDATION_EPISODES = 5
 QUICK_VALIDATIONS = 1
 
 
+class Augmentation(BaseModel):
+    """Random changes of training images, the same for all algorithms.
+
+    Attributes:
+        shift: The largest translation along each axis, in pixels.
+        mirror: Whether a random half of the classes of each episode is mirrored, which makes new
+            classes of them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shift: int = Field(default=0, ge=0)
+    mirror: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether it changes anything."""
+        return self.shift > 0 or self.mirror
+
+
 class Benchmark(BaseModel):
     """A data set, a protocol, a backbone, a budget and metrics, with a name and a version.
 
@@ -41,6 +60,7 @@ class Benchmark(BaseModel):
         queries: Query examples per class.
         backbone: The network below the head, unless an algorithm's recipe names another.
         budget: Examples that meta-training may draw.
+        augmentation: Random changes of training images.
         validations: The number of meta-validations; the best state is kept.
         validation_episodes: Frozen episodes of meta-validation.
         test_episodes: Frozen episodes of meta-test.
@@ -64,6 +84,7 @@ class Benchmark(BaseModel):
     queries: int = Field(default=15, ge=1)
     backbone: str
     budget: int = Field(gt=0)
+    augmentation: Augmentation = Augmentation()
     validations: int = Field(default=10, gt=0)
     validation_episodes: int = Field(default=200, gt=1)
     test_episodes: int = Field(default=600, gt=1)
@@ -84,6 +105,12 @@ class Benchmark(BaseModel):
             raise ValueError(
                 "test_dataset_options need a test_dataset; it may be the same data set again"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_is_for_classes(self) -> Benchmark:
+        if self.augmentation and not self.ways:
+            raise ValueError("augmentation is for images of classes, and this is regression")
         return self
 
     @property

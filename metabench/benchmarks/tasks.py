@@ -22,6 +22,7 @@ from metabench.episodes import (
     Sampler,
     TaskBatch,
 )
+from metabench.episodes.augmentation import AugmentedSampler, augmented_examples
 from metabench.episodes.stream import labelled_examples
 from metabench.errors import ConfigError, DataError, MetabenchError, PluginError, UsageError
 from metabench.registry import Registry, Spec, describe_error
@@ -200,8 +201,24 @@ class BenchmarkTasks:
             ConfigError: If the data sets of meta-training and meta-test do not match.
         """
         self._check_datasets_match()
+        self._check_augmentation()
         for split in SPLITS:
             self._sampler(self.benchmark.protocol, split, "check")
+
+    def _check_augmentation(self) -> None:
+        augmentation, shape = self.benchmark.augmentation, list(self.dataset.input_shape)
+        if augmentation and len(shape) != 3:
+            raise ConfigError(
+                f"'{self.benchmark.name}' augments images, and '{self.dataset.name}' has inputs of "
+                f"shape {shape}.",
+                hint="Remove its augmentation.",
+            )
+        if augmentation.shift >= min(shape[1:], default=1) and augmentation.shift:
+            raise ConfigError(
+                f"'{self.benchmark.name}' translates by up to {augmentation.shift} pixels, and "
+                f"'{self.dataset.name}' has images of shape {shape}.",
+                hint="Choose a shift below the height and the width.",
+            )
 
     def _check_datasets_match(self) -> None:
         other = self.test_dataset
@@ -252,18 +269,37 @@ class BenchmarkTasks:
 
     @property
     def train_classes(self) -> int:
+        """The training classes: rows of the pool and their mirror images; 0 in regression."""
+        return self._train_rows * (2 if self.benchmark.augmentation.mirror else 1)
+
+    @property
+    def _train_rows(self) -> int:
         """The number of rows in the training pool: classes times variants; 0 in regression."""
         return len(self.pools["train"].images) if self.pools else 0
 
     def sampler(self, protocol: NWayKShot, stream: int) -> Sampler:
         """Returns training episodes, which differ between seeds of a cell and between streams."""
-        return self._sampler(protocol, "train", self.seed, stream)
+        sampler = self._sampler(protocol, "train", self.seed, stream)
+        augmentation = self.benchmark.augmentation
+        if not augmentation:
+            return sampler
+        return AugmentedSampler(
+            sampler,
+            self._augmentation_key("episodes", stream),
+            shift=augmentation.shift,
+            mirror=augmentation.mirror,
+            classes=self.pool("train").classes,
+        )
+
+    def _augmentation_key(self, kind: str, stream: int) -> int:
+        return make_key(self.benchmark.title, "augmentation", kind, self.seed, stream)
 
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
         """Returns single labelled training examples.
 
         Returns:
-            Inputs ``[count, *input]`` and their classes, int64 ``[count]``.
+            Inputs ``[count, *input]`` and their classes, int64 ``[count]``, below
+            :attr:`train_classes`.
 
         Raises:
             UsageError: If the data set is a family of functions.
@@ -277,12 +313,23 @@ class BenchmarkTasks:
         )
         # The audit counts classes; the rows of a class are its variants, such as rotations.
         self.audit.add(rows // self.pools["train"].variants)
-        return x, rows
+        augmentation = self.benchmark.augmentation
+        if not augmentation:
+            return x, rows
+        return augmented_examples(
+            x,
+            rows,
+            random_bits(self._augmentation_key("labelled", stream), index, 3),
+            shift=augmentation.shift,
+            mirror=augmentation.mirror,
+            classes=self._train_rows,
+        )
 
     def on_drawn(self, batch: TaskBatch) -> None:
         """Record the training classes of a batch as drawn."""
         if self.pools:
-            self.audit.add(batch.classes)
+            # A mirrored class follows all others, and comes from the same origin.
+            self.audit.add(batch.classes % self.pools["train"].classes)
 
     def _sampler(self, protocol: NWayKShot, split: Split, *parts: str | int) -> Sampler:
         # The title has the version: a new version of a benchmark draws other episodes.

@@ -100,7 +100,8 @@ class TaskBatch:
         query_y: int64 ``[T, Q]``, or float32 ``[T, Q, outputs]`` in regression.
         ways: Classes in each episode; 0 in regression.
         classes: The class of the pool behind each label, int64 ``[T, ways]``; ``[T, 0]`` in
-            regression.
+            regression. The mirror image of class ``c`` of ``C`` is class ``c + C``
+            (:class:`~metabench.episodes.augmentation.AugmentedSampler`).
     """
 
     support_x: Tensor

@@ -24,9 +24,14 @@ class GradientBased(Algorithm):
     Attributes:
         inner_steps: Inner steps in meta-training; read where the outer loop differentiates through
             the inner loop (:func:`~metabench.learning.outer_loop.descend_query_loss`).
+        zero_head: Whether episodes start from a head of zeros, which is not learned
+            (:class:`~metabench.learning.zero_head.ZeroHead`).
+        train_ways: Classes in a training episode; 0 means as many as at meta-test.
     """
 
     inner_steps = 0
+    zero_head = False
+    train_ways = 0
 
     @abstractmethod
     def trajectory(self, support: Support) -> Iterator[Predictor]:

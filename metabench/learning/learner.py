@@ -1,29 +1,13 @@
-r"""The network that gradient-based methods adapt, with a head that is learned or starts from zeros.
-
-An episode numbers its classes at random, and a learned head fits the numbers that it happens to be
-given: noise, of which Adam makes steps as large as any. Averaged over all numberings :math:`\pi` of
-the ``N`` classes of an episode, the outer gradient moves all columns of a head with equal columns
-alike, which the softmax does not see:
-
-.. math::
-    \tfrac{1}{N!} \textstyle\sum_\pi \nabla_{w_c} L^{(\pi)} = \tfrac1N \sum_j \nabla_{w_j} L = 0
-
-So a head of zeros stays one, and the gradient of everything else is the same under every numbering:
-to start from zeros and to learn nothing of the head is to learn from all numberings at once. As it
-treats all classes alike, an episode of meta-training may have more classes than one at meta-test.
-
-Reference: Kao, Chiu and Chen 2022, arXiv:2106.15367 (the zeroing trick); Ye and Chao 2022,
-arXiv:2106.16245 (one vector for all classes).
-"""
+"""The network that gradient-based methods adapt: a backbone with a linear head."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from metabench.algorithms.base import Predictor
 from metabench.algorithms.problem import Problem
@@ -35,10 +19,16 @@ from metabench.learning.inner_loop import Params, Rate, gradient_steps, task_par
 from metabench.learning.predictors import predictors
 from metabench.learning.zero_head_steps import zero_head_steps
 
-Norm = Literal["batch", "running"]
-"""Statistics of batch norm at test: of the batch, or running ones of meta-training."""
+Norm = Literal["support", "batch", "running"]
+"""Where batch norm takes its statistics from when queries are predicted.
 
-StepNorm = Literal["batch", "running", "per-step"]
+``support``: from the support set under the adapted parameters, in meta-training as at meta-test, so
+that no query depends on another. ``batch``: from all queries together, which is transductive.
+``running``: from all of meta-training, and within meta-training from the queries together.
+In the inner loop all three normalise the support set by itself, but for ``running`` at meta-test.
+"""
+
+StepNorm = Literal["support", "batch", "running", "per-step"]
 """The same, or running statistics of each inner step (MAML++)."""
 
 
@@ -48,19 +38,18 @@ class Learner(Network):
     Args:
         problem: The problem.
         backbone: The name of the backbone; by default the benchmark's own.
+        norm: The statistics of batch norm, if the backbone has one.
         zero_head: Whether every episode starts from a head of zeros, and nothing of the head is
             learned.
-        train_ways: Classes in an episode of meta-training; 0 means as many as at meta-test.
-        options: Options of the backbone, such as ``norm``; those that it does not have are left
-            out.
+        options: Options of the backbone; those that it does not have are left out.
 
     Attributes:
         zero_head: See above.
+        transductive: Whether queries that are predicted together depend on each other.
 
     Raises:
         NotApplicable: If a head of zeros is asked for in regression.
-        UsageError: If a learned head is to have other classes in meta-training than at meta-test,
-            or the backbone does not keep the statistics that ``norm`` asks for.
+        UsageError: If the backbone does not keep the statistics that ``norm`` asks for.
     """
 
     def __init__(
@@ -68,13 +57,20 @@ class Learner(Network):
         problem: Problem,
         backbone: str = "",
         *,
+        norm: StepNorm = "support",
         zero_head: bool = False,
-        train_ways: int = 0,
         **options: Any,
     ) -> None:
-        _check_head(problem, zero_head=zero_head, train_ways=train_ways)
+        if zero_head and problem.regression:
+            raise NotApplicable("a head of zeros is for classes, and this benchmark is regression.")
+        # To the backbone a support set is a batch like any: which examples are normalised by which
+        # is decided where queries are predicted.
+        options["norm"] = "batch" if norm == "support" else norm
         body = problem.backbone(backbone, **_known_options(problem, backbone, options))
-        super().__init__(body, LinearHead(body.features, problem.outputs, zeros=zero_head))
+        head = LinearHead(body.features, problem.outputs, zeros=zero_head)
+        by_support = norm == "support" and sees_batch(body)
+        super().__init__(body, head, by_support=by_support)
+        self.transductive = sees_batch(body) and not by_support
         self.zero_head = zero_head
         self.ways = problem.ways
 
@@ -84,7 +80,7 @@ class Learner(Network):
             return self
         with support.x.device:  # made there: a copy would break the capture of a CUDA graph
             head = LinearHead(self.backbone.features, support.ways, zeros=True)
-        return Network(self.backbone, head.to(support.x.dtype))
+        return Network(self.backbone, head.to(support.x.dtype), by_support=self.by_support)
 
     def rate_scale(self, support: Support) -> float:
         """Return the factor of an inner learning rate for the number of classes in an episode.
@@ -93,18 +89,22 @@ class Learner(Network):
         """
         return support.ways / self.ways if self.zero_head else 1.0
 
-    def sees_batch(self) -> bool:
-        """Return whether batch norm takes the statistics of the batch in evaluation too."""
-        return any(
-            getattr(module, "norm", "") == "batch"
-            or getattr(module, "track_running_stats", True) is False
-            for module in self.modules()
-        )
+    def is_learned(self, name: str) -> bool:
+        """Return whether the outer loop learns a parameter: all but those of a head of zeros."""
+        return not (self.zero_head and name.startswith(self.HEAD))
+
+
+def sees_batch(module: nn.Module) -> bool:
+    """Return whether batch norm takes the statistics of the batch in evaluation too."""
+    return any(
+        getattr(part, "norm", "") == "batch" or getattr(part, "track_running_stats", True) is False
+        for part in module.modules()
+    )
 
 
 def learned_parameters(method: nn.Module, learner: Learner) -> list[nn.Parameter]:
     """Return what the outer loop learns: all parameters of a method but a head of zeros."""
-    fixed = set(learner.head.parameters()) if learner.zero_head else set()
+    fixed = {p for name, p in learner.named_parameters() if not learner.is_learned(name)}
     return [p for p in method.parameters() if p not in fixed]
 
 
@@ -145,20 +145,14 @@ def descend(
         second_order=second_order,
         keep_graph=keep_graph,
     )
-    return predictors(network.forward_tasks, trajectory)
+    return predictors(query_forward(network, support), trajectory)
 
 
-def _check_head(problem: Problem, *, zero_head: bool, train_ways: int) -> None:
-    if zero_head and problem.regression:
-        raise NotApplicable(
-            "zero_head=True starts with all classes alike, and this benchmark is regression."
-        )
-    if train_ways not in (0, problem.ways) and not zero_head:
-        raise UsageError(
-            f"train_ways={train_ways} asks for another head in meta-training than the learned one, "
-            f"which has {problem.ways} classes.",
-            hint="`zero_head=True` starts from a head of zeros with as many classes as there are.",
-        )
+def query_forward(
+    network: Network, support: Support
+) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
+    """Return the function of adapted parameters and queries that predicts after the inner loop."""
+    return lambda params, x: network.forward_queries(params, support.x, x)
 
 
 def _known_options(problem: Problem, backbone: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -168,6 +162,6 @@ def _known_options(problem: Problem, backbone: str, options: dict[str, Any]) -> 
         raise UsageError(
             "norm='per-step' asks for statistics of each inner step, which the backbone "
             f"'{backbone or problem.backbone_name}' does not keep.",
-            hint="'batch' and 'running' take those of the batch, and those of all steps together.",
+            hint="'support', 'batch' and 'running' work with every backbone.",
         )
     return {name: value for name, value in options.items() if name in known}

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from metabench.algorithms.base import Algorithm, Predictor, hyperparameters
 from metabench.episodes import Support, TaskBatch, TaskStream
-from metabench.episodes.augmentation import augmented
 from metabench.errors import NotApplicable
 from metabench.learning.schedules import hold_then_linear
 
@@ -36,8 +35,6 @@ class MetricBased(Algorithm):
     lr: float = 2e-3  # learning rate of Adam
     hold: float = 0.5  # share of the budget after which the rate falls linearly to 0
     turns: bool = True  # whether every example serves as support once, see rotate_support
-    shift: int = 1  # pixels that training images are translated at most
-    mirror: bool = True  # whether half of the classes of a training episode are mirrored
     backbone: str = ""  # the embedding network; by default the benchmark's own
 
     def __post_init__(self) -> None:
@@ -94,9 +91,6 @@ def _embed_episode(method: MetricBased, batch: TaskBatch) -> tuple[Support, Tens
     """Return embedded support sets, embedded queries and their labels."""
     # One pass for support and query: batch norm sees the whole episode, as in the papers' code.
     x = torch.cat([batch.support_x, batch.query_x], dim=1)
-    y = torch.cat([batch.support_y, batch.query_y], dim=1)
-    if method.problem.images:
-        x = augmented(x, y, batch.ways, shift=method.shift, mirror=method.mirror)
     sizes = [batch.support_x.shape[1], batch.query_x.shape[1]]
     support_features, query = method.features(x).split(sizes, dim=1)
     support = Support(support_features, batch.support_y, batch.ways)

@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 
 from metabench.algorithms.base import Predictor
@@ -68,20 +67,3 @@ def _predictor(
             return forward(params, query)
 
     return predict
-
-
-def with_support(predict: Predictor, support: Support) -> Predictor:
-    """Predict each query in one batch with the support set instead of with the other queries.
-
-    With batch norm by the batch's statistics this makes a method inductive.
-
-    Args:
-        predict: A predictor of ``T`` tasks.
-        support: Their support sets.
-    """
-
-    def predict_each(query: Tensor) -> Tensor:
-        each = [predict(torch.cat([support.x, q], 1))[:, -1] for q in query.split(1, dim=1)]
-        return torch.stack(each, 1)
-
-    return predict_each

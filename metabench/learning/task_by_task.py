@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -61,7 +62,8 @@ class TaskByTask(GradientBased):
         for task in batch:
             learner = after(self.inner_steps, _at_inner_steps(self.inner_loop(task.support)))
             with inner_step(self.inner_steps):
-                loss = self.problem.loss(learner(task.query_x), task.query_y) / len(batch)
+                predictions = self._predict_queries(learner, task.support, task.query_x)
+                loss = self.problem.loss(predictions, task.query_y) / len(batch)
             loss.backward()
             losses.append(loss.detach())
             self._keep_buffers(learner)
@@ -75,19 +77,31 @@ class TaskByTask(GradientBased):
         ]
         loops = [_at_inner_steps(self.inner_loop(support)) for support in each]
         for steps, learners in enumerate(zip(*loops, strict=True)):
-            yield self._predictor([_state(learner) for learner in learners], steps)
+            states = [_state(learner) for learner in learners]
+            yield functools.partial(self._predict, each, states, steps)
 
-    def _predictor(self, states: list[Params], steps: int) -> Predictor:
-        def predict(query: Tensor) -> Tensor:
-            with inner_step(steps):
-                return torch.stack(
-                    [self._forward(s, x) for s, x in zip(states, query, strict=True)]
-                )
+    def _predict(
+        self, supports: list[Support], states: list[Params], steps: int, query: Tensor
+    ) -> Tensor:
+        with inner_step(steps):
+            tasks = zip(states, supports, query, strict=True)
+            return torch.stack([self._forward(*task) for task in tasks])
 
-        return predict
+    def _predict_queries(self, learner: nn.Module, support: Support, x: Tensor) -> Tensor:
+        """Return a library's predictions, or ours where its module knows no support statistics."""
+        if not self.learner.by_support:
+            predictions: Tensor = learner(x)
+            return predictions
+        return self._by_support(_state(learner), support, x)
 
-    def _forward(self, state: Params, x: Tensor) -> Tensor:
+    def _by_support(self, state: Params, support: Support, x: Tensor) -> Tensor:
+        of_one_task = {name: t.unsqueeze(0) for name, t in state.items()}
+        return self.learner.forward_queries(of_one_task, support.x[None], x[None]).squeeze(0)
+
+    def _forward(self, state: Params, support: Support, x: Tensor) -> Tensor:
         """Return the predictions for one task; updates of buffers are discarded."""
+        if self.learner.by_support:
+            return self._by_support(state, support, x)
         buffers = {name for name, _ in self.learner.named_buffers()}
         own = {name: t.clone() if name in buffers else t for name, t in state.items()}
         out: Tensor = functional_call(self.learner, own, (x,))

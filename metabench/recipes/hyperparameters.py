@@ -10,7 +10,7 @@ from metabench.config import DEFAULT_RECIPE
 from metabench.plugins import OWN_DISTRIBUTION
 from metabench.recipes.load import names_of, recipes_of
 from metabench.recipes.model import Facts
-from metabench.recipes.resolve import Resolved, values_for
+from metabench.recipes.resolve import BUDGET, Resolved, budget_fault, values_for
 
 if TYPE_CHECKING:
     from metabench.algorithms.base import Algorithm
@@ -65,6 +65,8 @@ def recipe_for(
         name=recipe,
     )
     by_code = cls.recipe(problem) if recipe == DEFAULT_RECIPE else {}
+    if BUDGET in by_code:
+        raise budget_fault(distribution, f"{cls.__qualname__}.recipe", name)
     return Resolved(found.name, {**by_code, **found.values}, found.sources)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from metabench.config import DEFAULT_RECIPE
-from metabench.errors import NotApplicable
+from metabench.errors import MetabenchError, NotApplicable
 from metabench.recipes.model import Facts, Recipe, RecipeFile, Value, fault
 
 BUDGET = "budget"
-"""A value that every recipe may set: the examples that meta-training draws at most."""
+"""The examples that meta-training may draw: no recipe may set it."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Resolved:
 
     Attributes:
         name: the name of the recipe.
-        values: hyper-parameters by name, ``budget`` possibly among them.
+        values: hyper-parameters by name.
         sources: where the entries that apply come from, each once, in the order of the files.
     """
 
@@ -86,14 +86,32 @@ def _check(
     algorithm: str,
     hyperparameters: Collection[str],
 ) -> None:
-    # The budget is of the harness: no signature has it.
-    known = [*hyperparameters, *({BUDGET} - set(hyperparameters))]
+    known = list(hyperparameters)
     for key in recipe.values:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            guess = f" Did you mean '{close[0]}'?" if close else ""
-            raise fault(
-                file.distribution,
-                f"{place}: '{algorithm}' has no hyper-parameter '{key}'.{guess}",
-                hint=f"It has {', '.join(known)}.",
-            )
+        if key in known:
+            continue
+        hint = f"It has {', '.join(known)}."
+        close = difflib.get_close_matches(key, known, n=1)
+        guess = f" Did you mean '{close[0]}'?" if close else ""
+        if key == BUDGET:
+            raise budget_fault(file.distribution, place, algorithm)
+        raise fault(
+            file.distribution,
+            f"{place}: '{algorithm}' has no hyper-parameter '{key}'.{guess}",
+            hint=hint,
+        )
+
+
+def budget_fault(distribution: str, place: str, algorithm: str) -> MetabenchError:
+    """Return the error for a recipe that sets the budget.
+
+    Args:
+        distribution: the distribution that brings the recipe.
+        place: where the budget is set.
+        algorithm: the name of the algorithm.
+    """
+    return fault(
+        distribution,
+        f"{place} sets '{BUDGET}', which is the benchmark's, the same for all algorithms.",
+        hint=f"Remove it; `--set {algorithm}.{BUDGET}=N` lowers it for one run.",
+    )

@@ -20,7 +20,6 @@ from metabench.algorithms.base import Algorithm
 COUNTED = (
     "metabench.algorithms",
     "metabench.backbones",
-    "metabench.episodes.augmentation",
     "metabench.learning",
 )
 """The parts of metabench that an algorithm's steps depend on."""

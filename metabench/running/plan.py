@@ -14,10 +14,11 @@ from metabench.benchmarks.tasks import BenchmarkTasks, open_tasks
 from metabench.config import DEFAULT_RECIPE, Selection
 from metabench.errors import MetabenchError, NotApplicable, NothingSelected, PluginError
 from metabench.recipes.load import check_recipe_name
+from metabench.recipes.resolve import BUDGET
 from metabench.records.schema import Record, Status
 from metabench.registry import Registry, describe_error
 from metabench.running.cell import Cell
-from metabench.running.resolve import BUDGET, ResolvedCell, ResolvedMetric, resolve
+from metabench.running.resolve import ResolvedCell, ResolvedMetric, resolve
 from metabench.running.selection import (
     check_benchmark,
     select_algorithms,

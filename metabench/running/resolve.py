@@ -11,19 +11,16 @@ from typing import Any
 
 from metabench.algorithms.base import Algorithm, resolve_hyperparameters
 from metabench.algorithms.problem import Problem
-from metabench.benchmarks.model import QUICK_SHRINK
 from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.errors import CellFailed, PluginError, UsageError
 from metabench.metrics.base import EpisodeMetric, Metric
 from metabench.metrics.options import make_metric
 from metabench.recipes.hyperparameters import recipe_for
+from metabench.recipes.resolve import BUDGET
 from metabench.records.schema import AlgorithmId, key_of
 from metabench.registry import Registry, Spec
 from metabench.running.cell import Cell
 from metabench.utils.values import Value
-
-BUDGET = "budget"
-"""A hyper-parameter of every algorithm: the examples it draws at most; 0 means the benchmark's."""
 
 
 @dataclass(frozen=True)
@@ -192,12 +189,8 @@ def _hyperparameters(
         distribution=spec.distribution,
     )
     values = resolve_hyperparameters(cls, chosen, recipe.values)
-    most = _parse_budget(cls.name, values.pop(BUDGET, 0))
-    if cell.benchmark.quick:
-        most = -(-most // QUICK_SHRINK)  # rounded up: 0 would mean the whole budget
-    # A recipe may ask for less than the benchmark, never for more; a user's choice has precedence.
-    lowered = most and BUDGET not in cell.overrides
-    values[BUDGET] = min(most, problem.budget) if lowered else problem.budget
+    # Every record states it: a user can lower the budget of a cell, which no board then takes.
+    values[BUDGET] = problem.budget
     for name, value in values.items():
         _check_value(cls.name, name, value)
     return values

@@ -27,9 +27,6 @@ STEPS = 2
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 """Largest difference of predictions that should be equal, as a share of the largest value."""
 
-BUDGET = "budget"
-"""Name in a recipe that is not a hyper-parameter; the harness removes it."""
-
 
 class Subject:
     """One algorithm on one problem, in one floating-point type.
@@ -73,9 +70,7 @@ class Subject:
     def values(self) -> dict[str, Value]:
         """All hyper-parameters."""
         registry = installed_plugins().registry
-        values = hyperparameters_for(registry, self.cls, self.problem, self.overrides)
-        values.pop(BUDGET, None)
-        return values
+        return hyperparameters_for(registry, self.cls, self.problem, self.overrides)
 
     def new(self, seed: int = 0) -> Algorithm:
         """Returns a new algorithm in evaluation mode."""

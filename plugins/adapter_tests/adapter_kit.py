@@ -25,7 +25,6 @@ from metabench.episodes import (
     TaskBatch,
     TaskStream,
 )
-from metabench.learning.gradient_based import GradientBased
 from metabench.plugins import installed_plugins
 
 ROOT = Path(__file__).parents[2]
@@ -129,29 +128,14 @@ class _Double(Sampler):
 
 
 def build(name: str, problem: Problem, **chosen: Any) -> Any:
-    """Returns an algorithm from seed 0 in float64, with weights that make second-order terms large.
-
-    A head of zeros stays one.
-
-    It is trained on the tasks as they are drawn, with no class mirrored, unless that is chosen.
-    """
-    cls = adapter(name)
-    if issubclass(cls, GradientBased):
-        chosen = {"mirror": False, **chosen}
+    """Returns an algorithm of seed 0 in float64 whose weights make second-order terms large."""
     torch.manual_seed(0)
-    algorithm = cls(problem, **chosen).double()
+    algorithm = adapter(name)(problem, **chosen).double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for p in learned(algorithm).values():
+        for p in algorithm.parameters():
             p.add_(0.2 * torch.randn(p.shape, generator=generator, dtype=p.dtype))
     return algorithm
-
-
-def learned(algorithm: Any) -> dict[str, Tensor]:
-    """Returns the parameters that the outer loop learns, by name."""
-    fixed = getattr(algorithm, "zero_head", False)
-    named = algorithm.named_parameters()
-    return {k: p for k, p in named if not (fixed and k.startswith("learner.head."))}
 
 
 def outer_gradient(algorithm: Any) -> tuple[dict[str, Tensor], TaskBatch]:
@@ -159,7 +143,7 @@ def outer_gradient(algorithm: Any) -> tuple[dict[str, Tensor], TaskBatch]:
     probe = _Cost(Tasks(algorithm.problem))
     algorithm.meta_train(probe)
     tasks = Tasks(algorithm.problem)
-    moved = learned(algorithm)
+    moved = dict(algorithm.named_parameters())
     before = {k: p.detach().clone() for k, p in moved.items()}
     algorithm.train()
     torch.manual_seed(0)

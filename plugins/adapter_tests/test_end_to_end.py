@@ -105,10 +105,6 @@ def test_an_adapter_is_a_row_of_its_library(name: str, data: str, folder: Path) 
     settings: dict[str, Any] = {"train_ways": 4} if name == "l2l-protonet" else {}
     if NATIVE[name] in CALM and data == "tiny-glyphs":
         settings = {"inner_lr": CALM[NATIVE[name]]}
-    if NATIVE[name] in ("maml", "fomaml", "anil", "meta-sgd"):
-        settings["mirror"] = (
-            False  # held together in float64; here it is one more way for rounding to grow
-        )
     names = [name, NATIVE[name]] if NATIVE[name] else [name]
     rows = run(folder, *names, data=data, **settings)
     row = rows[name]

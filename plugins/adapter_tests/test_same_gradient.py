@@ -19,8 +19,10 @@ from adapter_tests.adapter_kit import (
     outer_gradient,
     regression,
 )
+from metabench.algorithms.base import parameters_of
 from metabench.algorithms.problem import Problem
-from metabench.episodes import Support, TaskBatch
+from metabench.episodes import NWayKShot, Support, TaskBatch
+from metabench.episodes.augmentation import AugmentedSampler
 from metabench.plugins import installed_plugins
 from metabench.recipes.hyperparameters import recipe_for
 
@@ -53,6 +55,13 @@ def by_hand(algorithm: Any, batch: TaskBatch) -> dict[str, Tensor]:
     """Returns MAML's outer gradient in plain ``torch.func``, without a library's inner loop."""
     learner, loss = algorithm.learner, algorithm.problem.loss
 
+    def predicted(adapted: dict[str, Tensor], support: Tensor, query: Tensor) -> Tensor:
+        if algorithm.norm == "batch":
+            out: Tensor = functional_call(learner, adapted, (query,))
+            return out
+        of_one = {k: p[None] for k, p in adapted.items()}
+        return learner.forward_queries(of_one, support[None], query[None])[0]
+
     def outer(theta: dict[str, Tensor]) -> Tensor:
         losses = []
         for task in batch:
@@ -66,16 +75,17 @@ def by_hand(algorithm: Any, batch: TaskBatch) -> dict[str, Tensor]:
                     k: p if k.endswith("beta") else p - algorithm.inner_lr * slope[k]
                     for k, p in adapted.items()
                 }
-            losses.append(loss(functional_call(learner, adapted, (task.query_x,)), task.query_y))
+            losses.append(loss(predicted(adapted, x, task.query_x), task.query_y))
         return torch.stack(losses).mean()
 
     theta = {k: p.detach() for k, p in learner.named_parameters()}
     return {f"learner.{k}": g for k, g in grad(outer)(theta).items()}
 
 
+@pytest.mark.parametrize("norm", ["support", "batch"])
 @pytest.mark.parametrize("name", MAMLS)
-def test_the_outer_gradient_is_that_of_torch_func(name: str, problem: Problem) -> None:
-    algorithm = build(name, problem, **SMALL)
+def test_the_outer_gradient_is_that_of_torch_func(name: str, norm: str, problem: Problem) -> None:
+    algorithm = build(name, problem, norm=norm, **SMALL)
     found, batch = outer_gradient(algorithm)
     assert len(batch) == TASKS
     assert_same(found, by_hand(algorithm, batch))
@@ -106,25 +116,22 @@ def test_the_relatives_have_the_native_gradient(
     assert_same(found, wanted)
 
 
-@pytest.mark.parametrize("train_ways", [0, 6])
-@pytest.mark.parametrize(
-    ("name", "native"),
-    [
-        ("l2l-anil", "anil"),
-        ("l2l-maml", "maml"),
-        ("l2l-meta-sgd", "meta-sgd"),
-        ("higher-fomaml", "fomaml"),
-        ("higher-maml", "maml"),
-        ("torchopt-maml", "maml"),
-        ("torchfunc-maml", "maml"),
-    ],
-)
-def test_a_head_of_zeros_has_the_native_gradient(name: str, native: str, train_ways: int) -> None:
-    chosen = {"tasks": TASKS, "inner_steps": 3, "zero_head": True, "train_ways": train_ways}
+@pytest.mark.parametrize("norm", ["support", "batch"])
+@pytest.mark.parametrize(("name", "native"), PAIRS)
+def test_every_statistic_of_batch_norm_has_the_native_gradient(
+    name: str, native: str, norm: str
+) -> None:
+    chosen = {"tasks": TASKS, "norm": norm}
     adapted, wanted = (build(n, classification("conv"), **chosen) for n in (name, native))
-    found, batch = outer_gradient(adapted)
-    assert batch.ways == (train_ways or 5)
-    assert_same(found, outer_gradient(wanted)[0])
+    assert adapted.transductive is wanted.transductive is (norm == "batch")
+    assert_same(outer_gradient(adapted)[0], outer_gradient(wanted)[0])
+
+
+@pytest.mark.parametrize(("name", "native"), [*PAIRS, ("l2l-protonet", "protonet")])
+def test_an_adapter_has_the_hyper_parameters_of_the_native_algorithm(
+    name: str, native: str
+) -> None:
+    assert parameters_of(adapter(name)) == parameters_of(adapter(native))
 
 
 @pytest.mark.parametrize("shots", [1, 5])
@@ -142,13 +149,22 @@ def test_the_recipe_is_the_native_one(name: str, native: str, ways: int, shots: 
 @pytest.mark.parametrize(
     "name", ["l2l-maml", "l2l-anil", "l2l-meta-sgd", "higher-maml", "torchopt-maml"]
 )
-def test_an_adapter_mirrors_the_same_classes_as_the_native_algorithm(name: str) -> None:
+def test_an_adapter_trains_on_the_tasks_as_the_stream_augments_them(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     native = name.partition("-")[2]
-    problem, chosen = classification("conv"), {"tasks": TASKS, "mirror": True}
-    found, _ = outer_gradient(build(name, problem, **chosen))
-    wanted, _ = outer_gradient(build(native, problem, **chosen))
-    assert_same(found, wanted)
+    problem = classification("conv")
     plain, _ = outer_gradient(build(native, problem, tasks=TASKS))
+    draw = Tasks.sampler
+
+    def augmented(tasks: Tasks, protocol: NWayKShot, stream: int) -> AugmentedSampler:
+        sampler = draw(tasks, protocol, stream)
+        return AugmentedSampler(sampler, 5, shift=1, mirror=True, classes=tasks.train_classes)
+
+    monkeypatch.setattr(Tasks, "sampler", augmented)
+    found, _ = outer_gradient(build(name, problem, tasks=TASKS))
+    wanted, _ = outer_gradient(build(native, problem, tasks=TASKS))
+    assert_same(found, wanted)
     with pytest.raises(AssertionError):  # it makes a difference
         assert_same(found, plain)
 

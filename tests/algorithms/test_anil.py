@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from metabench.algorithms.anil import ANIL
+from metabench.algorithms.anil_zero_head import ANILZeroHead
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.problem import Problem
 from tests.algorithms.test_maml import SMALL, with_large_weights
@@ -34,27 +37,33 @@ def test_anil_equals_maml_that_adapts_only_the_head(problem: Problem) -> None:
     torch.testing.assert_close(*predictions)
 
 
-def test_the_backbone_reads_the_support_set_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    algorithm = build(ANIL, classification("conv")).eval()
+@pytest.mark.parametrize("norm", ["support", "batch"])
+def test_the_inner_loop_reads_the_support_set_once(
+    norm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    algorithm = build(ANIL, classification("conv"), norm=norm, test_steps=4)
+    batch, *_ = first_step(algorithm)
     body, calls = algorithm.learner.backbone, []
 
-    def counting(params: dict[str, Tensor], x: Tensor) -> Tensor:
-        calls.append(len(x))
-        return type(body).forward_tasks(body, params, x)
+    def counting(method: str) -> Any:
+        def call(*given: Any, **options: Any) -> Tensor:
+            calls.append(method)
+            out: Tensor = getattr(type(body), method)(body, *given, **options)
+            return out
 
-    monkeypatch.setattr(body, "forward_tasks", counting)
-    batch, *_ = first_step(algorithm)
-    calls.clear()
-    algorithm.eval()
-    predict = algorithm.adapt_batch(batch.support)
-    assert len(calls) == 1
+        return call
+
+    for method in ("forward_tasks", "forward_by_support"):
+        monkeypatch.setattr(body, method, counting(method))
+    predict = algorithm.eval().adapt_batch(batch.support)
+    assert calls == ["forward_tasks"]
     predict(batch.query_x)
-    assert len(calls) == 2
+    assert calls[1:] == ["forward_by_support" if norm == "support" else "forward_tasks"]
 
 
 def test_a_step_from_a_head_of_zeros_compares_features_with_class_means() -> None:
     """At zero the gradient is (softmax - labels) times the features, averaged over examples."""
-    algorithm = build(ANIL, classification(), zero_head=True, inner_lr=0.9, test_steps=1)
+    algorithm = build(ANILZeroHead, classification(), inner_lr=0.9, test_steps=1)
     batch, *_ = first_step(algorithm)
     algorithm.eval()
     support, body = batch[0:1].support, algorithm.learner.backbone

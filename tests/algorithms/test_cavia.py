@@ -30,7 +30,8 @@ def test_the_context_takes_gradient_steps_on_the_support_loss(problem: Problem) 
     zero, eye = torch.zeros(2, 4, dtype=torch.float64), 1e-6 * torch.eye(4, dtype=torch.float64)
     slope = torch.stack([(loss(zero + e) - loss(zero - e)) / 2e-6 for e in eye], 1)
     query = Tasks(problem, torch.float64).test(2).query_x
-    expected = algorithm.forward_tasks({"context": -0.5 * slope}, query)
+    params = algorithm.modulated_params(-0.5 * slope)
+    expected = algorithm.learner.forward_queries(params, support.x, query)
     torch.testing.assert_close(
         after(1, algorithm.trajectory(support))(query), expected, rtol=1e-5, atol=1e-7
     )

@@ -22,7 +22,6 @@ from metabench.algorithms.reptile import Reptile
 from metabench.episodes import Support, TaskStream
 from metabench.errors import DivergedError, UsageError
 from tests.helpers.gradient_kit import (
-    LEARNED_HEAD,
     Lines,
     Tasks,
     build,
@@ -229,8 +228,7 @@ def test_the_numbering_of_the_classes_does_not_matter(cls: Any, name: str) -> No
 @pytest.mark.parametrize("cls", WITH_LEARNED_HEAD)
 @pytest.mark.parametrize("name", ["blobs", "pictures"])
 def test_only_a_learned_head_depends_on_the_numbering_of_the_classes(cls: Any, name: str) -> None:
-    learned = LEARNED_HEAD if cls in (MAML, FOMAML, ANIL, Reptile, MetaSGD, MetaLSTM) else {}
-    algorithm = build(cls, PROBLEMS[name], **small_options(cls), **learned).eval()
+    algorithm = build(cls, PROBLEMS[name], **small_options(cls)).eval()
     batch = Tasks(algorithm.problem, torch.float64).test(3)
     order = torch.tensor([2, 0, 1])
     renumbered = Support(batch.support_x, order[batch.support_y], batch.ways)

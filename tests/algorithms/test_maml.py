@@ -12,14 +12,13 @@ from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_sgd import MetaSGD
 from metabench.algorithms.problem import Problem
 from metabench.benchmarks.model import collect_benchmarks, load_suites
-from metabench.episodes import Support, TaskBatch
-from metabench.episodes import augmentation as augment
+from metabench.episodes import NWayKShot, Support, TaskBatch
+from metabench.episodes.augmentation import AugmentedSampler
 from metabench.errors import DivergedError
 from metabench.learning.gradient_based import GradientBased, after
 from metabench.plugins import installed_plugins
 from tests.helpers.cells import cell, run_here
 from tests.helpers.gradient_kit import (
-    LEARNED_HEAD,
     Tasks,
     assert_gradient,
     build,
@@ -34,8 +33,6 @@ SMALL: dict[str, Any] = {
     "tasks": 3,
     "inner_steps": 2,
     "inner_lr": 0.1,
-    "mirror": False,
-    **LEARNED_HEAD,
 }
 
 
@@ -147,18 +144,23 @@ def test_the_shift_of_batch_norm_is_learned_and_not_adapted() -> None:
 
 
 @pytest.mark.parametrize("method", [MAML, ANIL, MetaSGD])
-def test_meta_training_uses_the_mirrored_classes(
+def test_meta_training_uses_the_images_as_the_stream_augments_them(
     method: type[GradientBased], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(augment, "mirrored", lambda x, y, ways: x.flip(-1))
-    mirroring, plain = (
-        build(method, classification("conv"), tasks=2, mirror=m) for m in (True, False)
-    )
-    (batch, _, loss), (_, _, plain_loss) = first_step(mirroring), first_step(plain)
-    mirroring.train()
-    flipped = Support(batch.support_x.flip(-1), batch.support_y, batch.ways)
-    adapted = after(mirroring.inner_steps, mirroring.trajectory(flipped))
-    expected = mirroring.problem.loss(adapted(batch.query_x.flip(-1)), batch.query_y).mean()
+    algorithm = build(method, classification("conv"), tasks=2)
+    plain, _, plain_loss = first_step(algorithm)
+    draw = Tasks.sampler
+
+    def augmented(tasks: Tasks, protocol: NWayKShot, stream: int) -> AugmentedSampler:
+        sampler = draw(tasks, protocol, stream)
+        return AugmentedSampler(sampler, 5, shift=1, mirror=True, classes=tasks.train_classes)
+
+    monkeypatch.setattr(Tasks, "sampler", augmented)
+    batch, _, loss = first_step(algorithm)
+    assert not torch.equal(batch.support_x, plain.support_x)
+    algorithm.train()
+    adapted = after(algorithm.inner_steps, algorithm.trajectory(batch.support))
+    expected = algorithm.problem.loss(adapted(batch.query_x), batch.query_y).mean()
     assert loss == pytest.approx(float(expected.detach()))
     assert loss != plain_loss
 
@@ -171,7 +173,7 @@ def test_predictions_depend_on_the_support_set_alone() -> None:
 
 
 def test_the_test_rate_changes_only_the_test() -> None:
-    options: dict[str, Any] = {"zero_head": False, "train_ways": 0, "inner_lr": 0.2}
+    options: dict[str, Any] = {"inner_lr": 0.2}
     whole, half = (build(MAML, classification(), **options, test_lr=rate) for rate in (0.0, 0.1))
     smaller = build(MAML, classification(), **options | {"inner_lr": 0.1})
     batch, slopes, _ = first_step(half)

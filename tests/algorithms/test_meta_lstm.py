@@ -8,16 +8,8 @@ from torch.func import functional_call
 
 from metabench.algorithms.meta_lstm import MetaLSTM, preprocess, split_coordinates
 from metabench.algorithms.problem import Problem
-from metabench.episodes import Support
 from metabench.learning.predictors import after
-from tests.helpers.gradient_kit import (
-    LEARNED_HEAD,
-    Tasks,
-    build,
-    classification,
-    first_step,
-    regression,
-)
+from tests.helpers.gradient_kit import Tasks, build, classification, first_step, regression
 
 
 @pytest.mark.parametrize(
@@ -83,11 +75,9 @@ def with_random_gates(algorithm: MetaLSTM) -> MetaLSTM:
     return algorithm
 
 
-@pytest.mark.parametrize("zero_head", [True, False])
 @pytest.mark.parametrize("problem", [classification(), regression()], ids=["blobs", "sinusoid"])
-def test_the_updates_match_the_scalar_formulas(problem: Problem, zero_head: bool) -> None:
-    given = LEARNED_HEAD | {"zero_head": zero_head and not problem.regression}
-    algorithm = with_random_gates(build(MetaLSTM, problem, hidden=4, **given))
+def test_the_updates_match_the_scalar_formulas(problem: Problem) -> None:
+    algorithm = with_random_gates(build(MetaLSTM, problem, hidden=4))
     batch = Tasks(problem, torch.float64).test(2)
     predictions = after(3, algorithm.eval().trajectory(batch.support))(batch.query_x)
     for t, task in enumerate(batch):
@@ -98,9 +88,7 @@ def test_the_updates_match_the_scalar_formulas(problem: Problem, zero_head: bool
 
 def test_the_outer_gradient_flows_through_the_cell_but_not_through_the_inner_gradients() -> None:
     algorithm = with_random_gates(
-        build(
-            MetaLSTM, classification(), hidden=4, inner_steps=3, tasks=2, clip=1e9, **LEARNED_HEAD
-        )
+        build(MetaLSTM, classification(), hidden=4, inner_steps=3, tasks=2, clip=1e9)
     )
     batch, gradients, loss = first_step(algorithm)
     total = torch.zeros((), dtype=torch.float64)
@@ -125,7 +113,7 @@ def test_the_outer_gradient_is_clipped() -> None:
 
 
 def test_the_initialisation_is_the_learned_initial_cell_state() -> None:
-    algorithm = build(MetaLSTM, classification(), **LEARNED_HEAD)
+    algorithm = build(MetaLSTM, classification())
     batch, gradients, _ = first_step(algorithm)
     assert any(name.startswith("learner.") and g.abs().sum() > 0 for name, g in gradients.items())
     start = next(algorithm.eval().trajectory(batch.support))
@@ -135,46 +123,27 @@ def test_the_initialisation_is_the_learned_initial_cell_state() -> None:
     )
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_queries_are_independent_unless_transductive(training: bool) -> None:
-    for transductive in (True, False):
-        algorithm = build(MetaLSTM, classification("conv"), transductive=transductive, channels=3)
-        batch = Tasks(algorithm.problem, torch.float64).test(2)
-        if training:
-            predict = after(2, algorithm.train().trajectory(batch.support))
-        else:
-            predict = algorithm.eval().adapt_batch(batch.support)
-        alone, together = predict(batch.query_x[:, :1]), predict(batch.query_x)[:, :1]
-        assert torch.allclose(alone, together) is not transductive
-
-
-def test_the_optimizer_reads_the_same_gradients_and_loss_for_any_number_of_ways() -> None:
-    algorithm = build(MetaLSTM, classification(), hidden=4, zero_head=True).eval()
+def test_the_optimizer_reads_the_gradients_and_the_loss_of_the_support_set() -> None:
+    algorithm = build(MetaLSTM, classification(), hidden=4).eval()
     seen = []
     algorithm.optimizer.register_forward_pre_hook(lambda module, given: seen.append(given[:2]))
-    x = torch.rand(1, 3, 6, dtype=torch.float64)
-    for ways in (3, 6):  # three examples as three classes, and twice as six
-        support = Support(x.repeat(1, ways // 3, 1), torch.arange(ways)[None], ways)
-        learner = algorithm.learner.for_classes_of(support)
-        after(1, algorithm.updates(learner, support))
-    (slopes, loss), (slopes_of_more, loss_of_more) = seen
-    column = split_coordinates(algorithm.learner, slopes)["head.weight"][..., 0]
-    assert column.abs().max() > 1e-3
-    torch.testing.assert_close(
-        split_coordinates(learner, slopes_of_more)["head.weight"][..., 0], column
-    )
-    torch.testing.assert_close(loss_of_more, loss)
-    assert float(loss) == pytest.approx(math.log(3))
+    (task,) = Tasks(algorithm.problem, torch.float64).test(1)
+    after(1, algorithm.updates(task.support.as_batch()))
+    ((slopes, loss),) = seen
+    expected = algorithm.problem.loss(algorithm.learner(task.support.x), task.support.y)
+    expected.backward()
+    torch.testing.assert_close(loss, expected.detach().view_as(loss))
+    for name, slope in split_coordinates(algorithm.learner, slopes).items():
+        torch.testing.assert_close(slope[0], algorithm.learner.get_parameter(name).grad)
 
 
 def test_an_open_input_gate_takes_steps_of_the_largest_rate() -> None:
-    algorithm = build(MetaLSTM, classification(), max_rate=0.2, open_at=30.0, **LEARNED_HEAD).eval()
+    algorithm = build(MetaLSTM, classification(), max_rate=0.2, open_at=30.0).eval()
     with torch.no_grad():
         algorithm.optimizer.forget_gate.bias.fill_(100.0)  # nothing is forgotten
     batch = Tasks(algorithm.problem, torch.float64).test(2)
     start, after_one = (
-        state.theta
-        for state in itertools.islice(algorithm.updates(algorithm.learner, batch.support), 2)
+        state.theta for state in itertools.islice(algorithm.updates(batch.support), 2)
     )
     theta = start.detach().requires_grad_()
     outputs = algorithm.learner.forward_tasks(
@@ -185,8 +154,4 @@ def test_an_open_input_gate_takes_steps_of_the_largest_rate() -> None:
 
 
 def test_the_input_gate_starts_almost_closed_as_in_the_paper() -> None:
-    assert (
-        -5
-        <= build(MetaLSTM, classification(), **LEARNED_HEAD).optimizer.input_gate.bias.item()
-        <= -4
-    )
+    assert -5 <= build(MetaLSTM, classification()).optimizer.input_gate.bias.item() <= -4

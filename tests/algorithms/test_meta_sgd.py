@@ -6,7 +6,6 @@ from metabench.algorithms.meta_sgd import INITIAL_RATES, MetaSGD
 from metabench.learning.predictors import after
 from tests.algorithms.test_maml import with_large_weights
 from tests.helpers.gradient_kit import (
-    LEARNED_HEAD,
     assert_gradient,
     build,
     classification,
@@ -17,9 +16,7 @@ from tests.helpers.gradient_kit import (
 
 def test_the_outer_gradient_matches_finite_differences() -> None:
     for problem in (classification("mlp"), classification("conv"), regression()):
-        algorithm = with_large_weights(
-            build(MetaSGD, problem, tasks=3, mirror=False, **LEARNED_HEAD)
-        )
+        algorithm = with_large_weights(build(MetaSGD, problem, tasks=3))
         batch, gradients, _ = first_step(algorithm)
 
         def outer_loss(algorithm: MetaSGD = algorithm, batch=batch) -> Tensor:  # type: ignore[no-untyped-def]
@@ -31,8 +28,7 @@ def test_the_outer_gradient_matches_finite_differences() -> None:
 
 def test_a_step_with_equal_rates_equals_that_of_maml() -> None:
     sgd, maml = (
-        with_large_weights(build(cls, classification(), tasks=3, **LEARNED_HEAD))
-        for cls in (MetaSGD, MAML)
+        with_large_weights(build(cls, classification(), tasks=3)) for cls in (MetaSGD, MAML)
     )
     maml.inner_lr = float(sgd.rates[0].detach().flatten()[0])
     batch, *_ = first_step(sgd)

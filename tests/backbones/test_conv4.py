@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from metabench.backbones import conv4
 from metabench.backbones.conv4 import Conv4, Conv4Strided
-from metabench.backbones.conv_block import ConvBlock
+from metabench.backbones.conv_block import EPS, ConvBlock, _normalize
 from metabench.backbones.ops.layout import channels_last
 from metabench.errors import UsageError
 
@@ -125,6 +126,32 @@ def test_queries_are_normalised_by_the_statistics_of_the_support_set(
     assert all(part.abs().max() > 1e-8 for part in (gradient[:, :4], gradient[:, 4:]))
 
 
+def test_normalising_by_other_examples_has_the_derivatives_of_a_plain_implementation() -> None:
+    torch.manual_seed(0)
+    x, like = (torch.rand(n, 3, 4, 5, dtype=torch.float64) for n in (6, 2))
+    gamma, beta = torch.rand(2, 3, dtype=torch.float64) + 0.5
+
+    def plain(x: Tensor, like: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        mean = like.mean((0, 2, 3), keepdim=True)
+        variance = (like - mean).square().mean((0, 2, 3), keepdim=True)
+        scale = gamma.view(-1, 1, 1) / (variance + EPS).sqrt()
+        return (x - mean) * scale + beta.view(-1, 1, 1)
+
+    def fused(x: Tensor, like: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        return _normalize(x, gamma, beta, like=like)
+
+    results = []
+    for normalize in (plain, fused):
+        given = [t.clone().requires_grad_() for t in (x, like, gamma, beta)]
+        out = normalize(*given)
+        first = torch.autograd.grad(out.sin().sum(), given, create_graph=True)
+        second = torch.autograd.grad(sum(slope.sin().sum() for slope in first), given)
+        results.append([out, *first, *second])
+    for expected, found in zip(*results, strict=True):
+        assert expected.abs().max() > 1e-3
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
 @NETS
 @pytest.mark.parametrize("training", [False, True])
 def test_with_running_statistics_forward_tasks_equals_forward(
@@ -169,9 +196,17 @@ def test_inputs_that_cannot_be_halved_four_times_are_a_usage_error(
 
 
 def test_the_names_of_the_parameters_are_stable() -> None:
-    names = [name for name, _ in Conv4((1, 28, 28)).named_parameters()]
-    assert names == [f"blocks.{i}.{p}" for i in range(4) for p in ("weight", "gamma", "beta")]
-    assert not any("gamma" in name for name, _ in Conv4Strided((1, 28, 28)).named_parameters())
+    for kind in (Conv4, Conv4Strided):
+        names = [name for name, _ in kind((1, 28, 28)).named_parameters()]
+        assert names == [f"blocks.{i}.{p}" for i in range(4) for p in ("weight", "gamma", "beta")]
+        unscaled = kind((1, 28, 28), scale=False)
+        assert not any("gamma" in name for name, _ in unscaled.named_parameters())
+
+
+def test_norm_and_scale_have_the_same_defaults_in_every_network_of_conv4() -> None:
+    signatures = [inspect.signature(kind).parameters for kind in (Conv4, Conv4Strided)]
+    found = {(known["norm"].default, known["scale"].default) for known in signatures}
+    assert found == {("running", True)}
 
 
 @NETS

@@ -34,7 +34,7 @@ class ForwardOnly(Backbone):
 NETWORKS: dict[str, Callable[[], Backbone]] = {
     "pooled": lambda: Conv4(IMAGE, channels=4, norm="batch"),
     "pooled-no-scale": lambda: Conv4Narrow(IMAGE, channels=3, norm="batch", scale=False),
-    "strided": lambda: Conv4Strided(IMAGE, channels=4),
+    "strided": lambda: Conv4Strided(IMAGE, channels=4, norm="batch", scale=False),
     "running": lambda: Conv4(IMAGE, channels=4).eval(),
     "mlp": lambda: MLP(IMAGE, hidden=(8,)),
     "plain": ForwardOnly,

@@ -2,7 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from metabench.benchmarks.model import Benchmark, Suite, collect_benchmarks, load_suites, read_suite
+from metabench.benchmarks.model import (
+    Augmentation,
+    Benchmark,
+    Suite,
+    collect_benchmarks,
+    load_suites,
+    read_suite,
+)
 from metabench.errors import ConfigError
 from metabench.plugins import Plugins
 from metabench.running.selection import check_benchmark
@@ -80,6 +87,11 @@ def test_reading_the_protocol_does_not_change_a_benchmark() -> None:
         ({"metrics": ()}, "benchmark.0.metrics"),
         ({"name": "No Such Name"}, "benchmark.0.name"),
         ({"version": "../1"}, "benchmark.0.version"),
+        ({"augmentation": {"shift": -1}}, "benchmark.0.augmentation.shift"),
+        ({"augmentation": {"shift": 0.5}}, "benchmark.0.augmentation.shift"),
+        ({"augmentation": {"mirror": "often"}}, "benchmark.0.augmentation.mirror"),
+        ({"augmentation": {"turn": True}}, "benchmark.0.augmentation.turn: there is no such key"),
+        ({"augmentation": {"shift": 1}, "ways": 0}, "augmentation is for images of classes"),
     ],
     ids=lambda value: str(value)[:24],
 )
@@ -91,6 +103,15 @@ def test_an_invalid_suite_file_is_an_error_with_key_and_reason(
         read_suite(path)
     assert says in caught.value.message
     assert str(path) in caught.value.message
+
+
+def test_the_augmentation_of_a_benchmark_is_read_from_its_file(tmp_path: Path) -> None:
+    augmented = BLOBS | {"augmentation": {"shift": 2, "mirror": True}}
+    suite = read_suite(suite_file(tmp_path / "tiny.toml", augmented))
+    assert suite.benchmark[0].augmentation == Augmentation(shift=2, mirror=True)
+    assert suite.benchmark[0].augmentation
+    assert not blobs().augmentation
+    assert suite.benchmark[0].scored != blobs().scored  # scores depend on it
 
 
 def test_the_error_of_a_suite_lists_everything_that_is_wrong(tmp_path: Path) -> None:

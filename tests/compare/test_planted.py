@@ -18,8 +18,7 @@ from metabench.running.cell import Cell
 from metabench.running.run_cell import Conditions, run_cell
 
 SEEDS = range(3)
-LEARNED_HEAD = {"zero_head": False, "train_ways": 0, "tasks": 4, "inner_steps": 1}
-OPTIONS = {"maml": {"backbone": "mlp", "inner_lr": 0.5, **LEARNED_HEAD}, "protonet": {}}
+OPTIONS = {"maml": {"backbone": "mlp", "inner_lr": 0.5}, "protonet": {}}
 BUDGETS = {"maml": 20_000, "protonet": 60_000}
 
 

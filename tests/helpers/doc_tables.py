@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from metabench.benchmarks.model import Benchmark, Suite
+from metabench.benchmarks.model import Augmentation, Benchmark, Suite
 from metabench.config import read_config
 from metabench.errors import ConfigError
 from metabench.plugins import installed_plugins
@@ -56,6 +56,8 @@ def toml(value: Any) -> str:
         return ""
     if isinstance(value, tuple):
         return f"`[{', '.join(toml(item).strip('`') for item in value)}]`"
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_defaults=True)
     if isinstance(value, dict):
         return "`{}`" if not value else f"`{value}`"
     if isinstance(value, bool):
@@ -65,8 +67,15 @@ def toml(value: Any) -> str:
 
 def constraint(schema: dict[str, Any]) -> str:
     """Returns the type and the bounds of a key in words, from its JSON schema."""
-    names = {"integer": "integer", "string": "text", "array": "array", "object": "table"}
-    words = [names[schema["type"]]]
+    names = {
+        "integer": "integer",
+        "string": "text",
+        "boolean": "true or false",
+        "array": "array",
+        "object": "table",
+    }
+    # A reference is a model of its own, which TOML has as a table.
+    words = [names[schema.get("type", "object")]]
     for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤")):
         if key in schema:
             words.append(f"{sign} {schema[key]}")
@@ -136,6 +145,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/metrics.md", "metric options"): metric_options,
     ("docs/suites.md", "suite keys"): lambda: keys_of(Suite),
     ("docs/suites.md", "benchmark keys"): lambda: keys_of(Benchmark),
+    ("docs/suites.md", "augmentation keys"): lambda: keys_of(Augmentation),
 }
 """The function that returns each table, by its page and its name there."""
 

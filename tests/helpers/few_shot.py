@@ -92,7 +92,6 @@ def make(cls: type[Algorithm], problem: Problem, seed: int = 0, **chosen: Any) -
     """Returns a new algorithm with its recipe for the problem; ``chosen`` values override it."""
     torch.manual_seed(seed)
     values = hyperparameters_for(installed_plugins().registry, cls, problem, chosen)
-    values.pop("budget", None)  # the trainer applies it, not the algorithm
     return cls(problem, **values)
 
 

@@ -25,8 +25,6 @@ from metabench.plugins import installed_plugins
 from metabench.recipes.hyperparameters import recipe_for
 
 WAYS, SHOTS, QUERIES, FEATURES = 3, 2, 4, 6
-LEARNED_HEAD: dict[str, Any] = {"zero_head": False, "train_ways": 0}
-"""Options for a learned head where the recipe has a head of zeros."""
 BACKBONES: dict[str, Any] = {
     "mlp": partial(MLP, hidden=(16,)),
     "conv": partial(Conv4Strided, channels=3),
@@ -139,11 +137,11 @@ def build(
 ) -> Any:
     """Returns a new algorithm with its recipe; ``options`` override it.
 
-    The backbone is that of the problem, and the trainer applies the budget, not the algorithm.
+    The backbone is that of the problem.
     """
     torch.manual_seed(seed)
     recipe = recipe_for(installed_plugins().registry, cls, problem).values
-    values = {k: v for k, v in recipe.items() if k not in ("backbone", "budget")}
+    values = {k: v for k, v in recipe.items() if k != "backbone"}
     algorithm = cls(problem, **values | options)
     return algorithm.double() if double else algorithm
 

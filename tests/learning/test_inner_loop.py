@@ -8,7 +8,7 @@ from metabench.episodes import Support
 from metabench.learning.adam import Adam
 from metabench.learning.inner_loop import gradient_steps, task_params
 from metabench.learning.learner import Learner
-from metabench.learning.predictors import after, with_support
+from metabench.learning.predictors import after
 from tests.helpers.gradient_kit import Tasks, build, classification, regression
 
 
@@ -98,23 +98,6 @@ def test_keep_graph_makes_the_predictor_differentiable_in_the_support_set(
     direction = torch.randn_like(found)
     up, down = (loss(x.detach() + s * 1e-6 * direction).detach() for s in (1, -1))
     torch.testing.assert_close((found * direction).sum(), (up - down) / 2e-6, rtol=1e-5, atol=1e-9)
-
-
-def test_with_the_statistics_of_the_support_set_queries_are_independent() -> None:
-    algorithm = build(MAML, classification("conv")).eval()
-    batch = Tasks(algorithm.problem, torch.float64).test(1)
-    together = algorithm.adapt_batch(batch.support)
-    apart = with_support(together, batch.support)
-    first = batch.query_x[:, :1]
-    assert not torch.allclose(together(batch.query_x)[:, :1], together(first))
-    torch.testing.assert_close(apart(batch.query_x)[:, :1], apart(first))
-
-
-def test_running_statistics_make_a_method_inductive() -> None:
-    algorithm = build(MAML, classification("conv"), norm="running").eval()
-    batch = Tasks(algorithm.problem, torch.float64).test(1)
-    predict = algorithm.adapt_batch(batch.support)
-    torch.testing.assert_close(predict(batch.query_x)[:, :1], predict(batch.query_x[:, :1]))
 
 
 def test_a_learner_passes_only_options_that_its_backbone_has() -> None:

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from metabench.algorithms.maml import MAML
+from metabench.algorithms.maml_zero_head import MAMLZeroHead
 from metabench.algorithms.meta_sgd import MetaSGD
 from metabench.algorithms.problem import Problem
 from metabench.backbones.base import Backbone
@@ -20,7 +21,7 @@ from metabench.episodes import Support, TaskBatch
 from metabench.errors import UsageError
 from metabench.learning.learner import Learner
 from metabench.learning.task_by_task import TaskByTask
-from tests.helpers.gradient_kit import LEARNED_HEAD, Tasks, build, classification, train
+from tests.helpers.gradient_kit import Tasks, build, classification, train
 
 MOMENTUM = 0.1
 STEPS = 2
@@ -67,12 +68,7 @@ class _Learner(nn.Module):
 
 
 def make_algorithm(cls: type[Any] = MAML, **options: Any) -> Any:
-    given = LEARNED_HEAD | {
-        "inner_steps": STEPS,
-        "test_steps": STEPS,
-        "mirror": False,
-        "inner_lr": 0.7,
-    }
+    given: dict[str, Any] = {"inner_steps": STEPS, "test_steps": STEPS, "inner_lr": 0.7}
     if cls is MetaSGD:
         del given["inner_lr"]
     return build(cls, classification("conv"), **given | {"norm": "per-step"} | options)
@@ -158,7 +154,7 @@ def test_queries_are_independent_and_episodes_change_no_state(cls: type[Any]) ->
 
 
 def test_with_a_head_of_zeros_every_step_updates_its_own_statistics() -> None:
-    shared, batch = make_algorithm(zero_head=True).train(), one_task()
+    shared, batch = make_algorithm(MAMLZeroHead).train(), one_task()
     shared.query_losses(batch).mean().backward()
     mean = first_block(shared).running_mean
     assert mean is not None

@@ -41,12 +41,7 @@ METHODS: list[tuple[type[Any], dict[str, Any]]] = [
     (CAVIA, {"context": 4}),
     (MetaLSTM, {"inner_steps": 2}),
 ]
-UNMIRRORED = {"mirror": False}
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shares outer steps")
-
-
-def options_of(cls: type[Any], options: dict[str, Any]) -> dict[str, Any]:
-    return options | (UNMIRRORED if cls in (MAML, FOMAML, ANIL, MetaSGD) else {})
 
 
 def batches(algorithm: Algorithm, count: int, tasks: int = 3) -> list[TaskBatch]:
@@ -99,7 +94,7 @@ class TestShared:
     def test_processes_give_the_gradient_of_one_process(
         self, cls: type[Any], options: dict[str, Any], processes: int
     ) -> None:
-        algorithm = build(cls, classification("conv"), **options_of(cls, options)).train()
+        algorithm = build(cls, classification("conv"), **options).train()
         some = batches(algorithm, 3)
         engine = SharedTasks(algorithm, algorithm.query_losses, some[0], processes)
         try:
@@ -117,7 +112,7 @@ class TestShared:
     def test_meta_training_ends_with_the_parameters_of_one_process(
         self, share_small_batches: None
     ) -> None:
-        one, two = (build(MAML, classification("conv"), tasks=3, **UNMIRRORED) for _ in range(2))
+        one, two = (build(MAML, classification("conv"), tasks=3) for _ in range(2))
         train(two, 4)
         with torch_threads(1):
             train(one, 4)
@@ -125,7 +120,7 @@ class TestShared:
             torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
 
     def test_a_batch_of_another_shape_starts_new_processes(self, share_small_batches: None) -> None:
-        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
+        algorithm = build(MAML, classification("conv")).train()
         with OuterGradient(algorithm, algorithm.query_losses) as gradient:
             for tasks in (4, 4, 2):
                 (batch,) = batches(algorithm, 1, tasks)
@@ -136,7 +131,7 @@ class TestShared:
     def test_closing_ends_the_processes_and_their_shared_memory(
         self, share_small_batches: None
     ) -> None:
-        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
+        algorithm = build(MAML, classification("conv")).train()
         before = [p.data_ptr() for p in algorithm.parameters()]
         with OuterGradient(algorithm, algorithm.query_losses) as gradient:
             gradient(batches(algorithm, 1)[0])
@@ -146,7 +141,7 @@ class TestShared:
         assert not set(inside) & {*before, *(p.data_ptr() for p in algorithm.parameters())}
 
     def test_a_killed_process_fails_the_cell(self, share_small_batches: None) -> None:
-        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
+        algorithm = build(MAML, classification("conv")).train()
         (batch,) = batches(algorithm, 1)
         with OuterGradient(algorithm, algorithm.query_losses) as gradient:
             gradient(batch)
@@ -161,7 +156,7 @@ class TestShared:
         self, share_small_batches: None, tmp_path: Path
     ) -> None:
         """A killed process cannot end them itself."""
-        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
+        algorithm = build(MAML, classification("conv")).train()
         (batch,) = batches(algorithm, 1)
         pid_file = tmp_path / "helpers"
         leader = os.fork()
@@ -185,7 +180,7 @@ class TestShared:
         wait_until(lambda: not any(is_running(pid) for pid in helpers))
 
     def test_an_error_in_a_process_is_raised(self, share_small_batches: None) -> None:
-        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
+        algorithm = build(MAML, classification("conv")).train()
         here = os.getpid()
 
         def losses(batch: TaskBatch) -> Tensor:
@@ -221,7 +216,6 @@ class TestShared:
             glyphs.model_copy(update={"metrics": ("accuracy",)}),
             budget=200,
             tasks=4,
-            train_ways=5,
         )
         records = [run_cell(maml_cell, registry, Conditions(threads=threads)) for threads in (1, 2)]
         assert [r.status for r in records] == ["ok", "ok"], records
@@ -275,13 +269,13 @@ class TestCudaGraph:
     def test_replays_give_the_gradient_of_one_backward_pass(
         self, cls: type[Any], options: dict[str, Any]
     ) -> None:
-        algorithm = build(cls, classification("conv"), **options_of(cls, options)).train()
+        algorithm = build(cls, classification("conv"), **options).train()
         some = batches(algorithm, 3)
         engine = CudaGraph(algorithm, algorithm.query_losses, some[0], capture=emulate_capture)
         assert_same_gradient(algorithm, engine, some)
 
     def test_a_returned_loss_is_not_overwritten(self) -> None:
-        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
+        algorithm = build(MAML, classification("conv")).train()
         first, second = batches(algorithm, 2)
         engine = CudaGraph(algorithm, algorithm.query_losses, first, capture=emulate_capture)
         loss = engine(first)
@@ -293,7 +287,7 @@ class TestCudaGraph:
         def refuse(step: Step) -> Step:
             raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
+        algorithm = build(MAML, classification("conv")).train()
         some = batches(algorithm, 2)
         engine = CudaGraph(algorithm, algorithm.query_losses, some[0], capture=refuse)
         assert engine.why_not == "operation not permitted when stream is capturing"
@@ -305,7 +299,7 @@ class TestCudaGraph:
     def test_a_captured_graph_gives_the_same_gradient_on_a_gpu(
         self, cls: type[Any], options: dict[str, Any]
     ) -> None:
-        algorithm = build(cls, classification("conv"), **options_of(cls, options)).cuda().train()
+        algorithm = build(cls, classification("conv"), **options).cuda().train()
         some = [batch.to("cuda") for batch in batches(algorithm, 3)]
         engine = CudaGraph(algorithm, algorithm.query_losses, some[0])
         assert engine.why_not == ""

@@ -10,16 +10,20 @@ import torch
 from torch import Tensor
 
 from metabench.algorithms.anil import ANIL
+from metabench.algorithms.anil_zero_head import ANILZeroHead
+from metabench.algorithms.base import parameters_of
 from metabench.algorithms.fomaml import FOMAML
+from metabench.algorithms.fomaml_zero_head import FOMAMLZeroHead
 from metabench.algorithms.maml import MAML
+from metabench.algorithms.maml_zero_head import MAMLZeroHead
 from metabench.algorithms.meta_lstm import MetaLSTM
 from metabench.algorithms.meta_sgd import MetaSGD
+from metabench.algorithms.meta_sgd_zero_head import MetaSGDZeroHead
 from metabench.algorithms.reptile import Reptile
+from metabench.algorithms.reptile_zero_head import ReptileZeroHead
 from metabench.episodes import Support, TaskBatch
-from metabench.errors import NotApplicable, UsageError
-from metabench.learning.gradient_based import GradientBased
+from metabench.errors import NotApplicable
 from tests.helpers.gradient_kit import (
-    LEARNED_HEAD,
     Tasks,
     build,
     classification,
@@ -28,15 +32,15 @@ from tests.helpers.gradient_kit import (
     train,
 )
 
-PLAIN: dict[str, Any] = {"mirror": False}
-DIFFERENTIATED: dict[type[GradientBased], dict[str, Any]] = {
-    MAML: PLAIN | {"inner_steps": 3},
-    FOMAML: PLAIN | {"inner_steps": 3},
-    ANIL: PLAIN | {"inner_steps": 3},
-    MetaSGD: PLAIN,
-    MetaLSTM: PLAIN | {"inner_steps": 3, "hidden": 4, "channels": 3, "clip": 0.0},
+DIFFERENTIATED: dict[type[Any], type[Any]] = {
+    MAMLZeroHead: MAML,
+    FOMAMLZeroHead: FOMAML,
+    ANILZeroHead: ANIL,
+    MetaSGDZeroHead: MetaSGD,
 }
-METHODS = DIFFERENTIATED | {Reptile: {"inner_steps": 3}}
+"""Methods that differentiate a query loss, with the method that learns its head."""
+METHODS = DIFFERENTIATED | {ReptileZeroHead: Reptile}
+SMALL: dict[str, Any] = {"inner_steps": 3, "test_steps": 3}
 
 
 def renumbered(batch: TaskBatch, numbers: tuple[int, ...]) -> TaskBatch:
@@ -58,27 +62,48 @@ def gradient(algorithm: Any, batch: TaskBatch) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in algorithm.named_parameters()}
 
 
-def start_alike(learned: Any, fixed: Any) -> None:
-    """Give both algorithms the same head, the same rates of Meta-SGD and the same LSTM."""
+def build_alike(cls: type[Any], backbone: str = "conv", **options: Any) -> tuple[Any, Any]:
+    """Returns a method, and that which learns its head, with the same start: a head of zeros."""
+    recipe = build(cls, classification(backbone))
+    shared = {name: getattr(recipe, name) for name in parameters_of(METHODS[cls])} | options
+    fixed, learned = (
+        build(kind, classification(backbone), **shared) for kind in (cls, METHODS[cls])
+    )
     with torch.no_grad():
         for p in learned.learner.head.parameters():
             p.zero_()
-        for rate in [*getattr(learned, "rates", []), *getattr(fixed, "rates", [])]:
+    rates = [*getattr(learned, "rates", []), *getattr(fixed, "rates", [])]
+    with torch.no_grad():
+        for rate in rates:
             rate.fill_(0.1)
-    if isinstance(learned, MetaLSTM):
-        fixed.optimizer.load_state_dict(learned.optimizer.state_dict())
+    return fixed, learned
+
+
+@pytest.mark.parametrize("backbone", ["mlp", "conv"])
+@pytest.mark.parametrize("norm", ["support", "batch"])
+@pytest.mark.parametrize("cls", METHODS)
+def test_a_variant_predicts_as_the_method_whose_head_is_set_to_zero(
+    cls: type[Any], norm: str, backbone: str
+) -> None:
+    fixed, learned = build_alike(cls, backbone, norm=norm, test_steps=3)
+    batch = Tasks(fixed.problem, torch.float64).test(3)
+    found, expected = (
+        [predict(batch.query_x) for predict in itertools.islice(path, 4)]
+        for path in (a.eval().trajectory(batch.support) for a in (fixed, learned))
+    )
+    assert not expected[0].any()
+    assert expected[3].abs().max() > 1e-4
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("backbone", ["mlp", "conv"])
 @pytest.mark.parametrize("cls", DIFFERENTIATED)
 def test_the_gradient_is_that_of_a_learned_head_averaged_over_all_numberings(
-    cls: type[GradientBased], backbone: str
+    cls: type[Any], backbone: str
 ) -> None:
-    problem = classification(backbone)
-    learned = build(cls, problem, **DIFFERENTIATED[cls], **LEARNED_HEAD)
-    fixed = build(cls, problem, **DIFFERENTIATED[cls], zero_head=True, train_ways=0)
-    start_alike(learned, fixed)
-    batch = Tasks(problem, torch.float64).test(3)
+    fixed, learned = build_alike(cls, backbone, **SMALL)
+    batch = Tasks(fixed.problem, torch.float64).test(3)
     each = [
         gradient(learned, renumbered(batch, numbers))
         for numbers in itertools.permutations(range(batch.ways))
@@ -86,24 +111,18 @@ def test_the_gradient_is_that_of_a_learned_head_averaged_over_all_numberings(
     mean = {name: torch.stack([g[name] for g in each]).mean(0) for name in each[0]}
     for name in mean:
         if name.startswith("learner.head."):
-            # Meta-LSTM starts with rates of about 0.01.
-            assert (each[0][name] - mean[name]).abs().max() > (1e-4 if cls is MetaLSTM else 1e-3)
-            # Softmax is invariant to equal columns; the optimizer of Meta-LSTM reads them.
-            assert (mean[name] - mean[name].mean(-1, keepdim=True)).abs().max() < 1e-12
-            assert cls is MetaLSTM or mean[name].abs().max() < 1e-12
+            assert (each[0][name] - mean[name]).abs().max() > 1e-3
+            assert mean[name].abs().max() < 1e-12
     found = gradient(fixed, renumbered(batch, (2, 0, 1)))
     body = [name for name in found if name.startswith("learner.backbone.")]
-    assert any(found[name].abs().max() > (1e-5 if cls is MetaLSTM else 1e-4) for name in body)
+    assert any(found[name].abs().max() > 1e-4 for name in body)
     for name in body:
         torch.testing.assert_close(found[name], mean[name], rtol=1e-9, atol=1e-12)
 
 
 def test_the_rates_of_a_head_of_zeros_are_shared_by_all_classes() -> None:
-    problem = classification("conv")
-    learned = build(MetaSGD, problem, **PLAIN, **LEARNED_HEAD)
-    fixed = build(MetaSGD, problem, **PLAIN, zero_head=True)
-    start_alike(learned, fixed)
-    batch = Tasks(problem, torch.float64).test(3)
+    fixed, learned = build_alike(MetaSGDZeroHead, inner_steps=2)
+    batch = Tasks(fixed.problem, torch.float64).test(3)
     one, other = gradient(fixed, batch), gradient(learned, batch)
     (last,) = [i for i, p in enumerate(fixed.rates) if p.ndim == 2]
     assert fixed.rates[last].shape == (learned.rates[last].shape[0], 1)
@@ -112,8 +131,8 @@ def test_the_rates_of_a_head_of_zeros_are_shared_by_all_classes() -> None:
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_the_numbering_of_the_classes_does_not_matter(cls: type[GradientBased]) -> None:
-    algorithm = build(cls, classification("conv"), zero_head=True).eval()
+def test_the_numbering_of_the_classes_does_not_matter(cls: type[Any]) -> None:
+    algorithm = build(cls, classification("conv")).eval()
     batch = Tasks(classification("conv"), torch.float64).test(4)
     support, order = batch.support, torch.tensor([2, 0, 1])
     found = algorithm.adapt_batch(support)(batch.query_x)
@@ -122,12 +141,12 @@ def test_the_numbering_of_the_classes_does_not_matter(cls: type[GradientBased]) 
     )
     torch.testing.assert_close(renamed[..., order], found)
     assert not algorithm.depends_on_label_order
-    assert build(cls, classification("conv"), **LEARNED_HEAD).depends_on_label_order
+    assert build(METHODS[cls], classification("conv")).depends_on_label_order
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_meta_training_can_use_other_ways_than_the_test(cls: type[GradientBased]) -> None:
-    algorithm = build(cls, classification("conv"), **METHODS[cls], zero_head=True, train_ways=8)
+def test_meta_training_can_use_other_ways_than_the_test(cls: type[Any]) -> None:
+    algorithm = build(cls, classification("conv"), **SMALL, train_ways=8)
     batch, gradients, _ = first_step(algorithm)
     assert batch.ways == 8
     body = [g for name, g in gradients.items() if name.startswith("learner.backbone.")]
@@ -140,9 +159,9 @@ def test_meta_training_can_use_other_ways_than_the_test(cls: type[GradientBased]
 
 @pytest.mark.parametrize("cls", METHODS)
 def test_the_head_stays_at_zero_and_all_other_parameters_are_learned(
-    cls: type[GradientBased],
+    cls: type[Any],
 ) -> None:
-    algorithm = build(cls, classification("conv"), **METHODS[cls], zero_head=True)
+    algorithm = build(cls, classification("conv"), **SMALL)
     before = {name: p.detach().clone() for name, p in algorithm.named_parameters()}
     train(algorithm, 2)
     for name, p in algorithm.named_parameters():
@@ -154,7 +173,7 @@ def test_the_head_stays_at_zero_and_all_other_parameters_are_learned(
 
 def test_the_inner_rate_is_scaled_to_the_ways_of_the_episode() -> None:
     """A class's share in the mean loss falls with the ways, and the scaled rate compensates it."""
-    algorithm = build(ANIL, classification(), zero_head=True, inner_lr=0.9)
+    algorithm = build(ANILZeroHead, classification(), inner_lr=0.9)
     features = algorithm.learner.backbone.features
     for ways in (3, 6):
         support = Support(torch.rand(1, ways, 6).double(), torch.arange(ways)[None], ways)
@@ -164,14 +183,16 @@ def test_the_inner_rate_is_scaled_to_the_ways_of_the_episode() -> None:
         assert not head.weight.any()
 
 
-@pytest.mark.parametrize("cls", METHODS)
-def test_a_learned_head_requires_the_ways_of_the_test(cls: type[GradientBased]) -> None:
-    with pytest.raises(UsageError, match=r"train_ways=8 asks for another head .* 3 classes"):
-        build(cls, classification(), zero_head=False, train_ways=8)
-    assert build(cls, classification(), zero_head=False, train_ways=3).train_ways == 3
+@pytest.mark.parametrize("cls", [*METHODS.values(), MetaLSTM])
+def test_a_learned_head_has_the_classes_of_the_test_in_training_too(cls: type[Any]) -> None:
+    assert not parameters_of(cls).keys() & {"zero_head", "train_ways"}
+    algorithm = build(cls, classification("conv"))
+    batch, gradients, _ = first_step(algorithm)
+    assert batch.ways == 3
+    assert any(g.any() for name, g in gradients.items() if name.startswith("learner.head."))
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_a_head_of_zeros_is_not_applicable_to_regression(cls: type[GradientBased]) -> None:
-    with pytest.raises(NotApplicable, match=r"zero_head=True .* this benchmark is regression"):
-        build(cls, regression(), zero_head=True)
+def test_a_head_of_zeros_is_not_applicable_to_regression(cls: type[Any]) -> None:
+    with pytest.raises(NotApplicable, match=r"a head of zeros is for classes, .* is regression"):
+        build(cls, regression())

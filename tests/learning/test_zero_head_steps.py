@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from metabench.algorithms.fomaml import FOMAML
-from metabench.algorithms.maml import MAML
-from metabench.algorithms.meta_sgd import MetaSGD
+from metabench.algorithms.fomaml_zero_head import FOMAMLZeroHead
+from metabench.algorithms.maml_zero_head import MAMLZeroHead
+from metabench.algorithms.meta_sgd_zero_head import MetaSGDZeroHead
 from metabench.backbones.network import Network
 from metabench.episodes import Support
 from metabench.learning import learner as learner_module
@@ -19,7 +19,7 @@ from metabench.learning.learner import learned_parameters
 from metabench.learning.zero_head_steps import zero_head_steps
 from tests.helpers.gradient_kit import Tasks, build, classification
 
-METHODS = [MAML, FOMAML, MetaSGD]
+METHODS = [MAMLZeroHead, FOMAMLZeroHead, MetaSGDZeroHead]
 
 
 def plain_steps(learner: Network, *given: Any, **options: Any) -> Iterator[Params]:
@@ -28,10 +28,8 @@ def plain_steps(learner: Network, *given: Any, **options: Any) -> Iterator[Param
 
 
 def make_algorithm(cls: type[Any], inner_steps: int) -> Any:
-    options = {"zero_head": True, "train_ways": 0, "mirror": False}
-    return build(
-        cls, classification("conv"), inner_steps=inner_steps, test_steps=inner_steps, **options
-    )
+    options = {"inner_steps": inner_steps, "test_steps": inner_steps, "train_ways": 0}
+    return build(cls, classification("conv"), **options)
 
 
 @pytest.mark.parametrize("inner_steps", [1, 2, 4])
@@ -112,7 +110,7 @@ def test_the_first_step_moves_only_the_head_and_shares_its_pass_with_the_second(
 
 
 def test_if_only_the_head_is_adapted_the_backbone_does_not_change() -> None:
-    algorithm = make_algorithm(MAML, 2)
+    algorithm = make_algorithm(MAMLZeroHead, 2)
     learner, support = (
         algorithm.learner,
         Tasks(classification("conv"), torch.float64).test(2).support,

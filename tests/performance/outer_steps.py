@@ -85,10 +85,10 @@ class Replay:
 
 
 class EveryParameter(MAML):
-    """MAML as the peers write it: adapts every parameter, scales batch norm, mirrors no class."""
+    """MAML as the peers write it: adapts every parameter, scales batch norm, by the batch."""
 
     def __init__(self, problem: Problem, **options: Any) -> None:
-        super().__init__(problem, outer_lr=OUTER_LR, anneal=False, mirror=False, **options)
+        super().__init__(problem, outer_lr=OUTER_LR, anneal=False, norm="batch", **options)
         self.learner = Learner(problem, options.get("backbone", ""), norm="batch", scale=True)
 
     def adapts(self, name: str) -> bool:

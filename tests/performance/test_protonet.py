@@ -2,7 +2,7 @@
 
 Both sides draw episodes of 30 classes, 1 shot and 15 queries from the same images in memory, one
 for each step of Adam. Metabench has the settings of the example: the rotation of the support set
-(``turns``), shifts and mirrored classes are off.
+(``turns``) is off.
 """
 
 from types import ModuleType
@@ -21,7 +21,7 @@ LR = 1e-6
 STEPS = 4
 ROUNDS = 9
 BAR = 1.5
-PLAIN: dict[str, Any] = {"turns": False, "shift": 0, "mirror": False, "backbone": "conv4"}
+PLAIN: dict[str, Any] = {"turns": False, "backbone": "conv4"}
 EXAMPLES = WAYS * (SHOTS + QUERIES)
 
 

@@ -6,7 +6,7 @@
 
 writes ``golden.json`` from the current recipes. Run it if values change on purpose, and review the
 difference: the keys of records depend on these values. The table holds the values that differ from
-the defaults of the signature, and the budget if it is less than the benchmark's.
+the defaults of the signature.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from metabench.algorithms.base import parameters_of
-from metabench.benchmarks.model import QUICK_SHRINK, Benchmark, collect_benchmarks, load_suites
+from metabench.benchmarks.model import Benchmark, collect_benchmarks, load_suites
 from metabench.plugins import Plugins
 from metabench.recipes.load import names_of, recipes_of
 from metabench.recipes.model import Facts
-from metabench.recipes.resolve import BUDGET, values_for
+from metabench.recipes.resolve import values_for
 from metabench.registry import Registry, Spec
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -53,7 +53,7 @@ def facts_of(benchmark: Benchmark) -> Facts:
 
 
 def resolve(registry: Registry, spec: Spec, benchmark: Benchmark) -> dict[str, Any]:
-    """Returns all hyper-parameters of a cell, with the budget that the trainer applies."""
+    """Returns all hyper-parameters of a cell but the budget, which is the benchmark's."""
     cls = spec.load()
     known = parameters_of(cls)
     resolved = values_for(
@@ -62,18 +62,12 @@ def resolve(registry: Registry, spec: Spec, benchmark: Benchmark) -> dict[str, A
         algorithm=spec.name,
         hyperparameters=known,
     )
-    values = {name: parameter.default for name, parameter in known.items()} | resolved.values
-    most = int(values.pop(BUDGET, 0))
-    if benchmark.quick:
-        most = -(-most // QUICK_SHRINK)
-    values[BUDGET] = min(most or benchmark.budget, benchmark.budget)
-    return values
+    return {name: parameter.default for name, parameter in known.items()} | resolved.values
 
 
 def differences(registry: Registry, spec: Spec, benchmark: Benchmark) -> dict[str, Any]:
-    """Returns the resolved values that differ from the defaults of signature and benchmark."""
+    """Returns the resolved values that differ from the defaults of the signature."""
     defaults = {name: p.default for name, p in parameters_of(spec.load()).items()}
-    defaults[BUDGET] = benchmark.budget
     values = resolve(registry, spec, benchmark)
     return {name: value for name, value in values.items() if value != defaults[name]}
 

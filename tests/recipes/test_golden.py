@@ -1,4 +1,4 @@
-"""The default recipes set the values with which the records of the leaderboards were made."""
+"""The default recipes set the values of a table that is reviewed when they change."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ values = { lr = 0.5 }
 name = "default"
 source = "two"
 when = { ways = ">=20" }
-values = { lr = 0.2, budget = 100 }
+values = { lr = 0.2 }
 
 [[recipe]]
 name = "default"
@@ -57,7 +57,7 @@ def test_entries_whose_condition_fails_do_not_apply(tmp_path: Path) -> None:
 
 def test_later_entries_override_earlier_ones_value_by_value(tmp_path: Path) -> None:
     resolved = resolve(tmp_path, TWENTY)
-    assert resolved.values == {"lr": 0.2, "steps": 5, "budget": 100}
+    assert resolved.values == {"lr": 0.2, "steps": 5}
     assert resolved.sources == ("one", "two")
 
 
@@ -98,10 +98,25 @@ def test_an_unknown_hyper_parameter_is_reported_with_its_file_and_entry(
     place = f"recipe file '{tmp_path / 'file1.toml'}', entry 1 ('default')"
     wrong = "'mine' has no hyper-parameter 'stepz'. Did you mean 'steps'?"
     assert caught.value.message == f"{place}: {wrong}"
-    assert caught.value.hint == "It has lr, steps, budget."
+    assert caught.value.hint == "It has lr, steps."
 
 
 def test_an_unknown_hyper_parameter_in_a_file_of_a_plugin_is_a_plugin_error(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="stepz"):
         resolve(tmp_path, TWENTY, WRONG, distribution="theirs")
     assert resolve(tmp_path, FIVE, WRONG, distribution="theirs").values == {"lr": 0.1, "steps": 3}
+
+
+@pytest.mark.parametrize(
+    ("distribution", "error"), [("metabench", ConfigError), ("theirs", PluginError)]
+)
+def test_a_recipe_that_sets_the_budget_is_told_that_it_is_the_benchmarks(
+    tmp_path: Path, distribution: str, error: type[ConfigError | PluginError]
+) -> None:
+    more = WRONG.replace("stepz = 3", "budget = 100")
+    with pytest.raises(error) as caught:
+        resolve(tmp_path, TWENTY, more, distribution=distribution)
+    place = f"recipe file '{tmp_path / 'file1.toml'}', entry 1 ('default')"
+    wrong = "sets 'budget', which is the benchmark's, the same for all algorithms."
+    assert caught.value.message == f"{place} {wrong}"
+    assert caught.value.hint == "Remove it; `--set mine.budget=N` lowers it for one run."

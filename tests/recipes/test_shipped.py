@@ -10,9 +10,10 @@ import pytest
 
 from metabench.algorithms.base import parameters_of
 from metabench.algorithms.problem import Problem
+from metabench.learning.learner import learned_parameters
 from metabench.recipes.load import names_of, recipe_rows, recipes_of
 from metabench.recipes.model import Facts
-from metabench.recipes.resolve import BUDGET, Resolved, values_for
+from metabench.recipes.resolve import Resolved, values_for
 from metabench.registry import Registry, Spec
 from tests.recipes import golden
 
@@ -79,10 +80,7 @@ def problem_of(facts: Facts, registry: Registry = REGISTRY) -> Problem:
 def test_every_entry_sets_hyper_parameters_of_the_right_type(row: dict[str, Any]) -> None:
     known = parameters_of(REGISTRY.get("algorithm", row["algorithm"]).load())
     for name, value in row["values"].items():
-        if name == BUDGET:
-            assert type(value) is int
-            assert value > 0
-        elif typing.get_origin(wanted := known[name].annotation) is typing.Literal:
+        if typing.get_origin(wanted := known[name].annotation) is typing.Literal:
             assert value in typing.get_args(wanted)
         else:
             assert type(value) is wanted, name
@@ -98,7 +96,6 @@ def test_every_file_belongs_to_a_built_in_algorithm(algorithm: str) -> None:
 )
 def test_the_values_of_a_paper_construct_the_algorithm(name: str, facts: Facts) -> None:
     values = paper(name, facts)
-    assert BUDGET not in values  # the papers train longer than the benchmarks allow
     algorithm = REGISTRY.get("algorithm", name).load()(problem_of(facts), **values)
     assert list(algorithm.parameters())
 
@@ -118,8 +115,24 @@ def test_the_inner_rate_of_the_maml_paper_is_scaled_to_a_mean_loss(name: str, sh
 @pytest.mark.parametrize("name", ["maml", "fomaml", "anil", "meta-sgd", "reptile"])
 @pytest.mark.parametrize("ways", [5, 20])
 def test_the_recipes_of_papers_learn_the_head(name: str, ways: int) -> None:
-    values = paper(name, dataclasses.replace(OMNIGLOT, ways=ways))
-    assert (values["zero_head"], values["train_ways"]) == (False, 0)
+    facts = dataclasses.replace(OMNIGLOT, ways=ways)
+    cls = REGISTRY.get("algorithm", name).load()
+    algorithm = cls(problem_of(facts), **paper(name, facts))
+    head = {id(p) for p in algorithm.learner.head.parameters()}
+    assert head < {id(p) for p in learned_parameters(algorithm, algorithm.learner)}
+    assert any(bool(p.any()) for p in algorithm.learner.head.parameters())
+    assert algorithm.train_ways == 0
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['algorithm']}-{row['name']}")
+def test_no_entry_sets_what_is_the_benchmarks(row: dict[str, Any]) -> None:
+    assert not row["values"].keys() & {"budget", "shift", "mirror"}
+
+
+@pytest.mark.parametrize("name", ["anil", "fomaml", "maml", "reptile"])
+def test_the_recipes_of_papers_that_normalise_by_the_query_batch_do(name: str) -> None:
+    assert paper(name, OMNIGLOT)["norm"] == "batch"
+    assert paper(name, MINI)["norm"] == "batch"
 
 
 def test_the_recipe_of_the_reptile_paper_has_smaller_mini_batches_at_test() -> None:

@@ -99,12 +99,13 @@ def test_the_helpers_of_a_built_in_algorithm_count() -> None:
     counted = _sources(registry.get("algorithm", "maml").load()(problem))
     for helper in (
         "learning.inner_loop",
-        "episodes.augmentation",
         "backbones.conv4",
         "backbones.ops.products",
     ):
         assert f"metabench.{helper}" in counted
     assert "metabench.algorithms.protonet" not in counted
+    # Training images are augmented where they are drawn, whichever algorithm asks for them.
+    assert not any(name.startswith("metabench.episodes") for name in counted)
 
 
 def test_a_class_without_a_file_has_a_digest() -> None:

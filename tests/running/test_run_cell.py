@@ -79,14 +79,19 @@ class TestScores:
         run_here(planted, cell("learner", **chosen))
         assert set(heard) == {told}
 
-    @pytest.mark.parametrize(("quick", "budget"), [(False, 240), (True, 7)])
-    def test_a_quick_cell_reduces_the_budget_of_a_recipe_too(
-        self, planted, monkeypatch, quick: bool, budget: int
+    def test_a_recipe_in_code_that_sets_the_budget_is_a_broken_plugin(
+        self, planted, monkeypatch
     ) -> None:
         learner = planted.registry.get("algorithm", "learner").load()
         monkeypatch.setattr(learner, "recipe", classmethod(lambda cls, problem: {"budget": 240}))
-        record = run_here(planted, cell("learner", blobs(quick=quick)))
-        assert record.algorithm.hyperparameters["budget"] == budget
+        record = run_here(planted, cell("learner"))
+        assert record.status == "broken-plugin"
+        assert "Learner.recipe sets 'budget', which is the benchmark's" in record.reason
+
+    def test_a_quick_cell_has_the_budget_of_the_quick_benchmark(self, planted) -> None:
+        quick = blobs().quickened()
+        record = run_here(planted, cell("learner", quick))
+        assert record.algorithm.hyperparameters["budget"] == quick.budget < blobs().budget
 
     def test_the_record_states_its_environment(self, planted) -> None:
         record = run_here(planted, cell("learner", lr="0.020"))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from metabench import builtins
-from metabench.algorithms.anil import ANIL
+from metabench.algorithms.anil_zero_head import ANILZeroHead
 from metabench.algorithms.cavia import CAVIA
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_lstm import MetaLSTM
@@ -27,6 +27,11 @@ SHORT: dict[str, dict[str, Any]] = {
     "meta-sgd": {"tasks": 2, "train_queries": 2},
     "multi-task": {"tasks": 2, "test_steps": 2},
     "reptile": {"tasks": 2, "inner_steps": 2, "test_steps": 2},
+    "anil-zero-head": {"tasks": 2, "train_ways": 4, "inner_steps": 2, "test_steps": 2},
+    "fomaml-zero-head": {"tasks": 2, "train_ways": 4, "test_steps": 2},
+    "maml-zero-head": {"tasks": 2, "train_ways": 4, "test_steps": 2},
+    "meta-sgd-zero-head": {"tasks": 2, "train_ways": 4},
+    "reptile-zero-head": {"tasks": 2, "train_ways": 4, "inner_steps": 2, "test_steps": 2},
 }
 """Fewer tasks and steps, for algorithms whose defaults take long."""
 
@@ -61,10 +66,11 @@ DECLARATIONS = ["label-order", "transduction", "gradient-order"]
         (MAML, {"norm": "per-step", "tasks": 2}),
         (MAML, {"backbone": "conv4", "tasks": 2}),
         (MAML, {"backbone": "mlp", "tasks": 2}),
-        (ANIL, {"zero_head": True, "train_ways": 4, "tasks": 2, "inner_steps": 2, "test_steps": 2}),
+        (MAML, {"norm": "batch", "tasks": 2}),
+        (ANILZeroHead, {"train_ways": 4, "tasks": 2, "inner_steps": 2, "test_steps": 2}),
         (CAVIA, {"first_order": True, "tasks": 2}),
-        (Reptile, {"transductive": False, "test_steps": 2, "inner_steps": 2}),
-        (MetaLSTM, {"transductive": True, "inner_steps": 2, "channels": 4}),
+        (Reptile, {"norm": "batch", "test_steps": 2, "inner_steps": 2}),
+        (MetaLSTM, {"norm": "batch", "inner_steps": 2, "channels": 4}),
         (TaskEmbedding, {"inner_steps": 1, "test_steps": 1, "tasks": 1}),
     ],
 )

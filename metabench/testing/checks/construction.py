@@ -10,7 +10,7 @@ from torch import nn
 
 from metabench.algorithms.base import Algorithm, parameters_of, resolve_hyperparameters
 from metabench.testing.check import Check, CheckFailed
-from metabench.testing.subject import BUDGET, Subject
+from metabench.testing.subject import Subject
 
 
 def constructs(subject: Subject) -> None:
@@ -19,7 +19,7 @@ def constructs(subject: Subject) -> None:
     _check_parameters(known)
     _check_keyword_only(subject.cls)
     recipe = subject.cls.recipe(subject.problem)
-    unknown = [name for name in recipe if name not in known and name != BUDGET]
+    unknown = [name for name in recipe if name not in known]
     if unknown:
         raise CheckFailed(f"its recipe sets '{unknown[0]}', which is not a hyper-parameter.")
     _check_round_trip(subject)

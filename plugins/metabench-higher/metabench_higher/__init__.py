@@ -24,7 +24,7 @@ def metabench_algorithms() -> list[Spec]:
         ),
         ("higher-maml", "maml:HigherMAML", "MAML by higher"),
     ]
-    return [Spec(name, f"{at}.{place}", "2", summary, LIBRARY) for name, place, summary in found]
+    return [Spec(name, f"{at}.{place}", "3", summary, LIBRARY) for name, place, summary in found]
 
 
 @hookimpl

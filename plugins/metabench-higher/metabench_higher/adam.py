@@ -29,6 +29,6 @@ class HigherAdam(HigherMAML):
 
     name: ClassVar[str] = "higher-adam"
 
-    def optimizer(self, adapted: list[nn.Parameter], scale: float) -> torch.optim.Optimizer:
+    def optimizer(self, adapted: list[nn.Parameter]) -> torch.optim.Optimizer:
         """Return Adam with PyTorch's defaults, whose steps do not depend on the loss's scale."""
         return torch.optim.Adam(adapted, lr=self.inner_lr)

@@ -34,10 +34,10 @@ class HigherLearnedLR(HigherMAML):
             torch.tensor(self.inner_lr) for _ in self.adapted(self.learner)
         )
 
-    def optimizer(self, adapted: list[nn.Parameter], scale: float) -> torch.optim.Optimizer:
+    def optimizer(self, adapted: list[nn.Parameter]) -> torch.optim.Optimizer:
         """Return SGD with a group, and so with a rate, for each parameter."""
-        return torch.optim.SGD([{"params": [p]} for p in adapted], lr=self.inner_lr * scale)
+        return torch.optim.SGD([{"params": [p]} for p in adapted], lr=self.inner_lr)
 
-    def override(self, scale: float) -> dict[str, list[Any]]:
+    def override(self) -> dict[str, list[Any]]:
         """Return the learned rates; they are constants in evaluation."""
-        return {"lr": [scale * (rate if self.training else rate.detach()) for rate in self.rates]}
+        return {"lr": [rate if self.training else rate.detach() for rate in self.rates]}

@@ -27,16 +27,11 @@ class HigherMAML(TaskByTask, MAML):
     name: ClassVar[str] = "higher-maml"
     library: ClassVar[str] = LIBRARY
 
-    def optimizer(self, adapted: list[nn.Parameter], scale: float) -> torch.optim.Optimizer:
-        """Return the inner optimiser, which higher makes differentiable.
+    def optimizer(self, adapted: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the inner optimiser of these parameters, which higher makes differentiable."""
+        return torch.optim.SGD(adapted, lr=self.inner_lr)
 
-        Args:
-            adapted: The parameters that the inner loop adapts.
-            scale: The factor of the rate for the number of classes in the episode.
-        """
-        return torch.optim.SGD(adapted, lr=self.inner_lr * scale)
-
-    def override(self, scale: float) -> dict[str, list[Any]] | None:
+    def override(self) -> dict[str, list[Any]] | None:
         """Return settings of the optimiser to differentiate through, one a parameter group."""
         return None
 
@@ -46,13 +41,12 @@ class HigherMAML(TaskByTask, MAML):
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
-        learner, scale = self.learner.for_classes_of(support), self.learner.rate_scale(support)
         with torch.enable_grad():
             context = higher.innerloop_ctx(
-                learner,
-                self.optimizer(self.adapted(learner), scale),
+                self.learner,
+                self.optimizer(self.adapted(self.learner)),
                 copy_initial_weights=False,
-                override=self.override(scale),
+                override=self.override(),
                 track_higher_grads=self.training or support.keep_graph,
             )
             task, optimizer = context.__enter__()  # leaving the context does nothing

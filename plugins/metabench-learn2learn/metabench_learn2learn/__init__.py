@@ -15,20 +15,20 @@ def metabench_algorithms() -> list[Spec]:
     """Return the algorithms, each named after its native namesake."""
     at = "metabench_learn2learn"
     found = [
-        ("l2l-anil", "anil:L2LANIL", "3", "ANIL by learn2learn's MAML around the head"),
-        ("l2l-fomaml", "maml:L2LFOMAML", "2", "First-order MAML by learn2learn"),
-        ("l2l-maml", "maml:L2LMAML", "2", "MAML by learn2learn"),
+        ("l2l-anil", "anil:L2LANIL", "4", "ANIL by learn2learn's MAML around the head"),
+        ("l2l-fomaml", "maml:L2LFOMAML", "3", "First-order MAML by learn2learn"),
+        ("l2l-maml", "maml:L2LMAML", "3", "MAML by learn2learn"),
         (
             "l2l-meta-curvature",
             "meta_curvature:L2LMetaCurvature",
-            "2",
+            "3",
             "Meta-Curvature by learn2learn",
         ),
-        ("l2l-meta-sgd", "meta_sgd:L2LMetaSGD", "2", "Meta-SGD by learn2learn"),
+        ("l2l-meta-sgd", "meta_sgd:L2LMetaSGD", "3", "Meta-SGD by learn2learn"),
         (
             "l2l-protonet",
             "protonet:L2LProtoNet",
-            "1",
+            "2",
             "ProtoNet by learn2learn's PrototypicalClassifier",
         ),
     ]

@@ -29,11 +29,11 @@ class L2LANIL(TaskByTask, ANIL):
         """See :class:`TaskByTask`."""
         keep_graph = self.training or support.keep_graph
         with torch.enable_grad():
-            task = l2l.clone_module(self.learner.for_classes_of(support))
+            task = l2l.clone_module(self.learner)
         own_buffers(task)
         with torch.set_grad_enabled(keep_graph):
             features = task.backbone(support.x)
-        lr = self.inner_lr * self.learner.rate_scale(support)
+        lr = self.inner_lr
         head = l2l.algorithms.MAML(task.head, lr=lr, first_order=not keep_graph)
         while True:
             yield task

@@ -30,8 +30,8 @@ class L2LMAML(TaskByTask, MAML):
         # In evaluation the graph of the gradients is needed only to differentiate by the support.
         second_order = self.gradient_order == 2 if self.training else support.keep_graph
         maml = l2l.algorithms.MAML(
-            self.learner.for_classes_of(support),
-            lr=self.inner_lr * self.learner.rate_scale(support),
+            self.learner,
+            lr=self.inner_lr,
             first_order=not second_order,
         )
         with torch.set_grad_enabled(True):

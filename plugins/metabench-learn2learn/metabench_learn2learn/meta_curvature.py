@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from metabench import MAML, NotApplicable, Support, TaskByTask
+from metabench import MAML, Support, TaskByTask
 from metabench_learn2learn import LIBRARY
 from metabench_learn2learn.library import l2l, own_buffers
 
@@ -22,14 +22,10 @@ class L2LMetaCurvature(TaskByTask, MAML):
 
     The matrices are meta-learned together with the initialisation and start as the identity, where
     this is ``l2l-maml`` but for the shift of batch norm, which is adapted too. Hyper-parameters,
-    learner and outer loop are those of ``maml``; the head is learned, since a matrix over its
-    classes tells them apart.
+    learner and outer loop are those of ``maml``.
 
     Reference: Park and Oliva 2019, arXiv:1902.03356; Arnold et al. 2020, arXiv:2008.12284.
     Deviates: The matrices are trained at the outer learning rate of the initialisation.
-
-    Raises:
-        NotApplicable: If a head of zeros is asked for.
     """
 
     name: ClassVar[str] = "l2l-meta-curvature"
@@ -37,10 +33,6 @@ class L2LMetaCurvature(TaskByTask, MAML):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.zero_head:
-            raise NotApplicable(
-                "zero_head=True treats all classes alike, and the curvature of a head does not."
-            )
         transform = l2l.optim.MetaCurvatureTransform
         self.curvature = l2l.optim.ParameterUpdate(self.learner.parameters(), transform)
 

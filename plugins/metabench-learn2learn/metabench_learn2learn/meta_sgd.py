@@ -28,11 +28,10 @@ class L2LMetaSGD(TaskByTask, MetaSGD):
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         """See :class:`TaskByTask`."""
-        scale = self.learner.rate_scale(support)
         meta_sgd = l2l.algorithms.MetaSGD(
-            self.learner.for_classes_of(support),
+            self.learner,
             first_order=not (self.training or support.keep_graph),
-            lrs=[scale * rate for rate in self.rates],
+            lrs=list(self.rates),
         )
         with torch.enable_grad():
             task = meta_sgd.clone()

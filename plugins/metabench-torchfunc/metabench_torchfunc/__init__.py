@@ -13,4 +13,4 @@ def metabench_algorithms() -> list[Spec]:
     """The algorithms, each named as its native namesake."""
     at = "metabench_torchfunc"
     summary = "MAML in plain torch.func, task by task"
-    return [Spec("torchfunc-maml", f"{at}.maml:TorchFuncMAML", "2", summary, LIBRARY)]
+    return [Spec("torchfunc-maml", f"{at}.maml:TorchFuncMAML", "3", summary, LIBRARY)]

@@ -42,12 +42,12 @@ class TorchFuncMAML(MAML):
 
     def trajectory(self, support: Support) -> Iterator[Predictor]:
         """See :class:`GradientBased`."""
-        each = [dict(self.learner.for_classes_of(support).named_parameters()) for _ in support.x]
-        lr = self.inner_lr * self.learner.rate_scale(support)
+        each = [dict(self.learner.named_parameters()) for _ in support.x]
+        lr = self.inner_lr
         while True:
             if not (self.training or support.keep_graph):
                 each = [{name: p.detach() for name, p in params.items()} for params in each]
-            yield functools.partial(self._predict, each)
+            yield functools.partial(self._predict, each, support)
             with torch.enable_grad():
                 tasks = zip(each, support.x, support.y, strict=True)
                 each = [self._step(*task, lr) for task in tasks]
@@ -62,7 +62,7 @@ class TorchFuncMAML(MAML):
     def _loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         return self.problem.loss(functional_call(self.learner, params, (x,)), y)
 
-    def _predict(self, each: list[Params], query: Tensor) -> Tensor:
+    def _predict(self, each: list[Params], support: Support, query: Tensor) -> Tensor:
         """Map ``[T, Q, *input]`` to ``[T, Q, outputs]``."""
-        pairs = zip(each, query, strict=True)
-        return torch.stack([functional_call(self.learner, params, (x,)) for params, x in pairs])
+        stacked = {name: torch.stack([params[name] for params in each]) for name in each[0]}
+        return self.learner.forward_queries(stacked, support.x, query)

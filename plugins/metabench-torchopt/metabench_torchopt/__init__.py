@@ -15,7 +15,7 @@ def metabench_algorithms() -> list[Spec]:
         Spec(
             "torchopt-maml",
             "metabench_torchopt.maml:TorchOptMAML",
-            "2",
+            "3",
             "MAML by TorchOpt",
             LIBRARY,
         )

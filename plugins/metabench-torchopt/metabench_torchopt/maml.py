@@ -34,9 +34,9 @@ class TorchOptMAML(TaskByTask, MAML):
             )
         with torch.enable_grad():
             # Its buffers are cloned too.
-            task = torchopt.module_clone(self.learner.for_classes_of(support), by="clone")
+            task = torchopt.module_clone(self.learner, by="clone")
         self._hold(task)
-        lr = self.inner_lr * self.learner.rate_scale(support)
+        lr = self.inner_lr
         optimizer = torchopt.MetaSGD(task, lr=lr)
         while True:
             yield task
