@@ -65,10 +65,12 @@ class Results:
     def leaderboard(self) -> Leaderboard:
         """Returns the ranked table; of ``--quick`` records if there are no others.
 
+        Unlike ``metabench leaderboard`` it keeps records whose budget was lowered.
+
         Raises:
             ResultsError: If the records cannot be compared.
         """
-        return leaderboard.build(self.records, quick=None)
+        return leaderboard.build(self.records, quick=None, any_budget=True)
 
     def plot(self, kind: str, benchmarks: Iterable[str] | str = ()) -> MatplotlibFigure:
         """Returns a figure for a paper: ``results.plot("pareto").savefig("pareto.pdf")``.

@@ -49,7 +49,8 @@ def render(
         NothingSelected: If no record is of these algorithms.
         ResultsError: If the records are not comparable.
     """
-    board = build(r for r in records if r.algorithm.name in names)
+    # One method, whose budget is the same in all rows: a page of speeds may set a lower one.
+    board = build((r for r in records if r.algorithm.name in names), any_budget=True)
     if not board.rows:
         raise NothingSelected(
             f"there is no record of {', '.join(names)}.", hint="`metabench run -a NAME` makes one."

@@ -57,9 +57,15 @@ class Leaderboard:
 
 
 def build(
-    records: Iterable[Record], *, quick: bool | None = False, metric: str = ""
+    records: Iterable[Record],
+    *,
+    quick: bool | None = False,
+    metric: str = "",
+    any_budget: bool = False,
 ) -> Leaderboard:
     """Rank the algorithms of each benchmark.
+
+    Records of another budget than the benchmark's are left out: their scores do not compare.
 
     Args:
         records: The records.
@@ -68,20 +74,17 @@ def build(
         metric: What to rank by instead of the metric of each benchmark: another metric with
             episode scores, one of :data:`metabench.leaderboard.columns.KEYS`, or one of
             :data:`metabench.leaderboard.scores.COSTS`.
+        any_budget: Whether to keep records of any budget, for a user's own trials.
 
     Raises:
         ResultsError: If a benchmark occurs in two versions, or if no majority of its records
             agrees in its definition, its test episodes and its metric.
         UnknownName: If ``metric`` was not measured.
     """
-    selection = (
-        RecordSelection(list(records))
-        .with_quick(quick)
-        .with_valid_scores()
-        .latest()
-        .with_one_version()
-        .consistent()
-    )
+    chosen = RecordSelection(list(records)).with_quick(quick)
+    if not any_budget:
+        chosen = chosen.with_budget_of_the_benchmark()
+    selection = chosen.with_valid_scores().latest().with_one_version().consistent()
     if metric and selection.records:
         check_metric(metric, selection.records)
     # One reference for a benchmark, not for a row: all rows must be measured alike.

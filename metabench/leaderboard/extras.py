@@ -83,6 +83,7 @@ def _of_row(records: Sequence[Record], measurements: Mapping[str, Measurement]) 
     values["examples_per_second"] = median(t.examples / t.seconds for t in trained)
     values["tasks_per_second"] = median(t.tasks / t.seconds for t in trained if t.tasks)
     values["train_joules"] = median(t.joules for t in trained)
+    values["validation_examples"] = median(t.validation_examples or None for t in trained)
     return ExtraValues(values, missing)
 
 

@@ -35,6 +35,7 @@ _OPTIONAL = (
     "predict ms",
     "MB",
     "train s",
+    "examples",
 )
 """The columns of the ranking that are left out if all of their cells are empty."""
 
@@ -127,6 +128,7 @@ def _cells(row: LeaderboardRow, emphasis: Emphasis, *, bold: bool) -> Cells:
         "predict ms": _number(row.predict_ms),
         "MB": "" if row.peak_mb is None else f"{row.peak_mb:.0f}",
         "train s": "" if row.train_seconds is None else f"{row.train_seconds:.0f}",
+        "examples": "" if row.train_examples is None else f"{row.train_examples:,}",
         "status": row.status if not row.reason else f"{row.status}: {row.reason}",
     }
 

@@ -91,6 +91,8 @@ class Training(_Model):
         joules: Energy of the whole device in that time; ``None`` if no driver reports it.
         sittings: Number of sessions; more than one if a killed run was resumed.
         best_examples: Position on the curve of the state that was tested, in examples.
+        validation_examples: Examples of meta-validation, each as often as it was used. 0 in records
+            that are older than this count.
         curve: The meta-validation scores during training.
     """
 
@@ -101,6 +103,7 @@ class Training(_Model):
     joules: float | None = None
     sittings: int = 1
     best_examples: int = 0
+    validation_examples: int = 0
     curve: list[CurvePoint] = []
 
 
@@ -189,6 +192,12 @@ class Record(_Model):
         """The mean of the metric that ranks."""
         main = self.metrics.get(self.metric)
         return None if main is None else main.mean
+
+    @property
+    def budget(self) -> int | None:
+        """The examples that meta-training could draw; ``None`` in records that do not state it."""
+        budget = self.algorithm.hyperparameters.get("budget")
+        return budget if type(budget) is int else None
 
     @property
     def file_name(self) -> str:

@@ -30,12 +30,21 @@ from metabench.utils.grouping import grouped
 _T = TypeVar("_T", bound=Hashable)
 
 Reason = Literal[
-    "quick", "full", "superseded", "score", "definition", "episodes", "metric", "metric-options"
+    "quick",
+    "full",
+    "budget",
+    "superseded",
+    "score",
+    "definition",
+    "episodes",
+    "metric",
+    "metric-options",
 ]
 
 _COUNTED: dict[Reason, str] = {
     "quick": "record(s) of --quick runs",
     "full": "record(s) of full runs",
+    "budget": "record(s) trained with another budget than that of the benchmark",
     "superseded": "record(s) superseded by later ones of the same algorithm",
 }
 """The reasons that are no fault of a record: a message counts these records."""
@@ -117,6 +126,11 @@ class RecordSelection:
             quick = bool(self.records) and all(r.benchmark.quick for r in self.records)
         reason: Reason = "full" if quick else "quick"
         return self._without(LeftOut(r, reason) for r in self.records if r.benchmark.quick != quick)
+
+    def with_budget_of_the_benchmark(self) -> RecordSelection:
+        """Keep the records of the benchmark's budget, which is the same for all algorithms."""
+        other = (r for r in self.records if r.budget not in (None, r.benchmark.budget))
+        return self._without(LeftOut(record, "budget") for record in other)
 
     def with_valid_scores(self) -> RecordSelection:
         """Keep the records whose scores are all finite, and within 0 and 1 if they are shares."""

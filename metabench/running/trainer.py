@@ -186,6 +186,9 @@ class Trainer:
         with _unchanged(self.algorithm), preserved_random_state():
             self.algorithm.eval()
             score = self._validate()
+        benchmark = self.tasks.benchmark
+        held_out = benchmark.validation_episodes * benchmark.protocol.examples
+        self.training.validation_examples += held_out
         if not math.isfinite(score):
             raise DivergedError(
                 f"the meta-validation score is {score} at outer step {self.stream.steps}."

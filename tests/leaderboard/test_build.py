@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from metabench.errors import ResultsError
 from metabench.leaderboard.build import Leaderboard, build
 from metabench.leaderboard.rows import LeaderboardRow
-from metabench.records.schema import Record
+from metabench.records.schema import Record, Training
 from metabench.stats import t_interval
 from tests.helpers.cells import make_record
 from tests.helpers.formats import FORMATS
@@ -192,6 +192,35 @@ class TestLeftOut:
         mine, yours = make_record(scores=(0.1, 0.1), seed=0), make_record(scores=(0.9, 0.9), seed=1)
         yours.algorithm.distribution, yours.finished = "other", "2026-02-01T00:00:00+00:00"
         assert [(r.score, r.seeds) for r in build([mine, yours]).rows] == [(0.9, 1)]
+
+
+TWO_BUDGETS = [
+    make_record("whole", hyperparameters={"budget": 480}),
+    make_record("low", (0.5, 1.0), hyperparameters={"budget": 100}),
+]
+
+
+class TestBudget:
+    def test_a_board_has_no_row_of_another_budget_and_says_so(self) -> None:
+        board = build(TWO_BUDGETS)
+        assert [row.algorithm for row in board.rows] == ["whole"]
+        assert board.left_out == [
+            "1 record(s) trained with another budget than that of the benchmark"
+        ]
+        assert board.rejected == []
+
+    def test_all_rows_may_be_left_out(self) -> None:
+        assert build(TWO_BUDGETS[1:]).rows == []
+
+    def test_a_users_own_table_can_have_any_budget(self) -> None:
+        rows = build(TWO_BUDGETS, any_budget=True).rows
+        assert [row.algorithm for row in rows] == ["low", "whole"]
+
+    def test_the_examples_of_training_are_in_the_table(self) -> None:
+        trained = make_record(training=Training(examples=1_234, steps=1, seconds=2.0))
+        board = build([trained])
+        assert "1,234" in board.render("table")
+        assert json.loads(board.render("json"))[0]["train_examples"] == 1_234
 
 
 class TestConflicts:

@@ -179,6 +179,15 @@ class TestTraining:
             640.0,
         )
 
+    def test_the_examples_of_meta_validation_are_shown_beside_those_of_training(self) -> None:
+        trained = Training(examples=200, steps=2, seconds=8.0, validation_examples=7_200)
+        board = build([record(training=trained)])
+        (row,) = json.loads(board.render("json"))
+        assert (row["train_examples"], row["validation_examples"]) == (200, 7_200)
+        assert "| 7,200 |" in " ".join(board.render("markdown").split())
+        old = columns_of(record(training=Training(examples=200, steps=2, seconds=8.0)))
+        assert old["validation_examples"] is None
+
     def test_records_without_a_task_count_have_no_tasks_per_second(self) -> None:
         row = columns_of(record(training=Training(examples=200, steps=2, seconds=8.0)))
         assert row["examples_per_second"] == 25.0

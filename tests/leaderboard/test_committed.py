@@ -57,7 +57,8 @@ def test_the_page_of_backends_follows_from_its_records() -> None:
 
 def test_one_method_has_the_same_accuracy_by_five_libraries() -> None:
     """The intervals over the episodes overlap with that of the first algorithm."""
-    rows = {row.algorithm.partition("[")[0]: row for row in build(records_of("backends")).rows}
+    board = build(records_of("backends"), any_budget=True)  # a lower one, the same for all
+    rows = {row.algorithm.partition("[")[0]: row for row in board.rows}
     native = rows[BACKENDS[0]]
     for name in BACKENDS:
         assert abs(rows[name].score - native.score) <= rows[name].ci95 + native.ci95, name
@@ -105,10 +106,10 @@ def test_learned_rates_and_contexts_beat_maml_after_one_step() -> None:
 
 
 def test_the_summary_shows_recipes_only_and_the_page_every_row() -> None:
-    records = records_of("omniglot")
+    records = records_of("core")
     other = next(r for r in records if r.algorithm.name == "protonet").model_copy(deep=True)
     other.algorithm.overrides = {"lr": 0.5}
     board = build([*records, other])
     assert "protonet[lr=0.5]" not in summary(board)
     assert "protonet" in summary(board)
-    assert "protonet[lr=0.5]" in board_files(board, "leaderboards/omniglot")["README.md"]
+    assert "protonet[lr=0.5]" in board_files(board, "leaderboards/core")["README.md"]

@@ -80,6 +80,29 @@ class TestQuick:
         assert names(select().with_quick(None)) == []
 
 
+class TestBudget:
+    def test_only_records_of_the_benchmarks_budget_are_kept(self) -> None:
+        whole, low, high = (
+            make_record(name, hyperparameters={"budget": budget})
+            for name, budget in (("whole", 480), ("low", 100), ("high", 500))
+        )
+        selection = select(whole, low, high).with_budget_of_the_benchmark()
+        assert names(selection) == ["whole"]
+        assert selection.messages == [
+            "2 record(s) trained with another budget than that of the benchmark"
+        ]
+        assert selection.rejected == []  # a note: nothing is wrong with the records
+
+    def test_records_that_state_no_budget_are_kept(self) -> None:
+        assert names(select(make_record("old")).with_budget_of_the_benchmark()) == ["old"]
+
+    def test_a_quick_record_is_held_to_the_quick_budget(self) -> None:
+        quick = QUICK | {"budget": 16}
+        same = make_record("same", benchmark=quick, hyperparameters={"budget": 16})
+        other = make_record("other", benchmark=quick, hyperparameters={"budget": 15})
+        assert names(select(same, other).with_budget_of_the_benchmark()) == ["same"]
+
+
 class TestLatest:
     def test_an_ok_record_supersedes_later_failures_if_preferred(self) -> None:
         ok = make_record(seed=0)

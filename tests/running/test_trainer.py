@@ -94,6 +94,17 @@ def test_the_record_has_the_number_of_training_episodes(planted) -> None:
     assert trained.tasks == 25 * trained.steps > 0
 
 
+def test_the_examples_of_every_validation_are_counted(planted) -> None:
+    training = trainer_of(planted, "learner", blobs(validations=3, validation_episodes=5)).run()
+    assert len(training.curve) == 3
+    assert training.validation_examples == 3 * 5 * blobs().protocol.examples
+    assert training.examples == 480  # none of them is of the budget
+
+
+def test_an_algorithm_that_is_not_trained_is_not_validated(planted) -> None:
+    assert trainer_of(planted, "nearest-mean", blobs()).run().validation_examples == 0
+
+
 def test_the_energy_of_training_excludes_validation(planted, monkeypatch) -> None:
     used = 0.0
 
