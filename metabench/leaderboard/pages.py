@@ -22,7 +22,10 @@ LEGEND = (
     "three measures of spread: ± is half the width of the 95 % interval over the test episodes, "
     "*new classes* is the 95 % interval for other test classes, and *seed sd* is the standard "
     "deviation over the seeds. Bold marks the first rank and the best value of a column. A column "
-    "with a minus sign is the score that is lost; *nm* is the loss of nearest-mean."
+    "with a minus sign is the score that is lost; *nm* is the loss of nearest-mean. Each track is "
+    "ranked by itself: a method is inductive if it predicts each query from the support set alone. "
+    "Beside a transductive method stand its score with each query alone (*inductive*), and with "
+    "classes of unequal frequency among the queries (*unbalanced*)."
 )
 """How to read a page."""
 
@@ -71,18 +74,26 @@ def _machines(board: Leaderboard) -> list[str]:
 def summary(board: Leaderboard) -> str:
     """Returns a Markdown table of scores, with the published figures in brackets.
 
-    Only rows without overridden hyper-parameters are part of it.
+    The rows of the transductive track follow those of the inductive one, and say so. Only rows
+    without overridden hyper-parameters are part of it.
     """
     # The README compares recipes; experiments with other settings are on the page.
     rows = [row for row in board.rows if not row.settings]
     benchmarks = list(by_benchmark(rows))
     table = [
-        {"algorithm": name}
+        {"algorithm": name[1]}
         | dict.fromkeys(benchmarks, "")
         | {r.benchmark: _score(r) for r in group}
-        for name, group in grouped(rows, lambda row: row.algorithm).items()
+        for name, group in sorted(grouped(rows, _name).items(), key=lambda one: one[0][0])
     ]
     return tabulate(table, headers="keys", tablefmt="pipe")
+
+
+def _name(row: LeaderboardRow) -> tuple[bool, str]:
+    """Returns whether a row is of the transductive track, and its name with the track."""
+    if row.track == "transductive":
+        return True, f"{row.algorithm} (transductive)"
+    return False, row.algorithm
 
 
 def _score(row: LeaderboardRow) -> str:

@@ -15,7 +15,9 @@ ScoredRow = tuple[LeaderboardRow, AggregateScore]
 
 
 def rank_rows(rows: Sequence[ScoredRow]) -> list[LeaderboardRow]:
-    """Returns the rows by benchmark, best first, with their ranks; rows without a score last.
+    """Returns the rows by benchmark and track, best first, with their ranks on the track.
+
+    Rows without a score come last.
 
     With a score in every episode, algorithms share a rank if the test does not distinguish them
     (:func:`~metabench.stats.shared_ranks`). With one value a row, only equal values share one.
@@ -23,11 +25,11 @@ def rank_rows(rows: Sequence[ScoredRow]) -> list[LeaderboardRow]:
     Args:
         rows: Each row with its score.
     """
-    groups = grouped(rows, lambda one: one[0].benchmark)
+    groups = grouped(rows, lambda one: (one[0].benchmark, one[0].track or ""))
     found: list[LeaderboardRow] = []
-    for benchmark in sorted(groups, key=natural_order):
+    for place in sorted(groups, key=lambda one: (natural_order(one[0]), one[1])):
         # Sorted by name first: sorting is stable, so equal scores stay in this order.
-        group = sorted(groups[benchmark], key=lambda one: natural_order(one[0].algorithm))
+        group = sorted(groups[place], key=lambda one: natural_order(one[0].algorithm))
         scored = sorted((one for one in group if one[0].score is not None), key=_loss)
         ranks = _ranks(scored)
         found += [replace(row, rank=rank) for (row, _), rank in zip(scored, ranks, strict=True)]

@@ -29,6 +29,8 @@ _TABULATE_STYLES = {
 _OPTIONAL = (
     "new classes",
     "seed sd",
+    "inductive",
+    "unbalanced",
     "paper",
     "difference",
     "adapt ms",
@@ -50,10 +52,11 @@ def render_rows(rows: Sequence[LeaderboardRow], form: Format, columns: Sequence[
     if form == "csv":
         return str(to_frame(rows).to_csv(index=False)).rstrip("\n")
     parts = []
-    for benchmark, group in by_benchmark(rows).items():
+    for (benchmark, track), group in by_track(rows).items():
         emphasis = Emphasis(form)
         ranking = _ranking(group, emphasis)
-        parts.append(f"{_heading(form, benchmark, group[0])}\n{_table(ranking, form, emphasis)}")
+        heading = _heading(form, f"{benchmark}, {track}" if track else benchmark, group[0])
+        parts.append(f"{heading}\n{_table(ranking, form, emphasis)}")
         # A terminal shows the second table only for more than accuracy and costs, if not asked.
         if columns or form != "table" or _has_more_than_costs(group):
             extra = _extra_columns(group, chosen, emphasis)
@@ -76,6 +79,14 @@ def to_frame(rows: Sequence[LeaderboardRow]) -> pd.DataFrame:
 def by_benchmark(rows: Sequence[LeaderboardRow]) -> dict[str, list[LeaderboardRow]]:
     """Returns the rows of each benchmark, in their order."""
     return grouped(rows, lambda row: row.benchmark)
+
+
+def by_track(rows: Sequence[LeaderboardRow]) -> dict[tuple[str, str], list[LeaderboardRow]]:
+    """Returns the rows of each benchmark and track, in their order; no table mixes tracks.
+
+    The track is empty for rows whose track was not measured.
+    """
+    return grouped(rows, lambda row: (row.benchmark, row.track or ""))
 
 
 def _table(
@@ -121,6 +132,8 @@ def _cells(row: LeaderboardRow, emphasis: Emphasis, *, bold: bool) -> Cells:
         row.metric: emphasis.mark(score) if bold else score,
         "new classes": _interval(row, row.class_low, row.class_high),
         "seed sd": _score(row, row.seed_sd),
+        "inductive": _score(row, row.inductive_score),
+        "unbalanced": _score(row, row.unbalanced_score),
         "paper": _score(row, row.paper),
         "difference": _score(row, row.paper_difference, sign="+"),
         "seeds": str(row.seeds),

@@ -16,7 +16,7 @@ from metabench.leaderboard.scores import (
     score_of_column,
     score_of_metric,
 )
-from metabench.records.costs import median_cost
+from metabench.records.costs import median, median_cost
 from metabench.records.schema import Record, Value
 from metabench.runtime.provenance import machine_of
 
@@ -33,13 +33,16 @@ class LeaderboardRow:
         library: The library that does its computations, or its distribution.
         backbone: The network below the head.
         status: ``ok``, or the status of the seeds that are not.
-        rank: Its rank on the benchmark (:func:`metabench.stats.shared_ranks`); ``None`` without
-            a score.
+        track: ``inductive``, ``transductive`` if a seed is, or ``None`` if it was not measured.
+        rank: Its rank on the track of the benchmark (:func:`metabench.stats.shared_ranks`);
+            ``None`` without a score.
         score: The mean over the episodes of the mean over the seeds.
         ci95: Half the width of the 95 % t-interval over the episodes, of the same test classes.
         class_low: The lower end of the 95 % bootstrap interval for new test classes.
         class_high: The upper end.
         seed_sd: The standard deviation of the seeds' means.
+        inductive_score: The score of a transductive method with each query alone.
+        unbalanced_score: Its score with classes of unequal frequency among the queries.
         episodes: The number of test episodes.
         seeds: The number of seeds that are ok.
         paper: The published figure.
@@ -67,12 +70,15 @@ class LeaderboardRow:
     library: str
     backbone: str
     status: str
+    track: str | None
     rank: int | None
     score: float | None
     ci95: float | None
     class_low: float | None
     class_high: float | None
     seed_sd: float | None
+    inductive_score: float | None
+    unbalanced_score: float | None
     episodes: int
     seeds: int
     paper: float | None
@@ -136,6 +142,7 @@ def make_row(
         status=_status(other, len(records)),
         rank=None,
         seeds=len(ok),
+        **_track_fields(ok, ranked_by_metric=score.metric == first.metric),
         parameters=None if parameters is None else round(parameters),
         machine="; ".join(sorted({machine_of(r.environment) for r in records if r.environment})),
         episode_digest=first.episode_digest,
@@ -147,6 +154,19 @@ def make_row(
         **_paper_fields(first, score),
     )
     return row, score
+
+
+def _track_fields(ok: Sequence[Record], *, ranked_by_metric: bool) -> dict[str, Any]:
+    tracks = {record.track for record in ok}
+    track = "transductive" if "transductive" in tracks else "inductive"
+    evidence = [r.track_evidence for r in ok if r.track_evidence and r.track == "transductive"]
+    # They are scores by the metric of the benchmark, and stand beside no other.
+    shown = evidence if ranked_by_metric else []
+    return {
+        "track": track if tracks and None not in tracks else None,
+        "inductive_score": median(e.inductive_score for e in shown),
+        "unbalanced_score": median(e.unbalanced_score for e in shown),
+    }
 
 
 def _status(other: Sequence[Record], seeds: int) -> str:

@@ -40,6 +40,37 @@ class Predictions:
     classes: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class QueryPredictions:
+    """Predictions of the same queries together and alone, after one adaptation.
+
+    Args:
+        together: Each query among the others of its task, float32 ``[T, Q, outputs]``.
+        alone: Some of them without the others, ``[T, P, outputs]``; ``None`` if the predictor fails
+            on a single query.
+        alone_error: The error of a single query.
+    """
+
+    together: Tensor
+    alone: Tensor | None
+    alone_error: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ProbedQueries:
+    """Queries of a batch that were predicted together with the others and without them.
+
+    Args:
+        positions: Their positions among the queries of each episode, int64 ``[P]``.
+        found: The predictions of the batch, ``alone`` at these positions.
+        targets: The targets of all queries of the batch.
+    """
+
+    positions: Tensor
+    found: QueryPredictions
+    targets: Tensor
+
+
 class Trial:
     """One algorithm on the first ``episodes`` episodes of a sampler.
 
@@ -53,8 +84,10 @@ class Trial:
         on_episode: Called with the number of episodes done and the predictions so far, for
             progress.
         elsewhere: Returns a sampler of the same kind of episodes from another data set, by name.
+        probes: Number of queries of each episode that :meth:`predictions` predicts alone too.
 
     Attributes:
+        probed: What it found, for each batch, once :meth:`predictions` was called.
         leaked_state: Names of the parameters and buffers that adaptation changed.
     """
 
@@ -66,12 +99,15 @@ class Trial:
         *,
         on_episode: Callable[[int, list[Predictions]], None] | None = None,
         elsewhere: Callable[[str], Sampler] | None = None,
+        probes: int = 0,
     ) -> None:
         self.algorithm = algorithm
         self.sampler = sampler
         self.episodes = episodes
         self.elsewhere = elsewhere
         self.leaked_state: set[str] = set()
+        self.probed: list[ProbedQueries] = []
+        self._probes = probes
         self._on_episode = on_episode
         self._predictions: Predictions | None = None
         # A copy of all values: what adaptation changes is restored, not only reported.
@@ -98,7 +134,7 @@ class Trial:
             batches: list[Predictions] = []
             done = 0
             for batch in self.batches():
-                outputs = self.predict(batch, start=done)
+                outputs = self._predict_probed(batch, done)
                 batches.append(Predictions(outputs, batch.query_y, batch.classes))
                 done += len(batch)
                 if self._on_episode is not None:
@@ -121,23 +157,45 @@ class Trial:
             DivergedError: If a prediction is not finite.
             CellFailed: If a prediction has the wrong shape.
         """
-        # A cell that measures time may ask all others to wait, which they do between batches.
-        timing_lock.yield_to_writers()
-        if self.algorithm.offers("adapt_batch"):
-            seed_everything(make_key("adapt", start))
-            outputs = _predict(self.algorithm.adapt_batch(batch.support), batch.query_x)
-            self.restore()
-        else:
-            # One seed per task: its predictions are the same in any batch.
-            outputs = torch.stack(
-                [self._predict_task(task, start + i) for i, task in enumerate(batch)]
-            )
-        try:
-            return self.checked(outputs, batch.query_x, start=start)
-        except DivergedError as error:
-            # Only after a failure, because the search takes up to 100 inner steps.
-            first = _first_not_finite(outputs)
-            raise self._with_inner_step(error, list(batch)[first], start + first) from error
+        (outputs,) = self._adapt_each(batch, start, lambda predict, x: (_predict(predict, x),))
+        return self._checked_batch(outputs, batch, start)
+
+    def predict_both(
+        self, batch: TaskBatch, positions: Tensor, *, start: int = 0
+    ) -> QueryPredictions:
+        """Adapt as :meth:`predict` does, and predict the queries together, and some alone.
+
+        The predictions together are those of :meth:`predict`, to the bit.
+
+        Args:
+            batch: The episodes.
+            positions: The queries of each episode to predict alone, int64 ``[P]``.
+            start: Index of the first episode, which seeds the random numbers.
+
+        Raises:
+            DivergedError: If a prediction is not finite.
+            CellFailed: If a prediction has the wrong shape.
+        """
+        failures: list[str] = []
+
+        def both(predict: Predictor, x: Tensor) -> tuple[Tensor, Tensor]:
+            together = _predict(predict, x)
+            try:
+                single = x[:, positions.to(x.device)].split(1, dim=1)
+                return together, torch.cat([_predict(predict, one) for one in single], dim=1)
+            except torch.OutOfMemoryError:
+                raise
+            # Batch norm in training mode, for example, raises an error on one value.
+            except (RuntimeError, ValueError) as error:
+                failures.append(str(error))
+                return together, together[:, :0]
+
+        together, alone = self._adapt_each(batch, start, both)
+        self._checked_batch(together, batch, start)
+        expected = (len(batch), len(positions), together.shape[-1])
+        if not failures and alone.shape != expected:
+            failures.append(f"{list(alone.shape)} and not {list(expected)} outputs")
+        return QueryPredictions(together, None if failures else alone, "; ".join(failures[:1]))
 
     def checked(self, outputs: Tensor, query: Tensor, *, start: int = 0) -> Tensor:
         """Returns the predictions after checking their shape and that they are finite.
@@ -192,13 +250,8 @@ class Trial:
         Returns:
             A predictor from ``[T, Q, *input]`` to ``[T, Q, outputs]``; see :meth:`checked`.
         """
-        if self.algorithm.offers("adapt_batch"):
-            predict_batch = self.algorithm.adapt_batch(support)
-            return lambda query: self.checked(predict_batch(query), query)
-        # Adapted to one task, but called like a batched predictor.
-        x, y = support.x.squeeze(0), support.y.squeeze(0)
-        predict = self.algorithm.adapt(dataclasses.replace(support, x=x, y=y))
-        return lambda query: self.checked(predict(query.squeeze(0)).unsqueeze(0), query)
+        predict = self._unchecked(support)
+        return lambda query: self.checked(predict(query), query)
 
     def restore(self) -> None:
         """Undo changes of parameters and buffers, and record their names.
@@ -221,12 +274,58 @@ class Trial:
                 with torch.no_grad():
                     tensor.copy_(saved)
 
-    def _predict_task(self, task: Task, index: int) -> Tensor:
-        seed_everything(make_key("adapt", index))
-        outputs = _predict(self.algorithm.adapt(task.support), task.query_x)
-        # Before the next task: the algorithm may adapt parameters of its own.
-        self.restore()
-        return outputs
+    def _predict_probed(self, batch: TaskBatch, start: int) -> Tensor:
+        """Predict a batch as :meth:`predict` does, and some of its queries alone."""
+        if not self._probes:
+            return self.predict(batch, start=start)
+        # Other queries in each batch, and none of the random numbers of the algorithm.
+        generator = torch.Generator().manual_seed(start)
+        order = torch.randperm(batch.query_x.shape[1], generator=generator)
+        positions = order[: self._probes].sort().values
+        found = self.predict_both(batch, positions, start=start)
+        self.probed.append(ProbedQueries(positions, found, batch.query_y))
+        return found.together
+
+    def _adapt_each(
+        self,
+        batch: TaskBatch,
+        start: int,
+        ask: Callable[[Predictor, Tensor], tuple[Tensor, ...]],
+    ) -> list[Tensor]:
+        """Adapt to a batch, at once or task by task, and ask each predictor.
+
+        Returns:
+            What ``ask`` returns for ``[T, Q, *input]``, for all tasks.
+        """
+        # A cell that measures time may ask all others to wait, which they do between batches.
+        timing_lock.yield_to_writers()
+        at_once = self.algorithm.offers("adapt_batch")
+        parts = [batch] if at_once else [batch[i : i + 1] for i in range(len(batch))]
+        answers = []
+        for number, part in enumerate(parts):
+            # One seed per task where it adapts one by one: the same predictions in any batch.
+            seed_everything(make_key("adapt", start + number))
+            answers.append(ask(self._unchecked(part.support), part.query_x))
+            # Before the next task: the algorithm may adapt parameters of its own.
+            self.restore()
+        return [torch.cat(found) for found in zip(*answers, strict=True)]
+
+    def _unchecked(self, support: Support) -> Predictor:
+        """Adapt to ``T`` support sets; ``T`` is 1 if the algorithm has no ``adapt_batch``."""
+        if self.algorithm.offers("adapt_batch"):
+            return self.algorithm.adapt_batch(support)
+        # Adapted to one task, but called like a batched predictor.
+        x, y = support.x.squeeze(0), support.y.squeeze(0)
+        predict = self.algorithm.adapt(dataclasses.replace(support, x=x, y=y))
+        return lambda query: predict(query.squeeze(0)).unsqueeze(0)
+
+    def _checked_batch(self, outputs: Tensor, batch: TaskBatch, start: int) -> Tensor:
+        try:
+            return self.checked(outputs, batch.query_x, start=start)
+        except DivergedError as error:
+            # Only after a failure, because the search takes up to 100 inner steps.
+            first = _first_not_finite(outputs)
+            raise self._with_inner_step(error, list(batch)[first], start + first) from error
 
     def _with_inner_step(self, error: DivergedError, task: Task, index: int) -> DivergedError:
         """Add to an error the inner step after which predictions are not finite, if found."""

@@ -133,6 +133,29 @@ class MetricResult(_Model):
     values: dict[str, Any] = {}
 
 
+Track = Literal["inductive", "transductive"]
+"""``inductive``: each query is predicted from the support set alone."""
+
+
+class TrackEvidence(_Model):
+    """What the track of a cell was found from.
+
+    Attributes:
+        queries: The number of queries that were predicted with the others of their episode and
+            without them, over all test episodes.
+        changed: The share of them whose prediction changed.
+        inductive_score: The score of a transductive method with each query alone.
+        unbalanced_score: Its score with classes of unequal frequency among the queries.
+        reason: Why a score is missing, or why the track is the declared one.
+    """
+
+    queries: int
+    changed: float
+    inductive_score: float | None = None
+    unbalanced_score: float | None = None
+    reason: str = ""
+
+
 class Record(_Model):
     """Everything that is stored of one cell.
 
@@ -149,6 +172,8 @@ class Record(_Model):
         episode_digest: The sha256 of the test episodes.
         training: What meta-training used.
         metrics: The result of each metric, by name.
+        track: The measured track; ``None`` in records that are older than it.
+        track_evidence: What it was found from.
         notes: Remarks for the reader, such as a deviation from the recipe.
         environment: The machine and the installed software.
         started: Time in ISO 8601, UTC.
@@ -167,6 +192,8 @@ class Record(_Model):
     episode_digest: str = ""
     training: Training = Training()
     metrics: dict[str, MetricResult] = {}
+    track: Track | None = None
+    track_evidence: TrackEvidence | None = None
     notes: list[str] = []
     environment: dict[str, Value | None] = {}
     started: str = ""

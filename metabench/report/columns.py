@@ -99,6 +99,7 @@ def columns_of(results: BenchmarkResults) -> list[TableColumn]:
         numeric(
             "train examples", "Examples that meta-training drew.", lambda row: row.train_examples
         ),
+        text("track", "Whether queries are predicted one by one.", lambda row: row.track or ""),
         text("library", "The library that does the computations.", lambda row: row.library),
         text("backbone", "The network below the head.", lambda row: row.backbone),
     ]

@@ -10,8 +10,9 @@ from metabench.algorithms.base import Algorithm
 from metabench.episodes import Sampler
 from metabench.metrics.base import EpisodeMetric
 from metabench.metrics.measure import measure, unavailable
+from metabench.metrics.track import measure_track, probes_per_episode
 from metabench.metrics.trial import Predictions, Trial
-from metabench.records.schema import MetricResult, Record
+from metabench.records.schema import MetricResult, Record, TrackEvidence
 from metabench.running.resolve import ResolvedCell, ResolvedMetric
 
 
@@ -70,6 +71,7 @@ class Evaluator:
             episodes,
             on_episode=self._report_score,
             elsewhere=self._other_datasets,
+            probes=probes_per_episode(episodes),
         )
         # By origin, not by class: rotations of one character are several classes.
         origins = tasks.drawn_origins("test", trial.predictions().classes)
@@ -77,12 +79,22 @@ class Evaluator:
         record.episode_digest = sampler.digest(episodes)
         ranking, *others = self._resolved.metrics
         record.metrics[ranking.name] = measure(self.ranking, trial, required=True)
+        self._add_track(record, trial)
         for done, metric in enumerate(others):
             self._report({"phase": "measure", "done": done, "total": len(others)})
             record.metrics[metric.name] = _other_result(metric, trial)
         if trial.leaked_state:
             names = ", ".join(sorted(trial.leaked_state))
             record.notes.append(f"adaptation changed {names}; it was put back")
+
+    def _add_track(self, record: Record, trial: Trial) -> None:
+        found = measure_track(trial, self.ranking)
+        record.track, record.track_evidence = found.track, TrackEvidence(**found.evidence)
+        if self._algorithm.transductive is not (found.track == "transductive"):
+            record.notes.append(
+                f"it declares transductive = {self._algorithm.transductive}, and is measured as "
+                f"{found.track}"
+            )
 
     def _report_score(self, done: int, batches: list[Predictions]) -> None:
         """Report the mean score of the episodes so far."""

@@ -9,6 +9,7 @@ import torch
 
 from metabench.episodes import TaskStream
 from metabench.metrics.trial import Trial
+from metabench.plugins import installed_plugins
 from metabench.records.schema import Record
 from metabench.running.run_cell import Conditions, run_cell
 from tests.helpers.cells import blobs, cell, curve_of, run_here, scores_of, tasks_of, waves
@@ -48,6 +49,43 @@ class TestScores:
         best = max(training.curve, key=lambda p: (p.score, p.examples))
         assert training.best_examples == best.examples
         assert all(p.loss is not None for p in training.curve)
+
+    def test_the_measured_track_is_in_the_record(self, planted) -> None:
+        record = run_here(planted, cell("learner"))
+        assert record.track == "inductive"
+        assert record.track_evidence is not None
+        assert record.track_evidence.queries == 30 * 2  # of nine queries of each test episode
+        assert record.track_evidence.changed == 0.0
+        assert record.notes == []
+
+    def test_a_track_that_is_not_the_declared_one_is_noted(self, planted, monkeypatch) -> None:
+        learner = planted.registry.get("algorithm", "learner").load()
+        monkeypatch.setattr(learner, "transductive", True)
+        record = run_here(planted, cell("learner"))
+        assert record.track == "inductive"
+        (note,) = record.notes
+        assert note == "it declares transductive = True, and is measured as inductive"
+
+    def test_batch_norm_by_the_query_batch_is_found_and_scored_query_by_query(self) -> None:
+        glyphs = blobs(
+            dataset="glyphs", backbone="conv4-strided", ways=5, queries=5, test_episodes=10
+        )
+        found = {}
+        for norm in ("support", "batch", "running"):
+            record = run_here(installed_plugins(), cell("maml", glyphs, norm=norm, tasks=2))
+            assert record.status == "ok", record.reason
+            found[norm] = record
+        assert {norm: record.track for norm, record in found.items()} == {
+            "support": "inductive",
+            "batch": "transductive",
+            "running": "inductive",
+        }
+        evidence = found["batch"].track_evidence
+        assert evidence is not None
+        assert evidence.inductive_score is not None
+        assert evidence.unbalanced_score is not None
+        assert evidence.inductive_score != found["batch"].score
+        assert all(record.notes == [] for record in found.values())
 
     def test_an_algorithm_that_learns_nothing_has_no_curve(self, planted) -> None:
         training = run_here(planted, cell("nearest-mean")).training
