@@ -79,7 +79,7 @@ def coverage_of_new_classes(episodes: int, *, pools: int = 200) -> tuple[float, 
     by_class, by_episode = [], []
     for _ in range(pools):
         shown, hits = class_episodes(rng, classes=40, episodes=episodes, spread=0.06)
-        interval = class_interval(shown, hits, queries=15, resamples=400)
+        interval = class_interval(shown, hits, queries=15)
         by_class.append(interval.low <= TRUTH <= interval.high)
         mean, half_width = t_interval(hits.mean(1) / 15)
         by_episode.append(abs(mean - TRUTH) <= half_width)
@@ -153,7 +153,7 @@ def _table(heading: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def with_tables(page: str) -> str:
+def filled(page: str) -> str:
     """Returns the page with new tables between its markers."""
     for name, table in tables().items():
         mark = f"<!-- {name} -->"
@@ -223,5 +223,5 @@ def draw(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    (DOCS / "statistics.md").write_text(with_tables((DOCS / "statistics.md").read_text()))
+    (DOCS / "statistics.md").write_text(filled((DOCS / "statistics.md").read_text()))
     draw(DOCS)

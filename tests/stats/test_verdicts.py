@@ -1,4 +1,4 @@
-"""Permutation tests, Holm's correction, class intervals, seeds and ranks."""
+"""Permutation tests, Holm's correction, seeds and ranks."""
 
 import itertools
 import math
@@ -12,7 +12,6 @@ from scipy.linalg import hadamard
 
 from metabench.stats import (
     average_ranks,
-    class_interval,
     friedman,
     holm,
     pairwise_permutation_tests,
@@ -21,11 +20,9 @@ from metabench.stats import (
     seed_sd,
     seeds_test,
     shared_ranks,
-    t_interval,
     tied_groups,
 )
 from metabench.stats import permutation as permutation_module
-from tests.helpers.simulations import class_episodes
 
 DIFFERENCES = st.lists(st.integers(-75, 75).map(lambda n: n / 75), min_size=1, max_size=40)
 P_VALUES = st.lists(st.floats(0, 1), max_size=20)
@@ -160,47 +157,6 @@ def test_holm_rejects_as_the_step_down_procedure_does(p_values: list[float], alp
 def test_holm_refuses_invalid_p_values(p: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         holm([0.5, p])
-
-
-# The interval for new classes.
-
-
-def test_with_equal_classes_the_class_interval_equals_the_episode_interval() -> None:
-    rng = np.random.default_rng(4)
-    shown, hits = class_episodes(rng, classes=200, episodes=600, spread=0.0)
-    interval = class_interval(shown, hits, queries=15)
-    mean, half_width = t_interval(hits.mean(1) / 15)
-    assert interval.mean == pytest.approx(mean)
-    assert interval.half_width == pytest.approx(half_width, rel=0.35)
-
-
-def test_with_classes_shown_once_the_class_interval_equals_the_episode_interval() -> None:
-    rng = np.random.default_rng(6)
-    shown = rng.permutation(1000).reshape(200, 5)
-    hits = rng.binomial(15, 0.8, size=(200, 5))
-    interval = class_interval(shown, hits, queries=15)
-    assert interval.classes == 1000
-    assert interval.half_width == pytest.approx(t_interval(hits.mean(1) / 15).half_width, rel=0.1)
-
-
-def test_the_class_interval_ignores_class_names_and_their_order() -> None:
-    shown, hits = class_episodes(np.random.default_rng(7), classes=20, episodes=50, spread=0.05)
-    interval = class_interval(shown, hits, queries=15)
-    assert class_interval(1000 + 7 * shown, hits, queries=15) == interval
-    assert class_interval(shown[:, ::-1], hits[:, ::-1], queries=15) == pytest.approx(interval)
-
-
-@pytest.mark.parametrize(
-    ("classes", "hits", "message"),
-    [
-        ([[0, 1]], [[1, 1]], "at least two"),
-        ([[0, 1], [1, 2]], [[1], [1]], "episodes, ways"),
-        ([[0, 1], [1, 0]], [[1, 1], [1, 1]], "the same classes"),
-    ],
-)
-def test_invalid_input_of_the_class_interval_is_an_error(classes, hits, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        class_interval(classes, hits, queries=5)
 
 
 # Seeds.
