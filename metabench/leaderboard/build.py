@@ -97,4 +97,5 @@ def build(
         make_row(group, extra[place], metric, references[place[0]])
         for place, group in groups.items()
     ]
-    return Leaderboard(rank_rows(rows), selection)
+    quick_runs = any(record.benchmark.quick for record in selection.records)
+    return Leaderboard(rank_rows(rows, quick=quick_runs), selection)

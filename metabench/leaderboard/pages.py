@@ -17,12 +17,15 @@ from metabench.utils.grouping import grouped
 README = "README.md"
 
 LEGEND = (
-    "Algorithms share a rank if the paired permutation test on the same episodes, with Holm's "
-    "correction over the table, does not distinguish them from the best of that rank. There are "
-    "three measures of spread: ± is half the width of the 95 % interval over the test episodes, "
-    "*new classes* is the 95 % interval for other test classes, and *seed sd* is the standard "
-    "deviation over the seeds. Bold marks the first rank and the best value of a column. A column "
-    "with a minus sign is the score that is lost; *nm* is the loss of nearest-mean."
+    "A rank is the 95 % interval of the ranks that an algorithm may have, for all rows of a table "
+    "at once: from a bootstrap over seeds, test episodes and the groups of the test classes (their "
+    "origins or the classes, where there are no groups). *beats next* is the probability that it "
+    "is better than the next row. A row with fewer than three seeds is provisional and has no "
+    "rank. There are three measures of spread: ± is half the width of the 95 % interval over the "
+    "test episodes, *new classes* is the 95 % interval for other test classes, and *seed sd* is "
+    "the standard deviation over the seeds. Bold marks the rows that may be first, if any may not, "
+    "and the best value of a column. A column with a minus sign is the score that is lost; *nm* is "
+    "the loss of nearest-mean."
 )
 """How to read a page."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from metabench.leaderboard.render import rank_text
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.report.data import BenchmarkResults
 from metabench.report.values import format_number
@@ -64,11 +65,11 @@ def columns_of(results: BenchmarkResults) -> list[TableColumn]:
         return TableColumn(title, about, tuple(TableCell(value(row)) for row in rows), False)
 
     columns = [
-        numeric(
+        TableColumn(
             "rank",
-            "Shared by algorithms that the test on the same episodes does not distinguish from "
-            "the best of them.",
-            lambda row: row.rank,
+            "The 95 % interval of the ranks that it may have, over seeds, episodes and classes. "
+            "Fewer than three seeds are provisional.",
+            tuple(TableCell(rank_text(row), row.rank) for row in rows),
         ),
         TableColumn(
             results.metric + unit,
@@ -131,7 +132,9 @@ def _metric_columns(results: BenchmarkResults) -> list[TableColumn]:
 
 
 def best_algorithms(rows: Sequence[LeaderboardRow]) -> set[str]:
-    """Returns the algorithms of the first rank."""
+    """Returns the algorithms that may be first, if the table tells any apart from them."""
+    if not any(row.rank not in (None, 1) for row in rows):
+        return set()
     return {row.algorithm for row in rows if row.rank == 1}
 
 

@@ -12,39 +12,50 @@ Three measures of spread, which no table mixes:
 (0.75, 0.014)
 """
 
+from metabench.stats.bootstrap import Bootstrap, ClassSlots, bootstrap_means
 from metabench.stats.classes import ClassInterval, class_interval
-from metabench.stats.intervals import Interval, t_interval
+from metabench.stats.differences import Difference, holm_levels, seeds_difference
+from metabench.stats.intervals import Interval, score_interval, share_interval, t_interval
 from metabench.stats.permutation import (
     holm,
-    pairwise_permutation_tests,
     permutation_test,
     permutation_tests,
 )
+from metabench.stats.power import least_difference
+from metabench.stats.rank_intervals import RankIntervals, rank_intervals
 from metabench.stats.ranks import (
     FEWEST_BENCHMARKS,
     Friedman,
     average_ranks,
     friedman,
-    shared_ranks,
     tied_groups,
 )
 from metabench.stats.seeds import seed_sd, seeds_test
 
 __all__ = [
     "FEWEST_BENCHMARKS",
+    "Bootstrap",
     "ClassInterval",
+    "ClassSlots",
+    "Difference",
     "Friedman",
     "Interval",
+    "RankIntervals",
     "average_ranks",
+    "bootstrap_means",
     "class_interval",
     "friedman",
     "holm",
-    "pairwise_permutation_tests",
+    "holm_levels",
+    "least_difference",
     "permutation_test",
     "permutation_tests",
+    "rank_intervals",
+    "score_interval",
     "seed_sd",
+    "seeds_difference",
     "seeds_test",
-    "shared_ranks",
+    "share_interval",
     "t_interval",
     "tied_groups",
 ]

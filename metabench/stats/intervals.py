@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 
@@ -48,6 +49,31 @@ def t_interval(scores: Sequence[float], *, confidence: float = 0.95) -> Interval
         return Interval(float(values.mean()), math.nan)
     quantile = t_quantile(confidence, n - 1)
     return Interval(float(values.mean()), quantile * float(values.std(ddof=1)) / math.sqrt(n))
+
+
+def score_interval(
+    scores: ArrayLike, *, share: bool, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Returns the ends of the interval over the episodes.
+
+    Of :func:`share_interval` for shares, so that they lie within 0 and 1, else of
+    :func:`t_interval`.
+
+    >>> score_interval([1.0, 1.0, 1.0, 0.5], share=True)
+    (0.490..., 0.974...)
+
+    Args:
+        scores: The score of each episode, ``[n]``, at least two.
+        share: Whether the scores are shares between 0 and 1.
+        confidence: The probability that the interval covers the true mean.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    mean, half_width = t_interval(values.tolist(), confidence=confidence)
+    if not share:
+        return mean - half_width, mean + half_width
+    n = len(values)
+    error = float(values.std(ddof=1)) / math.sqrt(n)
+    return share_interval(mean, error, freedom=n - 1, units=n, confidence=confidence)
 
 
 def share_interval(

@@ -105,9 +105,7 @@ def _told_apart(
 
 def _largest(deviations: FloatArray, errors: FloatArray, pairs: BoolArray) -> FloatArray:
     """Returns the largest absolute ratio over some pairs in each resample, ``[B]``."""
-    # Without what all have in common, which would take the digits of the differences.
-    own = deviations - deviations.mean(1, keepdims=True)
-    columns = np.ascontiguousarray(own.T, dtype=np.float32)  # half the time of float64
+    columns = _columns(deviations)
     largest = np.zeros(columns.shape[1], dtype=np.float32)
     for i in range(len(columns)):
         others = np.flatnonzero(pairs[i] & (errors[i] > 0))
@@ -129,10 +127,21 @@ def _levels(better: BoolArray, order: NDArray[np.intp]) -> list[int]:
 
 
 def _probabilities(means: FloatArray, deviations: FloatArray) -> FloatArray:
-    columns = np.ascontiguousarray((means + deviations).T)
+    columns = _columns(means + deviations)
     found = np.full((len(means), len(means)), 0.5)
     for i in range(len(means) - 1):
         rest = columns[i + 1 :]
-        wins = (columns[i] > rest).mean(1) + 0.5 * (columns[i] == rest).mean(1)
+        # A tie counts for both sides by half.
+        lead = np.count_nonzero(columns[i] > rest, 1) - np.count_nonzero(columns[i] < rest, 1)
+        wins = 0.5 + lead / (2 * len(deviations))
         found[i, i + 1 :], found[i + 1 :, i] = wins, 1 - wins
     return found
+
+
+def _columns(resamples: FloatArray) -> NDArray[np.float32]:
+    """Returns what distinguishes the algorithms in each resample, in half the memory, ``[K, B]``.
+
+    What all have in common would take the digits of the differences.
+    """
+    own = resamples - resamples.mean(1, keepdims=True)
+    return np.ascontiguousarray(own.T, dtype=np.float32)

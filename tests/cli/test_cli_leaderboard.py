@@ -7,15 +7,16 @@ import pytest
 
 from metabench.records.schema import MetricResult
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import BLOBS, make_record, suite_file
+from tests.helpers.cells import BLOBS, make_record, with_seeds, suite_file
 from tests.helpers.formats import FORMATS
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     folder = ResultsFolder(tmp_path / "results")
-    folder.save(make_record("maml", (0.25, 0.75) * 10))
-    folder.save(make_record("protonet", (0.75, 0.85) * 10))
+    ok = make_record("maml", (0.25, 0.75) * 10), make_record("protonet", (0.75, 0.85) * 10)
+    for record in with_seeds(*ok):
+        folder.save(record)
     folder.save(make_record("broken", None, reason="it broke", benchmark={"test_episodes": 20}))
     return folder.path
 
@@ -47,6 +48,10 @@ def test_the_json_has_the_documented_shape(metabench, results: Path) -> None:
         "algorithm": str,
         "status": str,
         "rank": int,
+        "rank_low": int,
+        "rank_high": int,
+        "provisional": bool,
+        "beats": dict,
         "score": float,
         "ci95": float,
         "episodes": int,
@@ -54,7 +59,7 @@ def test_the_json_has_the_documented_shape(metabench, results: Path) -> None:
         "episode_digest": str,
     }
     assert {name: type(rows[0][name]) for name in types} == types
-    assert (rows[0]["episodes"], rows[0]["seeds"], rows[0]["episode_digest"]) == (20, 1, "e" * 64)
+    assert (rows[0]["episodes"], rows[0]["seeds"], rows[0]["episode_digest"]) == (20, 3, "e" * 64)
 
 
 def test_a_damaged_record_is_named_and_counted_and_an_error_with_strict(

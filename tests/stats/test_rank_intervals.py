@@ -124,8 +124,9 @@ def test_400_algorithms_are_ranked_within_10_seconds() -> None:
     scores = scores_of(rng, rng.uniform(0.5, 0.9, 400), seeds=5, seed_sd=0.006, episodes=600)
     shown = np.argsort(rng.random((600, 100)), axis=1)[:, :5]
     classes = ClassSlots(shown, rng.normal(0.7, 0.2, (400, 600, 5)))
-    start = time.perf_counter()
+    # Of the processor, because other processes may be using the machine.
+    start = time.process_time()
     found = rank_intervals(bootstrap_means(scores, classes=classes))
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len(found.low) == 400
     assert max(found.level) > 5

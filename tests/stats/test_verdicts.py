@@ -8,18 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.linalg import hadamard
 
 from metabench.stats import (
     average_ranks,
     friedman,
     holm,
-    pairwise_permutation_tests,
     permutation_test,
     permutation_tests,
     seed_sd,
     seeds_test,
-    shared_ranks,
     tied_groups,
 )
 from metabench.stats import permutation as permutation_module
@@ -86,26 +83,6 @@ def test_a_row_does_not_depend_on_other_rows_or_the_chunk_size(
     monkeypatch.setattr(permutation_module, "_CHUNK", 7000)
     assert together.tolist() == alone == permutation_tests(table, resamples=999, seed=3).tolist()
     assert permutation_tests(table, resamples=999, seed=4).tolist() != alone
-
-
-def test_pairwise_tests_equal_separate_tests(monkeypatch) -> None:
-    rng = np.random.default_rng(6)
-    table = rng.binomial(75, rng.uniform(0.7, 0.75, size=(5, 1)), size=(5, 200)) / 75
-    table[4] = table[0]
-    table[4, :10] += 0.02  # ten differences: an exact test
-    alone = {
-        (i, j): permutation_test(table[i] - table[j], resamples=999, seed=2)
-        for i, j in itertools.combinations(range(5), 2)
-    }
-    assert pairwise_permutation_tests(table, resamples=999, seed=2) == pytest.approx(
-        alone, abs=1e-12
-    )
-    monkeypatch.setattr(permutation_module, "_CHUNK", 7000)
-    assert pairwise_permutation_tests(1e6 + table, resamples=999, seed=2) == pytest.approx(
-        alone, abs=0.01
-    )
-    with pytest.raises(ValueError, match="finite"):
-        pairwise_permutation_tests([[0.1, 0.2], [0.1, math.nan]])
 
 
 def test_equal_models_are_significant_in_5_percent() -> None:
@@ -187,69 +164,6 @@ def test_the_seeds_test_has_no_p_value_without_two_seeds_on_a_side() -> None:
 
 
 # Ranks.
-
-
-def test_algorithms_without_a_significant_difference_share_a_rank() -> None:
-    rng = np.random.default_rng(10)
-    difficulty = rng.beta(16, 4, size=600)
-    best, equal, worse = (
-        rng.binomial(75, np.clip(difficulty - loss, 0, 1)) / 75 for loss in (0, 0, 0.03)
-    )
-    assert shared_ranks([worse, best, equal]) == [3, 1, 1]
-    assert shared_ranks([1 - worse, 1 - best, 1 - equal], higher_is_better=False) == [3, 1, 1]
-    assert shared_ranks([best, best, best]) == [1, 1, 1]
-    assert shared_ranks([best]) == [1]
-
-
-@given(
-    st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=5),
-    st.randoms(),
-)
-def test_shared_ranks_do_not_depend_on_the_order_of_the_algorithms(
-    rows: list[list[int]], shuffler
-) -> None:
-    order = list(range(len(rows)))
-    shuffler.shuffle(order)
-    ranks = shared_ranks(rows)
-    assert shared_ranks([rows[i] for i in order]) == [ranks[i] for i in order]
-    assert 1 in ranks
-    assert all(1 <= rank <= len(rows) for rank in ranks)
-
-
-@given(st.lists(st.lists(st.integers(0, 3), min_size=12, max_size=12), min_size=2, max_size=6))
-def test_shared_ranks_are_consistent_with_the_means(rows: list[list[int]]) -> None:
-    ranks, totals = shared_ranks(rows), [sum(row) for row in rows]
-    for (rank, total), (other, others) in itertools.combinations(
-        zip(ranks, totals, strict=True), 2
-    ):
-        assert (
-            (rank <= other)
-            if total > others
-            else (rank >= other)
-            if total < others
-            else rank == other
-        )
-    for rank in ranks:
-        assert rank == 1 + sum(other < rank for other in ranks)
-
-
-def test_a_rank_is_shared_only_without_a_difference_to_its_best() -> None:
-    """Each is a little worse than the one before: the third differs from the first only."""
-    noise = hadamard(64)[1:5]  # rows of mean 0 and of equal distances
-    assert shared_ranks([row - 0.26 * k for k, row in enumerate(noise)]) == [1, 1, 3, 3]
-
-
-def test_forty_distinct_algorithms_have_forty_ranks() -> None:
-    """With 9999 patterns the least corrected p-value of 780 pairs would be 0.08."""
-    table = np.linspace(0.5, 0.9, 40)[:, None] + np.random.default_rng(1).normal(
-        0, 0.001, size=(40, 30)
-    )
-    assert shared_ranks(table) == list(range(40, 0, -1))
-
-
-def test_shared_ranks_refuse_an_empty_table() -> None:
-    with pytest.raises(ValueError, match="algorithms, episodes"):
-        shared_ranks([[], []])
 
 
 def test_average_ranks_share_the_mean_of_ties() -> None:
