@@ -12,6 +12,12 @@ Three measures of spread, which no table mixes:
 (0.75, 0.014)
 """
 
+from metabench.stats.aggregates import (
+    average_rank_intervals,
+    interquartile_interval,
+    interquartile_mean,
+    performance_profile,
+)
 from metabench.stats.bootstrap import Bootstrap, ClassSlots, bootstrap_means
 from metabench.stats.classes import ClassInterval, class_interval
 from metabench.stats.differences import Difference, holm_levels, seeds_difference
@@ -30,7 +36,7 @@ from metabench.stats.ranks import (
     friedman,
     tied_groups,
 )
-from metabench.stats.seeds import seed_sd, seeds_test
+from metabench.stats.seeds import seed_sd
 
 __all__ = [
     "FEWEST_BENCHMARKS",
@@ -41,20 +47,23 @@ __all__ = [
     "Friedman",
     "Interval",
     "RankIntervals",
+    "average_rank_intervals",
     "average_ranks",
     "bootstrap_means",
     "class_interval",
     "friedman",
     "holm",
     "holm_levels",
+    "interquartile_interval",
+    "interquartile_mean",
     "least_difference",
+    "performance_profile",
     "permutation_test",
     "permutation_tests",
     "rank_intervals",
     "score_interval",
     "seed_sd",
     "seeds_difference",
-    "seeds_test",
     "share_interval",
     "t_interval",
     "tied_groups",

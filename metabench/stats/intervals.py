@@ -60,7 +60,7 @@ def score_interval(
     :func:`t_interval`.
 
     >>> score_interval([1.0, 1.0, 1.0, 0.5], share=True)
-    (0.490..., 0.974...)
+    (0.315..., 0.990...)
 
     Args:
         scores: The score of each episode, ``[n]``, at least two.

@@ -55,7 +55,7 @@ def test_the_baseline_equals_itself() -> None:
     result = metabench("compare", BASELINE, BASELINE, "--require-baseline", "--json")
     document = json.loads(result.stdout)
     assert (result.return_value, document["exit_code"]) == (0, 0)
-    assert {row["verdict"] for row in document["rows"]} == {"same"}
+    assert {row["verdict"] for row in document["rows"]} == {"equivalent"}
 
 
 def test_a_loss_of_two_points_fails_and_is_named_in_the_outputs_of_the_workflow(
@@ -70,7 +70,7 @@ def test_a_loss_of_two_points_fails_and_is_named_in_the_outputs_of_the_workflow(
         "compare", BASELINE, new.path, "--markdown", markdown, "--benchmark-json", entries
     )
     assert result.return_value == 3
-    assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s@2 by 2.0 points" in result.stdout
+    assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s@2 by 2.1 points" in result.stdout
     assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s" in markdown.read_text()
     for entry in json.loads(entries.read_text()):  # the schema of customBiggerIsBetter
         assert {name: type(value) for name, value in entry.items()} == {

@@ -16,7 +16,6 @@ from metabench.stats import (
     permutation_test,
     permutation_tests,
     seed_sd,
-    seeds_test,
     tied_groups,
 )
 from metabench.stats import permutation as permutation_module
@@ -145,22 +144,6 @@ def test_seed_sd_does_not_shrink_with_the_number_of_seeds() -> None:
     assert math.isnan(seed_sd([0.9]))
     with pytest.raises(ValueError, match="at least one seed"):
         seed_sd([])
-
-
-def test_with_common_seeds_the_seeds_test_is_students_test() -> None:
-    rng = np.random.default_rng(9)
-    base, new = rng.normal(0.8, 0.01, size=5), rng.normal(0.79, 0.01, size=5)
-    p = seeds_test(base, new, new.mean() - base.mean(), common=5)
-    assert p == pytest.approx(stats.ttest_ind(base, new).pvalue)
-
-
-def test_the_seeds_test_has_no_p_value_without_two_seeds_on_a_side() -> None:
-    assert math.isnan(seeds_test([0.9], [0.8], -0.1, common=1))
-    assert seeds_test([0.9, 0.9], [0.9, 0.9], 0.0, common=2) == 1.0
-    assert seeds_test([0.9, 0.9], [0.8, 0.8], -0.1, common=2) == 0.0
-    assert 0 < seeds_test([0.90, 0.91, 0.92], [0.8], -0.11, common=1) < 0.05
-    with pytest.raises(ValueError, match="both sides"):
-        seeds_test([0.9], [], 0.0, common=1)
 
 
 # Ranks.
