@@ -8,6 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from metabench.errors import ResultsError
+from metabench.leaderboard.aggregate import render_aggregate
 from metabench.leaderboard.build import Leaderboard
 from metabench.leaderboard.render import by_benchmark
 from metabench.leaderboard.rows import LeaderboardRow
@@ -45,6 +46,7 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
         f"```sh\n{command} --write\n{command} --verify\n```",
         LEGEND,
         board.render("markdown"),
+        *_over_benchmarks(board),
         *_machines(board),
     ]
     if sources:
@@ -52,6 +54,19 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
     if board.left_out:
         parts.append("Left out: " + "; ".join(board.left_out) + ".")
     return {README: "\n\n".join(parts) + "\n", "leaderboard.csv": board.render("csv") + "\n"}
+
+
+def _over_benchmarks(board: Leaderboard) -> list[str]:
+    """Returns the table over all benchmarks with its heading, if there is one."""
+    if not board.aggregate:
+        return []
+    return [
+        "### Over the benchmarks",
+        "Average ranks, with the average of the rank intervals at a corrected level, and the mean "
+        "of the middle half of all seeds on all benchmarks whose score is a share. These are the "
+        "algorithms that are ranked on every benchmark.",
+        render_aggregate(board.aggregate, "markdown"),
+    ]
 
 
 def _machines(board: Leaderboard) -> list[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from metabench.leaderboard.columns import COLUMNS, ExtraColumn, choose
-from metabench.leaderboard.emphasis import Emphasis
+from metabench.leaderboard.emphasis import TABULATE_STYLES, Emphasis
 from metabench.leaderboard.extras import ColumnValue
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.leaderboard.scores import form_of
@@ -19,13 +19,6 @@ from metabench.utils.grouping import grouped
 from metabench.utils.text import counted
 
 Format = Literal["table", "markdown", "csv", "json", "html", "latex"]
-
-_TABULATE_STYLES = {
-    "table": "simple",
-    "markdown": "pipe",
-    "html": "html",
-    "latex": "latex_booktabs",
-}
 
 _OPTIONAL = (
     "rank",
@@ -87,7 +80,7 @@ def _table(
 ) -> str:
     if form == "markdown":  # tabulate does not escape the end of a cell
         body = [{name: text.replace("|", "\\|") for name, text in row.items()} for row in body]
-    style = _TABULATE_STYLES[form]
+    style = TABULATE_STYLES[form]
     text = tabulate(body, headers="keys", tablefmt=style, disable_numparse=disable_numparse)
     return emphasis.apply(text)
 

@@ -38,6 +38,7 @@ class AggregateScore:
     Attributes:
         metric: The metric or the column.
         direction: Whether a higher or a lower score is better; empty if there is no score.
+        unit: The unit of the score, of a metric with a score in every episode.
         value: The mean over the episodes of the mean over the seeds, or the value of the column.
         ci95: Half the width of the 95 % t-interval over the episodes.
         low: The lower end of the 95 % interval over the episodes, within 0 and 1 for a share.
@@ -51,6 +52,7 @@ class AggregateScore:
 
     metric: str
     direction: str = ""
+    unit: str = ""
     value: float | None = None
     ci95: float | None = None
     low: float | None = None
@@ -98,11 +100,13 @@ def score_of_metric(
     # Seeds first: the episodes are then independent samples of one averaged model.
     value, half_width = t_interval(by_seed.mean(0))
     spread = seed_sd([math.fsum(row) / len(row) for row in by_seed])
-    low, high = _ends(by_seed.mean(0), alike[0].metrics[metric].unit)
+    result = alike[0].metrics[metric]
+    low, high = _ends(by_seed.mean(0), result.unit)
     classes = _class_slots(alike, metric)
     return AggregateScore(
         metric,
-        alike[0].metrics[metric].direction,
+        result.direction,
+        result.unit,
         value,
         _known(half_width),
         low,
@@ -125,7 +129,7 @@ def score_of_column(name: str, costs: Mapping[str, Any], extra: ExtraValues) -> 
     value = costs[name] if name in costs else extra.values.get(name)
     if value is None:
         return AggregateScore(name, missing=extra.missing.get(name, f"{name} was not measured"))
-    return AggregateScore(name, _DIRECTIONS[name], float(value))
+    return AggregateScore(name, _DIRECTIONS[name], value=float(value))
 
 
 def is_column(name: str) -> bool:

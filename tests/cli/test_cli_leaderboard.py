@@ -7,8 +7,9 @@ import pytest
 
 from metabench.records.schema import MetricResult
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import BLOBS, make_record, with_seeds, suite_file
+from tests.helpers.cells import BLOBS, make_record, suite_file, with_seeds
 from tests.helpers.formats import FORMATS
+from tests.leaderboard.test_aggregate import of_three_benchmarks
 
 
 @pytest.fixture
@@ -168,3 +169,16 @@ class TestWhatIsShown:
         ended = metabench("leaderboard", results, "--write", *other)
         assert ended.code == 2
         assert "--metric" in ended.err
+
+
+def test_aggregate_prints_one_table_over_all_benchmarks(metabench, tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    for record in of_three_benchmarks():
+        folder.save(record)
+    assert "1.33 (1.33 to 1.33)" in metabench("leaderboard", folder.path, "--aggregate").out
+    rows = metabench("leaderboard", folder.path, "--aggregate", "--format", "json").document
+    assert [row["algorithm"] for row in rows] == ["b", "a"]
+    assert len(rows[0]["profile"]) == len(rows[0]["thresholds"])
+    assert metabench("leaderboard", folder.path, "--aggregate", "--format", "csv").code == 2
+    assert metabench("leaderboard", folder.path, "--aggregate", "-b", "one").code == 5
+    assert metabench("leaderboard", folder.path, "--aggregate", "--write").code == 2
