@@ -165,14 +165,20 @@ def rank_text(row: LeaderboardRow) -> str:
 
 def _interval(row: LeaderboardRow) -> str:
     """Returns the score with its interval; a share has both ends where ± would leave 0 to 1."""
+    if row.score is None or row.ci95 is None:
+        return _score(row, row.score)
+    if leaves_the_shares(row):
+        return f"{_score(row, row.score)} ({_ends(row, row.ci95_low, row.ci95_high)})"
+    return _score(row, row.score, _plus_minus(row, row.ci95))
+
+
+def leaves_the_shares(row: LeaderboardRow) -> bool:
+    """Returns whether ± would leave 0 to 1, and the ends of Wilson's interval are to be shown."""
     low, high = row.ci95_low, row.ci95_high
     if row.score is None or row.ci95 is None or low is None or high is None:
-        return _score(row, row.score)
-    # Student's interval of a share may leave 0 to 1; the ends, which are Wilson's, do not.
+        return False
     outside = row.score - row.ci95 < 0 or row.score + row.ci95 > 1
-    if outside and low >= 0 and high <= 1:
-        return f"{_score(row, row.score)} ({_ends(row, low, high)})"
-    return _score(row, row.score, _plus_minus(row, row.ci95))
+    return outside and low >= 0 and high <= 1
 
 
 def _plus_minus(row: LeaderboardRow, half_width: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from metabench.leaderboard.render import rank_text
+from metabench.leaderboard.render import leaves_the_shares, rank_text
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.report.data import BenchmarkResults
 from metabench.report.values import format_number
@@ -158,6 +158,17 @@ def _new_classes_cell(row: LeaderboardRow, *, percent: bool) -> TableCell:
 
 
 def _score_cell(row: LeaderboardRow, *, percent: bool) -> TableCell:
+    score = number(row.score)
+    return TableCell(
+        format_number(score, percent=percent), score, _interval_suffix(row, percent=percent)
+    )
+
+
+def _interval_suffix(row: LeaderboardRow, *, percent: bool) -> str:
     score, ci95 = number(row.score), number(row.ci95)
-    half = "" if ci95 is None else f"± {100 * ci95:.2f}" if percent else f"± {ci95:.3g}"
-    return TableCell(format_number(score, percent=percent), score, half)
+    if score is None or ci95 is None:
+        return ""
+    if leaves_the_shares(row):
+        ends = (format_number(end, percent=percent) for end in (row.ci95_low, row.ci95_high))
+        return f"({' to '.join(ends)})"
+    return f"± {100 * ci95:.2f}" if percent else f"± {ci95:.3g}"

@@ -119,6 +119,26 @@ def test_a_false_order_is_stated_in_at_most_5_percent_of_tables(
     assert covered / (300 * algorithms) >= 0.95
 
 
+def test_equal_algorithms_that_are_good_at_other_classes_are_not_told_apart() -> None:
+    """Each has its own easy classes; the truth is the mean over all classes, which is equal.
+
+    200 tables have a standard error of 1.5 %.
+    """
+    rng = np.random.default_rng(4)
+    false = {True: 0, False: 0}
+    for _ in range(200):
+        easy = rng.normal(0, 0.06, (3, 40))
+        shown = np.argsort(rng.random((200, 40)), axis=1)[:, :5]
+        shares = np.clip(0.7 + easy[:, shown] + rng.normal(0, 0.1, (3, 200, 5)), 0, 1)
+        scores = [one.mean(1)[None] + rng.normal(0, 0.002, (3, 1)) for one in shares]
+        for counted in (True, False):
+            classes = ClassSlots(shown, shares) if counted else None
+            found = rank_intervals(bootstrap_means(scores, classes=classes, resamples=1000))
+            false[counted] += bool(found.better.any())
+    assert false[True] / 200 <= 0.05 + 2 * 0.015
+    assert false[False] / 200 > 0.5, "over episodes of the same classes alone"
+
+
 def test_400_algorithms_are_ranked_within_10_seconds() -> None:
     rng = np.random.default_rng(5)
     scores = scores_of(rng, rng.uniform(0.5, 0.9, 400), seeds=5, seed_sd=0.006, episodes=600)
