@@ -39,17 +39,23 @@ def test_the_noise_is_that_of_the_committed_seeds() -> None:
     assert 0.004 < observed < 0.008
 
 
-@pytest.mark.parametrize("seeds", [(3, 3), (3, 7), (7, 7)])
+SLOW = {"marks": pytest.mark.slow}
+
+
+@pytest.mark.parametrize(
+    "seeds", [(3, 7), pytest.param((3, 3), **SLOW), pytest.param((7, 7), **SLOW)]
+)
 def test_retraining_alone_is_an_alarm_in_at_most_5_percent_of_tables(seeds) -> None:
     assert retraining.rates(seeds, 0.0)["alarm"] <= 0.05
     assert retraining.rates(seeds, 0.0, normal=False)["alarm"] <= 0.05
 
 
-@pytest.mark.parametrize("seeds", [(3, 7), (7, 7)])
+@pytest.mark.parametrize("seeds", [(3, 7), pytest.param((7, 7), **SLOW)])
 def test_a_loss_of_two_points_is_worse_in_90_percent(seeds) -> None:
     assert retraining.rates(seeds, 0.02)["worse"] >= 0.9
 
 
+@pytest.mark.slow
 def test_three_seeds_a_side_do_not_detect_two_points_and_more_seeds_detect_more() -> None:
     found = [retraining.rates(seeds, 0.02)["worse"] for seeds in ((3, 3), (3, 7), (7, 7))]
     assert found == sorted(found)
@@ -67,10 +73,10 @@ def test_a_single_new_seed_has_many_such_losses_by_chance() -> None:
 @pytest.mark.slow
 def test_the_numbers_of_the_page_follow_from_the_simulation() -> None:
     page = (DOCS / "statistics.md").read_text()
-    assert simulations.filled(page) == page
+    assert simulations.with_tables(page) == page
     assert (DOCS / "statistics.svg").read_text().startswith("<?xml")
 
 
 def test_a_page_without_a_place_for_a_table_is_an_error() -> None:
     with pytest.raises(ValueError, match="0 places for the table 'coverage'"):
-        simulations.filled("# What the statistics are worth")
+        simulations.with_tables("# What the statistics are worth")
