@@ -4,9 +4,12 @@ Three measures of spread, which no table mixes:
 
 =====================  ======================================================
 :func:`t_interval`     over the episodes: other episodes of the *same* classes
-:func:`class_interval` over the classes: *new* test classes
+:func:`class_interval` over the classes: *new* test classes, origins or groups
 :func:`seed_sd`        over the seeds: the same algorithm, trained again
 =====================  ======================================================
+
+:func:`bootstrap_means` takes all three together, and :func:`rank_intervals` what they leave of an
+order. :func:`seeds_difference` compares two sides, and :func:`least_difference` plans that.
 
 >>> t_interval([0.5, 0.5, 1.0, 1.0]).mean, round(seed_sd([0.74, 0.76]), 3)
 (0.75, 0.014)

@@ -71,6 +71,7 @@ def test_a_single_new_seed_has_many_such_losses_by_chance() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_numbers_of_the_page_follow_from_the_simulation() -> None:
     page = (DOCS / "statistics.md").read_text()
     assert simulations.with_tables(page) == page
