@@ -42,6 +42,7 @@ def add_unreadable(
             metric=record.metric,
             reason=f"its record {file.name} is unreadable",
         )
+        # A cell without any readable record has one row for all its seeds.
         whole = [i for i, one in enumerate(found) if _is_gone(one, record)]
         if whole:
             found[whole[0]] = replace(found[whole[0]], reason=row.reason)

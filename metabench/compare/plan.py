@@ -119,6 +119,7 @@ def measured_noise(
     seeds.
     """
     own = [r for r in records if r.status == "ok" and r.benchmark.title == benchmark.title]
+    # The newest configuration only: other hyper-parameters would look like variation of seeds.
     kept = RecordSelection(own).with_valid_scores().latest().records
     found = []
     for label, group in grouped(kept, lambda r: r.algorithm.label).items():

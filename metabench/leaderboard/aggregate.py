@@ -79,6 +79,7 @@ def aggregate(scored: Sequence[ScoredRow]) -> list[AggregateRow]:
         return []
     complete = [[table[label] for label in labels] for table in tables.values()]
     resampled = [found for rows in complete if (found := bootstrap_rows(rows)) is not None]
+    # Ranks need one direction: errors are negated.
     higher = [rows[0][0].direction != "lower" for rows in complete]
     signed = [b.means if up else -b.means for b, up in zip(resampled, higher, strict=True)]
     ranks = average_ranks(np.array(signed))

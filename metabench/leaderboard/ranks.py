@@ -69,6 +69,7 @@ def _with_ranks(
 ) -> LeaderboardRow:
     return replace(
         row,
+        # Rows that may be first share rank 1, as rows without a significant difference did.
         rank=found.low[i],
         rank_low=found.low[i],
         rank_high=found.high[i],

@@ -34,7 +34,7 @@ def interquartile_mean(runs: ArrayLike) -> FloatArray:
     ordered = np.sort(np.asarray(runs, dtype=np.float64), axis=0)
     if not len(ordered):
         raise ValueError("an interquartile mean needs at least one run")
-    cut = len(ordered) // 4
+    cut = len(ordered) // 4  # rounded down, as scipy.stats.trim_mean and rliable do
     return np.asarray(ordered[cut : len(ordered) - cut].mean(0))
 
 
@@ -90,6 +90,8 @@ def average_rank_intervals(
         higher_is_better: Whether a higher score is better, by benchmark.
         confidence: The probability that all intervals cover the average of the true ranks.
     """
+    # Bonferroni: the quantiles of resampled average ranks would not cover, because the best of
+    # nearly equal algorithms was lucky on every benchmark.
     corrected = 1 - (1 - confidence) / len(benchmarks)
     found = [
         rank_intervals(one, higher_is_better=higher, confidence=corrected)

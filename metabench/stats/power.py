@@ -46,6 +46,7 @@ def least_difference(
     if freedom < 1:
         return math.inf
     shares = 1 / seeds + 1 / others
+    # The same error as that of seeds_difference, which counts the episodes of a seed twice.
     error = math.sqrt((seed_sd**2 + episode_sd**2 / episodes) * shares)
     critical = float(special.stdtrit(freedom, 1 - alpha / 2))
     # The observed difference varies by the seeds alone: episodes are the same on both sides.
@@ -56,6 +57,7 @@ def least_difference(
 def _noncentrality(freedom: int, critical: float, power: float) -> float:
     """Returns the noncentrality at which the t-statistic exceeds a value with a probability."""
     low, high = 0.0, 10.0
+    # Doubled first, because few degrees of freedom and a small level need a large noncentrality.
     while special.nctdtr(freedom, high, critical) > 1 - power:
         high *= 2
     for _ in range(100):

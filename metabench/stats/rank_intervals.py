@@ -92,8 +92,11 @@ def _told_apart(
     """Returns which pairs are told apart, better first, by the step-down procedure."""
     better = np.zeros(ratios.shape, dtype=bool)
     open_pairs = np.triu(np.ones_like(better), 1)
+    # Step down (Romano and Wolf 2005, algorithm 4.1): a pair that is told apart no longer widens
+    # the quantile for the others.
     while open_pairs.any():
         largest = _largest(deviations, errors, open_pairs)
+        # The next resample above, because an interpolated quantile would be too small.
         quantile = float(np.quantile(largest, confidence, method="higher"))
         found = (ratios > quantile) & (open_pairs | open_pairs.T)
         if not found.any():

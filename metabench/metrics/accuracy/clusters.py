@@ -25,6 +25,7 @@ def class_clusters(sampler: Sampler, classes: Tensor) -> dict[str, list[list[int
     found = {}
     if any(pool.groups):
         found["class_groups"] = _numbers(pool.groups, classes)
+    # Origins are class names by default, and would only repeat the classes.
     if len(set(pool.origins)) < pool.classes:
         found["class_origins"] = _numbers(pool.origins, classes)
     return found
