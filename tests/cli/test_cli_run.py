@@ -17,7 +17,7 @@ class TestRun:
         ended = metabench("run", "-a", "drifter", "-a", "nearest-mean", "--suite", suite)
         assert ended.code == 0, ended.err
         table = ended.out.splitlines()
-        assert table[0].startswith("blobs-3w1s@1: accuracy on 30 episodes")
+        assert table[0].startswith("blobs-3w1s@1, inductive: accuracy on 30 episodes")
         assert "nearest-mean@1" in table[3]
         assert "drifter@1" in table[4]
         assert set(records_in(here / "results")) == {"drifter", "nearest-mean"}

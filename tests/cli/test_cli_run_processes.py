@@ -131,4 +131,4 @@ def test_a_terminal_shows_bars(suite: Path, here: Path, monkeypatch) -> None:
         or "slow on blobs-3w1s, seed 0: loading" in plain
     )
     assert "slow on blobs-3w1s, seed 0: accuracy" in plain
-    assert "blobs-3w1s@1: accuracy on 30 episodes" in plain
+    assert "blobs-3w1s@1, inductive: accuracy on 30 episodes" in plain
