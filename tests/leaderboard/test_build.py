@@ -6,7 +6,7 @@ import json
 import random
 from html.parser import HTMLParser
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from metabench.errors import ResultsError
 from metabench.leaderboard.build import Leaderboard, build
-from metabench.leaderboard.pages import summary
 from metabench.leaderboard.rows import LeaderboardRow
-from metabench.records.schema import Record, TrackEvidence, Training
+from metabench.records.schema import Record, Training
 from metabench.stats import t_interval
 from tests.helpers.cells import make_record, with_seeds
 from tests.helpers.formats import FORMATS
@@ -276,74 +275,6 @@ class TestBudget:
         board = build([trained])
         assert "1,234" in board.render("table")
         assert json.loads(board.render("json"))[0]["train_examples"] == 1_234
-
-
-def on_track(
-    name: str, scores: tuple[float, ...], track: str | None, seed: int = 0, **evidence: float
-) -> Record:
-    found = TrackEvidence(queries=10, changed=0.5, **evidence) if track else None
-    return make_record(name, scores, seed=seed, track=track, track_evidence=found)
-
-
-class TestTracks:
-    RECORDS: ClassVar = (
-        on_track("batch", (1.0, 1.0), "transductive", inductive_score=0.6, unbalanced_score=0.7),
-        on_track("support", (0.5, 0.75), "inductive"),
-        on_track("worse", (0.25, 0.0), "inductive"),
-    )
-
-    def test_each_track_is_ranked_by_itself(self) -> None:
-        rows = build(with_seeds(*self.RECORDS)).rows
-        assert [(r.algorithm, r.track) for r in rows] == [
-            ("support", "inductive"),
-            ("worse", "inductive"),
-            ("batch", "transductive"),
-        ]
-        first = {row.track: row.rank for row in reversed(rows)}
-        assert first == {"inductive": 1, "transductive": 1}
-
-    def test_no_table_has_rows_of_both_tracks(self) -> None:
-        inductive, transductive = build(self.RECORDS).render("markdown").split("\n\n### ")
-        assert inductive.startswith("### blobs-3w1s@1, inductive: accuracy")
-        assert transductive.startswith("blobs-3w1s@1, transductive: accuracy")
-        assert "batch" not in inductive
-        assert "support" not in transductive
-
-    def test_beside_a_transductive_method_stand_its_other_scores(self) -> None:
-        board = build(self.RECORDS)
-        inductive, transductive = board.render("markdown").split("\n\n### ")
-        assert "60.00 %" in transductive
-        assert "70.00 %" in transductive
-        assert "unbalanced" not in inductive
-        row = json.loads(board.render("json"))[-1]
-        assert (row["track"], row["inductive_score"]) == ("transductive", 0.6)
-        assert row["unbalanced_score"] == 0.7
-
-    def test_they_are_not_shown_beside_another_metric(self) -> None:
-        record = self.RECORDS[0].model_copy(deep=True)
-        record.metrics["other"] = record.metrics["accuracy"].model_copy()
-        (row,) = build([record], metric="other").rows
-        assert row.inductive_score is row.unbalanced_score is None
-
-    def test_one_transductive_seed_makes_the_row_transductive(self) -> None:
-        seeds = [
-            on_track("a", (0.5, 0.5), "inductive"),
-            on_track("a", (0.5, 0.5), "transductive", seed=1, inductive_score=0.25),
-        ]
-        (row,) = build(seeds).rows
-        assert (row.track, row.inductive_score) == ("transductive", 0.25)
-
-    def test_rows_whose_track_was_not_measured_have_a_table_of_their_own(self) -> None:
-        rows = build([*self.RECORDS, make_record("old")]).rows
-        first = rows[0]
-        assert (first.algorithm, first.track) == ("old", None)
-        heading = build([make_record("old")]).render("markdown").partition("\n")[0]
-        assert heading.startswith("### blobs-3w1s@1: accuracy")
-
-    def test_the_summary_marks_the_transductive_rows(self) -> None:
-        lines = summary(build(self.RECORDS)).splitlines()[2:]
-        names = [line.split("|")[1].strip() for line in lines]
-        assert names == ["support", "worse", "batch (transductive)"]
 
 
 class TestConflicts:
