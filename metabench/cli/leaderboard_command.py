@@ -85,7 +85,7 @@ def command(
         )
     from metabench.leaderboard import build as leaderboard
     from metabench.leaderboard import formats
-    from metabench.leaderboard.pages import board_files, write_files
+    from metabench.leaderboard.pages import board_files, title_of, write_files
     from metabench.plugins import installed_plugins
 
     registry = installed_plugins().registry
@@ -103,7 +103,7 @@ def command(
     if write and board.rows:
         # The page of a results folder belongs beside its records, where --verify looks for it.
         folder = results if write == Path(_RESULTS) else write
-        for path in write_files(board_files(board, results.as_posix()), folder):
+        for path in write_files(board_files(board, title_of(results)), folder):
             click.echo(f"wrote {path}", err=True)
         return code
     if board.rows or form == "json":  # an empty array is a valid document
@@ -120,7 +120,7 @@ def command(
 def _verify(results: Path, records: list[Record], unreadable: list[Unreadable]) -> int:
     from metabench.leaderboard.verify import problems_of
 
-    problems = problems_of(records, unreadable, results, results.as_posix())
+    problems = problems_of(records, unreadable, results)
     for problem in problems:
         click.echo(problem, err=True)
     if problems:

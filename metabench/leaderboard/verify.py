@@ -10,7 +10,7 @@ from pathlib import Path
 
 from metabench.errors import ResultsError
 from metabench.leaderboard.build import build
-from metabench.leaderboard.pages import board_files
+from metabench.leaderboard.pages import board_files, title_of
 from metabench.leaderboard.scores import class_hits_of
 from metabench.records.schema import Record, key_of
 from metabench.records.store import Unreadable
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"-?[0-9]+\.[0-9]+(?:e[-+]?[0-9]+)?")
 
 
 def problems_of(
-    records: Sequence[Record], unreadable: Iterable[Unreadable], folder: Path, title: str
+    records: Sequence[Record], unreadable: Iterable[Unreadable], folder: Path
 ) -> list[str]:
     """Returns each problem of a committed leaderboard as a sentence.
 
@@ -36,7 +36,6 @@ def problems_of(
         records: The records of the folder.
         unreadable: The files in the folder that are not records.
         folder: The folder of the pages.
-        title: The title of the page.
     """
     problems = [f"{file.path.name} {file.reason}" for file in unreadable]
     for record in records:
@@ -47,7 +46,7 @@ def problems_of(
     except ResultsError as error:
         return [*problems, str(error)]
     problems += board.rejected
-    for name, text in board_files(board, title).items():
+    for name, text in board_files(board, title_of(folder)).items():
         problems += _page_problems(folder / name, text)
     return problems
 
