@@ -41,14 +41,13 @@ def command(
     its own and leaves one record. A cell that was killed resumes from its checkpoint.
     """
     # Here and below: `metabench --help` imports this module, and must not import rich or torch.
-    from rich.console import Console
-
     from metabench.cli.output import print_json, print_table
+    from metabench.cli.progress import ProgressConsole
     from metabench.plugins import installed_plugins
     from metabench.records.store import ResultsFolder
 
     settings, named = _settings(everything, config, values)
-    console = Console(stderr=True)
+    console = ProgressConsole()
     plugins = installed_plugins()
     settings = _check_resources(settings, plugins)
     folder = ResultsFolder(settings.results)

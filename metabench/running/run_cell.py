@@ -51,7 +51,8 @@ def run_cell(
 ) -> Record:
     """Meta-train and meta-test an algorithm on a benchmark with a seed.
 
-    Every error but KeyboardInterrupt becomes the status of the record.
+    Every error but KeyboardInterrupt, and those that ``report`` raises, becomes the status of the
+    record.
 
     Args:
         cell: The cell.
@@ -69,14 +70,17 @@ def run_cell(
         status="failed",
         started=now(),
     )
-    with (
-        _error_as_status(record),
-        timing_lock.shared(),
-        _reproducible(conditions),
-        preserved_random_state(),
-    ):
-        _run(cell, registry, conditions, report, record)
-        record.status = "ok"
+    try:
+        with (
+            _error_as_status(record),
+            timing_lock.shared(),
+            _reproducible(conditions),
+            preserved_random_state(),
+        ):
+            _run(cell, registry, conditions, _distinguishable(report), record)
+            record.status = "ok"
+    except _ReportFailed as failed:
+        raise failed.error from None
     record.finished = now()
     return record
 
@@ -120,6 +124,25 @@ def _run(
         record.training = trainer.training
 
     evaluator.test(record)
+
+
+class _ReportFailed(BaseException):
+    """Carries an error of ``report`` past the code that records the errors of a cell."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _distinguishable(report: EventHandler) -> EventHandler:
+    """Returns a handler whose errors and exits are raised as :class:`_ReportFailed`."""
+
+    def call(event: dict[str, Any]) -> None:
+        try:
+            report(event)
+        except (Exception, SystemExit) as error:
+            raise _ReportFailed(error) from error
+
+    return call
 
 
 @contextlib.contextmanager

@@ -50,7 +50,9 @@ def test_written_pages_verify(board: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("spelling", ["board", "./board", "board/", "absolute", "board/records/..", "."])
+@pytest.mark.parametrize(
+    "spelling", ["board", "./board", "board/", "absolute", "board/records/..", "."]
+)
 def test_the_verdict_does_not_depend_on_how_the_folder_is_spelled(
     board: Path, spelling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
