@@ -272,6 +272,34 @@ class TestInterrupt:
         ]
         assert not any(alive(int(pid)) for pid in (tmp_path / "pids").read_text().split())
 
+    @pytest.mark.parametrize("forks", [True, False])
+    def test_a_training_writes_its_checkpoint_and_the_record_says_so(
+        self, planted, tmp_path: Path, forks: bool
+    ) -> None:
+        def interrupt(what: Cell, event: dict[str, Any]) -> None:
+            if event["phase"] == "train":
+                raise KeyboardInterrupt
+
+        job = Job(cell("learner", blobs(budget=10**8)), KEY, Conditions(checkpoint=tmp_path / "c"))
+        records = executor_with(forks=forks, on_event=interrupt).run([job, *jobs_of(cell("any"))])
+        record = next(records)
+        assert record.status == "interrupted"
+        assert record.reason == "the run was interrupted; its checkpoint is kept"
+        assert (tmp_path / "c").exists()
+        with pytest.raises(KeyboardInterrupt):
+            next(records)
+
+    def test_a_cell_without_a_checkpoint_says_so(self, script_worker, tmp_path: Path) -> None:
+        script_worker('echo \'{"phase": "load"}\'; sleep 600')
+
+        def interrupt(what: Cell, event: dict[str, Any]) -> None:
+            raise KeyboardInterrupt
+
+        for checkpoint in (None, tmp_path / "missing.pt"):
+            job = Job(cell("any"), KEY, Conditions(checkpoint=checkpoint))
+            record = next(executor_with(on_event=interrupt).run([job]))
+            assert record.reason == "the run was interrupted before its first checkpoint"
+
     def test_a_cell_that_had_finished_is_kept(self, script_worker, monkeypatch) -> None:
         script_worker("sleep 600")
         executor = executor_with()

@@ -177,8 +177,9 @@ def _serve(connection: Connection, shard: TaskShard, gradients: Sequence[Tensor]
     """Run a worker, which exits when the connection to its parent ends."""
     try:
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and kills us
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # A signal to the process group: the parent finishes its outer step before it exits.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         torch.set_num_threads(1)
         while connection.recv():
             connection.send(_compute(shard, gradients))
