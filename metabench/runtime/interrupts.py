@@ -14,8 +14,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class DeferredInterrupts:
     """Defers SIGINT and SIGTERM inside a ``with`` block, until :meth:`deliver` or its end.
 
-    A SIGINT while another signal waits is delivered at once. Outside the main thread, where Python allows no handlers,
-    nothing is deferred.
+    A SIGINT while another signal waits is delivered at once. Outside the main thread, where Python
+    allows no handlers, nothing is deferred.
 
     Args:
         wanted: Returns whether a signal that arrives now is deferred; otherwise it is delivered at

@@ -22,7 +22,7 @@ def trainer_of(
     checkpoint_seconds: float = -1.0,
     **hyperparameters: Any,
 ) -> Trainer:
-    """Returns a trainer that saves every step by default, and validates by the sum of the parameters."""
+    """Returns a trainer that saves every step by default and validates by a sum of parameters."""
     tasks = tasks_of(plugins, benchmark)
     seed_everything(1)
     model = plugins.registry.get("algorithm", algorithm).load()(
