@@ -118,11 +118,15 @@ def command(
 
 
 def _verify(results: Path, records: list[Record], unreadable: list[Unreadable]) -> int:
+    from metabench.leaderboard.superseded import superseded
     from metabench.leaderboard.verify import problems_of
+    from metabench.plugins import installed_plugins
 
     problems = problems_of(records, unreadable, results)
     for problem in problems:
         click.echo(problem, err=True)
+    for older in superseded(records, installed_plugins().registry):
+        click.echo(f"superseded: {older}", err=True)
     if problems:
         click.echo(f"{counted(len(problems), 'problem')} in '{results}'.", err=True)
         return EXIT_CELL_FAILED
