@@ -29,6 +29,9 @@ class Blobs(ClassDataset):
         super().__init__(root)
         self.leak = leak
 
+    def status(self):
+        return "embedded"
+
     def pool(self, split):
         self.check_split(split)
         made_from = "train" if self.leak and split == "test" else split
