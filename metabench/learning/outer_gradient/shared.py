@@ -36,7 +36,7 @@ An outer step on the sinusoid takes 1.9 ms in one process and 5 in two.
 
 
 def processes_for(module: nn.Module, batch: TaskBatch) -> int:
-    """Return the number of processes for outer steps on such batches: at most one a thread.
+    """Returns the number of processes for outer steps on such batches: at most one a thread.
 
     It is 1 if running statistics would have to be merged, if there is too little work, on devices,
     and on systems other than Linux, whose libraries may not survive a fork.
