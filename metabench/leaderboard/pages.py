@@ -9,6 +9,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from metabench.errors import ResultsError
+from metabench.leaderboard.aggregate import render_aggregate
 from metabench.leaderboard.build import Leaderboard
 from metabench.leaderboard.render import by_benchmark
 from metabench.leaderboard.rows import LeaderboardRow
@@ -20,12 +21,15 @@ README = "README.md"
 _GENERATED = "Generated from the records in this folder, and checked against them, by:"
 
 LEGEND = (
-    "Algorithms share a rank if the paired permutation test on the same episodes, with Holm's "
-    "correction over the table, does not distinguish them from the best of that rank. There are "
-    "three measures of spread: ± is half the width of the 95 % interval over the test episodes, "
-    "*new classes* is the 95 % interval for other test classes, and *seed sd* is the standard "
-    "deviation over the seeds. Bold marks the first rank and the best value of a column. A column "
-    "with a minus sign is the score that is lost; *nm* is the loss of nearest-mean."
+    "A rank is the 95 % interval of the ranks that an algorithm may have, for all rows of a table "
+    "at once: from a bootstrap over seeds, test episodes and the groups of the test classes (their "
+    "origins or the classes, where there are no groups). *beats next* is the probability that it "
+    "is better than the next row. A row with fewer than three seeds is provisional and has no "
+    "rank. There are three measures of spread: ± is half the width of the 95 % interval over the "
+    "test episodes, *new classes* is the 95 % interval for other test classes, and *seed sd* is "
+    "the standard deviation over the seeds. Bold marks the rows that may be first, if any may not, "
+    "and the best value of a column. A column with a minus sign is the score that is lost; *nm* is "
+    "the loss of nearest-mean."
 )
 """How to read a page."""
 
@@ -45,6 +49,7 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
         f"```sh\n{command} --write\n{command} --verify\n```",
         LEGEND,
         board.render("markdown"),
+        *_over_benchmarks(board),
         *_machines(board),
     ]
     if sources:
@@ -70,6 +75,19 @@ def title_of(folder: Path) -> str:
     if re.fullmatch(r"# .+", heading) and after.startswith(_GENERATED):
         return heading.removeprefix("# ")
     return folder.as_posix()
+
+
+def _over_benchmarks(board: Leaderboard) -> list[str]:
+    """Returns the table over all benchmarks with its heading, if there is one."""
+    if not board.aggregate:
+        return []
+    return [
+        "### Over the benchmarks",
+        "Average ranks, with the average of the rank intervals at a corrected level, and the mean "
+        "of the middle half of all seeds on all benchmarks whose score is a share. These are the "
+        "algorithms that are ranked on every benchmark.",
+        render_aggregate(board.aggregate, "markdown"),
+    ]
 
 
 def _machines(board: Leaderboard) -> list[str]:
