@@ -267,14 +267,14 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
 
 
 def first_line(doc: str) -> str:
-    """Returns the first line of a docstring as plain text, without the markup of Sphinx.
+    """Returns the first line of a docstring as messages are written, without Sphinx's markup.
 
     >>> first_line("Wraps :class:`~metabench.Algorithm`, as ``x`` [E].")
-    'Wraps Algorithm, as x [E].'
+    'Wraps `Algorithm`, as `x` [E].'
     """
     line = doc.strip().partition("\n")[0].strip()
-    line = re.sub(r":[\w:]+:`(?:~[\w.]*\.)?([^`<]+?)(?: <[^`>]*>)?`", r"\1", line)
-    return line.replace("``", "")
+    line = re.sub(r":[\w:]+:`(?:~[\w.]*\.)?([^`<]+?)(?: <[^`>]*>)?`", r"`\1`", line)
+    return line.replace("``", "`")
 
 
 def describe_error(error: BaseException) -> str:
