@@ -131,4 +131,4 @@ def test_a_format(site: Site, tmp_path: Path) -> None:
     listed = {row["name"]: row for row in site.json("list", "formats")}
     assert listed["tsv"]["summary"] == "Values separated by tabs"
     done = site.metabench("leaderboard", tmp_path / "r", "--format", "tsv")
-    assert done.stdout.splitlines()[0] == "blobs-3w1s@1\t1\tb\t1.0"
+    assert done.stdout.splitlines()[0] == "blobs-3w1s@1\tb\t1.0"
