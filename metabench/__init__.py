@@ -1,7 +1,7 @@
 """metabench: the benchmark suite for meta-learning.
 
-The public names are imported when they are first used, so that ``import metabench`` is instant and the
-command line answers ``--help`` without importing torch.
+The public names are imported on first use, so that ``import metabench`` is instant and the command
+line answers ``--help`` without importing torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all tests share: a cache of their own, and a plugin with algorithms and data made for tests."""
+"""Fixtures of all tests: a cache folder, and a plugin with algorithms and data for tests."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,16 +9,15 @@ import torch
 
 from metabench.plugins import Plugins, installed_plugins
 
-with contextlib.suppress(ImportError):  # the benchmarks have no property tests, nor hypothesis
+with contextlib.suppress(ImportError):  # tests/performance runs without hypothesis
     import hypothesis
 
     hypothesis.settings.register_profile("metabench", deadline=None, max_examples=40)
     hypothesis.settings.load_profile("metabench")
 
-torch.set_num_threads(1)  # as in a cell; and CI runs tests side by side
-torch.set_warn_always(
-    True
-)  # PyTorch warns once in a process, so which test fails would depend on the order
+torch.set_num_threads(1)  # as in a cell, and CI runs tests in parallel
+# PyTorch warns once in a process, so that the order of the tests would decide which one fails.
+torch.set_warn_always(True)
 
 PLANTED = Path(__file__).parent / "helpers" / "planted"
 ENTRY_POINTS = "[metabench]\nplanted = metabench_planted\n"
@@ -36,7 +35,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _planted_distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that makes ``tests/planted`` an installed plugin, for whoever has it on the path."""
+    """A folder with the metadata that makes ``tests/helpers/planted`` an installed plugin."""
     folder = tmp_path_factory.mktemp("site")
     info = folder / "metabench_planted-3.1.dist-info"
     info.mkdir()
@@ -47,7 +46,7 @@ def _planted_distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def planted(_planted_distribution: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugins]:
-    """The installed plugins with the planted one among them, here and in every process started from here."""
+    """The plugins with the planted one, in this process and those that it starts."""
     places = [str(_planted_distribution), str(PLANTED)]
     for place in places:
         monkeypatch.syspath_prepend(place)

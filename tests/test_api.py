@@ -16,7 +16,7 @@ from metabench.errors import ResultsError, UnknownName, UsageError
 from metabench.records.schema import Record
 from metabench.running.plan import Planned
 from metabench.running.trainer import Trainer
-from tests.helpers.cells import BLOBS, made_record, suite_file
+from tests.helpers.cells import BLOBS, make_record, suite_file
 
 
 class PixelMean(metabench.Algorithm):
@@ -197,11 +197,11 @@ class TestFrames:
         both = {"metrics": ("accuracy", "cost")}
         return metabench.Results(
             [
-                made_record(
+                make_record(
                     "a", (0.25, 0.75), cost={"adapt_ms": 2.0, "classes": [[1, 2]]}, benchmark=both
                 ),
-                made_record("b", (0.5, 0.5), seed=3, benchmark=both),
-                made_record("c", None, benchmark=both, reason="it broke"),
+                make_record("b", (0.5, 0.5), seed=3, benchmark=both),
+                make_record("c", None, benchmark=both, reason="it broke"),
             ]
         )
 
@@ -225,7 +225,7 @@ class TestFrames:
         assert frame.groupby("algorithm")["accuracy"].mean().to_dict() == {"a": 0.5, "b": 0.5}
 
     def test_a_metric_with_fewer_episodes_leaves_the_others_empty(self) -> None:
-        record = made_record(scores=(0.1, 0.2, 0.3))
+        record = make_record(scores=(0.1, 0.2, 0.3))
         record.metrics["short"] = record.metrics["accuracy"].model_copy(update={"episodes": [9.0]})
         frame = metabench.Results([record]).episodes()
         assert frame["short"].isna().tolist() == [False, True, True]
@@ -235,14 +235,14 @@ class TestFrames:
         assert empty.to_frame().empty
         assert empty.episodes().empty
         assert isinstance(empty.episodes(), pd.DataFrame)
-        assert metabench.Results([made_record(scores=None)]).episodes().empty
+        assert metabench.Results([make_record(scores=None)]).episodes().empty
 
     def test_notebooks_and_print_show_the_table(self, results: metabench.Results) -> None:
         assert "<table>" in results._repr_html_()
         assert "it broke" in str(results)
 
     def test_quick_results_are_marked(self) -> None:
-        results = metabench.Results([made_record(benchmark={"quick": True})])
+        results = metabench.Results([make_record(benchmark={"quick": True})])
         assert "@1+quick" in str(results)
 
 

@@ -58,7 +58,7 @@ _RELIABILITY: tuple[tuple[str, str, ValueFormat], ...] = (
     ("radius_excess", "radius excess", "number"),
     ("accuracy_everywhere", "any input", "share"),
 )
-"""The flags behind the doubts: :meth:`metabench.metrics.adversarial.reliability.Reliability.verdict`."""
+"""Flags of :meth:`metabench.metrics.adversarial.reliability.Reliability.verdict`."""
 
 COLUMNS: tuple[ExtraColumn, ...] = (
     ExtraColumn("adaptation_area", "area", "adaptation", ("area",), narrow=True, better="higher"),

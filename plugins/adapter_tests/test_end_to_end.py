@@ -1,4 +1,4 @@
-"""Every adapter runs by ``metabench.run`` on embedded data; its row is ``ok`` and names the library."""
+"""Every adapter runs with ``metabench.run``; its row is ``ok`` and names the library."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ metrics = ["mse", "cost"]
 """
 SMALL: dict[str, Any] = {"tasks": 2, "train_queries": 2}
 CALM = {"maml": 0.04, "fomaml": 0.02, "anil": 0.04}
-"""At most a fifth of the recipe's inner rate: above, rounding flips a ReLU and Adam magnifies it."""
+"""A fifth of the recipe's inner rate: above it, rounding flips a ReLU and Adam magnifies it."""
 NATIVE = {
     "l2l-maml": "maml",
     "l2l-fomaml": "fomaml",

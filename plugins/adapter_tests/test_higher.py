@@ -27,7 +27,7 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 def outer_by_hand(
     algorithm: Any, batch: TaskBatch, step: Any, **learned: dict[str, Tensor]
 ) -> dict[str, dict[str, Tensor]]:
-    """Returns the gradient of the outer loss in plain ``torch.func`` for a rule of the inner step."""
+    """Returns the outer gradient in plain ``torch.func`` for a rule of the inner step."""
     learner, loss = algorithm.learner, algorithm.problem.loss
 
     def outer(given: dict[str, dict[str, Tensor]]) -> Tensor:

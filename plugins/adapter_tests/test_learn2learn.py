@@ -81,7 +81,7 @@ def test_without_own_buffers_learn2learn_would_leak(
 @pytest.mark.parametrize("norm", ["running", "per-step"])
 @pytest.mark.parametrize("name", ["maml", "l2l-maml", "higher-maml", "torchopt-maml"])
 def test_meta_training_updates_running_statistics(name: str, norm: str) -> None:
-    """Batch norm at test then uses the statistics of meta-training; otherwise it would use zeros."""
+    """Batch norm at test uses the statistics of meta-training; otherwise it uses zeros."""
     algorithm = build(name, classification("conv"), tasks=TASKS, norm=norm)
     before = algorithm.learner.backbone.blocks[0].running_mean.clone()
     outer_gradient(algorithm)
@@ -89,7 +89,8 @@ def test_meta_training_updates_running_statistics(name: str, norm: str) -> None:
     assert (before != after).any(-1).all()  # of each step, where each has its own
     native = build("maml", classification("conv"), tasks=TASKS, norm=norm)
     outer_gradient(native)
-    # Native takes all tasks at once, step by step, and an adapter task by task: the same passes, reordered.
+    # The native algorithm takes all tasks at once, step by step, an adapter takes them one by one:
+    # the same passes in another order.
     torch.testing.assert_close(
         after, native.learner.backbone.blocks[0].running_mean, rtol=0.3, atol=0.05
     )

@@ -165,7 +165,7 @@ def test_the_prototypical_classifier_has_the_native_gradient(backbone: str) -> N
 def test_every_predictor_of_the_path_is_the_native_one(
     name: str, native: str, problem: Problem
 ) -> None:
-    """Predictors are compared after each step and again at the end, so that later steps change none."""
+    """Predictors are compared after each step and at the end: later steps change none of them."""
     batch = Tasks(problem).batch()
     support, query = Support(batch.support_x[0], batch.support_y[0], batch.ways), batch.query_x[0]
     found, wanted = (build(n, problem).eval() for n in (name, native))

@@ -5,7 +5,7 @@ from torch import Tensor
 from metabench.algorithms.anil import ANIL
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.problem import Problem
-from tests.algorithms.test_maml import SMALL, wide
+from tests.algorithms.test_maml import SMALL, with_large_weights
 from tests.helpers.gradient_kit import build, classification, first_step, regression
 
 
@@ -19,8 +19,11 @@ class HeadOnlyMAML(MAML):
     [classification("mlp"), classification("conv"), regression()],
     ids=["mlp", "conv", "sinusoid"],
 )
-def test_it_is_maml_whose_inner_loop_adapts_the_head_only(problem: Problem) -> None:
-    anil, maml = (wide(build(cls, problem, test_steps=3, **SMALL)) for cls in (ANIL, HeadOnlyMAML))
+def test_anil_equals_maml_that_adapts_only_the_head(problem: Problem) -> None:
+    anil, maml = (
+        with_large_weights(build(cls, problem, test_steps=3, **SMALL))
+        for cls in (ANIL, HeadOnlyMAML)
+    )
     (batch, gradients, loss), (_, expected, expected_loss) = first_step(anil), first_step(maml)
     assert loss == pytest.approx(expected_loss)
     assert gradients.keys() == expected.keys()
@@ -31,15 +34,15 @@ def test_it_is_maml_whose_inner_loop_adapts_the_head_only(problem: Problem) -> N
     torch.testing.assert_close(*predictions)
 
 
-def test_the_body_sees_the_support_set_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backbone_reads_the_support_set_once(monkeypatch: pytest.MonkeyPatch) -> None:
     algorithm = build(ANIL, classification("conv")).eval()
     body, calls = algorithm.learner.backbone, []
 
-    def counted(params: dict[str, Tensor], x: Tensor) -> Tensor:
+    def counting(params: dict[str, Tensor], x: Tensor) -> Tensor:
         calls.append(len(x))
         return type(body).forward_tasks(body, params, x)
 
-    monkeypatch.setattr(body, "forward_tasks", counted)
+    monkeypatch.setattr(body, "forward_tasks", counting)
     batch, *_ = first_step(algorithm)
     calls.clear()
     algorithm.eval()
@@ -49,8 +52,8 @@ def test_the_body_sees_the_support_set_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(calls) == 2
 
 
-def test_from_a_head_of_zeros_one_step_compares_with_the_mean_of_each_class() -> None:
-    """Its gradient is known: softmax minus labels, weighted by the features, and a mean over the classes."""
+def test_a_step_from_a_head_of_zeros_compares_features_with_class_means() -> None:
+    """At zero the gradient is (softmax - labels) times the features, averaged over examples."""
     algorithm = build(ANIL, classification(), zero_head=True, inner_lr=0.9, test_steps=1)
     batch, *_ = first_step(algorithm)
     algorithm.eval()

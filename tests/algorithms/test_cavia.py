@@ -20,7 +20,7 @@ NAMES = ["mlp", "conv", "sinusoid"]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=NAMES)
-def test_the_context_descends_the_support_loss(problem: Problem) -> None:
+def test_the_context_takes_gradient_steps_on_the_support_loss(problem: Problem) -> None:
     algorithm = build(CAVIA, problem, context=4, inner_lr=0.5).eval()
     support = Tasks(problem, torch.float64).test(2).support
 
@@ -37,7 +37,7 @@ def test_the_context_descends_the_support_loss(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=NAMES)
-def test_the_outer_gradient_is_that_of_the_whole_outer_loss(problem: Problem) -> None:
+def test_the_outer_gradient_matches_finite_differences(problem: Problem) -> None:
     algorithm = build(CAVIA, problem, tasks=3, inner_steps=2, context=4)
     batch, gradients, _ = first_step(algorithm)
 
@@ -54,15 +54,15 @@ def test_in_regression_the_context_is_concatenated_to_the_input() -> None:
     context = torch.randn(1, 4, dtype=torch.float64)
     body, head = algorithm.learner.backbone, algorithm.learner.head
     first, second = body.weights
-    (to_shift,) = algorithm.maps
+    (context_map,) = algorithm.maps
     joined = torch.cat([x[0], context.expand(7, 4)], 1)
-    hidden = F.relu(joined @ torch.cat([first, to_shift.weight.T]) + body.biases[0])
+    hidden = F.relu(joined @ torch.cat([first, context_map.weight.T]) + body.biases[0])
     hidden = F.relu(hidden @ second + body.biases[1])
     expected = hidden @ head.weight + head.bias
     torch.testing.assert_close(algorithm.forward_tasks({"context": context}, x)[0], expected)
 
 
-def test_in_classification_the_context_modulates_every_feature() -> None:
+def test_in_classification_the_context_scales_and_shifts_every_block() -> None:
     algorithm = build(CAVIA, classification("conv"))
     kinds = [name.rpartition(".")[2] for name in algorithm.modulated]
     assert kinds.count("gamma") == kinds.count("beta") == 4

@@ -1,4 +1,4 @@
-"""What keeps an algorithm's file readable as its paper."""
+"""Rules for the files of the algorithms, so that each reads as its paper."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_at_most_two_classes_are_between_an_algorithm_and_the_contract(name: str
 
 
 @pytest.mark.parametrize("name", sorted(set(SPECS) - set(VARIANTS)))
-def test_training_and_adaptation_are_in_the_file(name: str) -> None:
+def test_a_class_defines_its_own_meta_train_and_adapt(name: str) -> None:
     defined = vars(load(name))
     assert "adapt" in defined
     assert ("meta_train" in defined) is (name not in WITHOUT_TRAINING)
@@ -50,7 +50,7 @@ def test_the_first_line_of_the_file_links_to_its_page(name: str) -> None:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_a_hyper_parameter_is_named_once_where_it_is_declared(name: str) -> None:
-    """Its field is its only declaration: no constructor repeats it, no docstring lists it."""
+    """A field is the only declaration: no constructor repeats it and no docstring lists it."""
     cls = load(name)
     assert "def __init__" not in inspect.getsource(cls)
     assert "Args:" not in (cls.__doc__ or "")
@@ -62,8 +62,8 @@ def sources(*packages: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("path", sources("algorithms", "learning"), ids=lambda path: path.stem)
-def test_no_recipe_and_no_hidden_flag_is_in_the_code(path: Path) -> None:
-    """Values for kinds of benchmarks are data, and attacks announce themselves by an argument."""
+def test_no_code_depends_on_the_budget_the_ways_or_requires_grad(path: Path) -> None:
+    """Recipe files hold values by kind of benchmark, and attacks set ``keep_graph``."""
     text = path.read_text(encoding="utf-8")
     assert "support.x.requires_grad" not in text
     assert "problem.budget" not in text

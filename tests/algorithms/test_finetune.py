@@ -16,7 +16,7 @@ from tests.helpers.few_shot import classification, make, regression, train
 Y = torch.tensor([0, 1, 2, 0, 1, 2])
 
 
-def tiny(cls: type[FineTune], **chosen: object) -> FineTune:
+def make_tiny(cls: type[FineTune], **chosen: object) -> FineTune:
     algorithm = make(cls, classification(3, 2, (6,), "mlp"), head_batch=6, **chosen)
     assert isinstance(algorithm, FineTune)
     return algorithm.double().eval()
@@ -27,8 +27,8 @@ def x() -> Tensor:
     return torch.randn(6, 6, generator=torch.Generator().manual_seed(1)).double()
 
 
-def test_the_new_head_takes_the_steps_of_sgd(x: Tensor) -> None:
-    algorithm, head = tiny(FineTune, test_steps=5), nn.Linear(40, 3).double()
+def test_the_head_is_fitted_by_sgd(x: Tensor) -> None:
+    algorithm, head = make_tiny(FineTune, test_steps=5), nn.Linear(40, 3).double()
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     sgd = torch.optim.SGD(
@@ -43,10 +43,10 @@ def test_the_new_head_takes_the_steps_of_sgd(x: Tensor) -> None:
     assert torch.allclose(algorithm.adapt(Support(x, Y, 3))(query), head(algorithm.embed(query)))
 
 
-def test_the_cosine_head_starts_undecided_and_follows_the_gradient_of_the_cosines(
+def test_the_cosine_head_starts_with_equal_logits_and_descends_the_gradient(
     x: Tensor,
 ) -> None:
-    algorithm = tiny(FineTuneCosine, head_lr=0.5, momentum=0.0, weight_decay=0.0)
+    algorithm = make_tiny(FineTuneCosine, head_lr=0.5, momentum=0.0, weight_decay=0.0)
     f = F.normalize(algorithm.embed(x).detach(), dim=-1)
     start = START_NORM * F.normalize(algorithm.embed(x).detach().mean(0), dim=-1)
     weight = start.expand(3, -1).clone().requires_grad_()
@@ -59,15 +59,15 @@ def test_the_cosine_head_starts_undecided_and_follows_the_gradient_of_the_cosine
 
 
 @pytest.mark.parametrize("cls", [FineTune, FineTuneCosine])
-def test_in_one_batch_the_order_of_the_support_set_does_not_matter(
+def test_the_order_of_the_support_set_does_not_matter_within_one_batch(
     cls: type[FineTune], x: Tensor
 ) -> None:
-    algorithm, order = tiny(cls), torch.tensor([4, 2, 0, 1, 5, 3])
+    algorithm, order = make_tiny(cls), torch.tensor([4, 2, 0, 1, 5, 3])
     a, b = (algorithm.adapt(s)(x) for s in (Support(x, Y, 3), Support(x[order], Y[order], 3)))
     assert torch.allclose(a, b)
 
 
-def test_every_epoch_takes_every_example_once() -> None:
+def test_every_epoch_visits_every_example_once() -> None:
     seen: list[Tensor] = []
 
     def scores(params: dict[str, Tensor], features: Tensor) -> Tensor:
@@ -89,24 +89,23 @@ def linear(params: dict[str, Tensor], features: Tensor) -> Tensor:
     return features @ params["weight"]
 
 
-def test_without_an_attack_the_steps_are_those_of_the_optimizer_to_the_last_bit() -> None:
+def test_without_a_graph_the_steps_equal_those_of_torch_sgd_bit_for_bit() -> None:
     generator = torch.Generator().manual_seed(3)
     features = torch.randn(2, 6, 8, generator=generator)
     labels = torch.randint(0, 3, (2, 6), generator=generator)
     start = torch.randn(2, 8, 3, generator=generator)
     order: list[Tensor] = []
 
-    def noted(params: dict[str, Tensor], features: Tensor) -> Tensor:
+    def recording(params: dict[str, Tensor], features: Tensor) -> Tensor:
         order.append(features)
         return linear(params, features)
 
-    heads = fit_head(noted, {"weight": start}, features, labels, lr=0.1, batch=6)
+    heads = fit_head(recording, {"weight": start}, features, labels, lr=0.1, batch=6)
     found = [next(heads)["weight"] for _ in range(5)]
     weight = start.clone().requires_grad_()
     sgd = torch.optim.SGD([weight], lr=0.1, momentum=0.9, dampening=0.9, weight_decay=1e-3)
-    for head, seen in zip(
-        found, order, strict=False
-    ):  # the steps to the last of them are not looked at
+    # The passes that lead to the last head are recorded too, and no head follows them.
+    for head, seen in zip(found, order, strict=False):
         assert torch.equal(head, weight.detach())
         places = [int((features[0, :, 0] == value).nonzero()) for value in seen[0, :, 0]]
         sgd.zero_grad()
@@ -117,7 +116,7 @@ def test_without_an_attack_the_steps_are_those_of_the_optimizer_to_the_last_bit(
         sgd.step()
 
 
-def test_an_attack_on_the_features_follows_every_step_of_the_head() -> None:
+def test_the_gradient_of_the_features_flows_through_every_step_of_the_head() -> None:
     generator = torch.Generator().manual_seed(4)
     features = torch.randn(1, 4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     start = torch.randn(1, 3, 2, generator=generator, dtype=torch.float64)
@@ -141,10 +140,8 @@ def test_an_attack_on_the_features_follows_every_step_of_the_head() -> None:
 
 
 @pytest.mark.parametrize("cls", [FineTune, FineTuneCosine])
-def test_a_gradient_reaches_the_support_set_where_it_is_asked_for(
-    cls: type[FineTune], x: Tensor
-) -> None:
-    algorithm = tiny(cls, test_steps=3)
+def test_keep_graph_gives_the_gradient_of_the_support_set(cls: type[FineTune], x: Tensor) -> None:
+    algorithm = make_tiny(cls, test_steps=3)
     query = torch.randn(4, 6, dtype=torch.float64)
     attacked = x.clone().requires_grad_()
     logits = algorithm.adapt(Support(attacked, Y, 3, keep_graph=True))(query)
@@ -159,8 +156,8 @@ def test_a_gradient_reaches_the_support_set_where_it_is_asked_for(
     )
 
 
-def test_the_features_stay_as_they_are(x: Tensor) -> None:
-    algorithm = tiny(FineTune)
+def test_adaptation_leaves_no_gradient_on_the_parameters(x: Tensor) -> None:
+    algorithm = make_tiny(FineTune)
     algorithm.adapt(Support(x, Y, 3))
     assert all(p.grad is None for p in algorithm.parameters())
 
@@ -170,7 +167,7 @@ def regressor(**chosen: object) -> Algorithm:
 
 
 def mse(algorithm: Algorithm, steps: int, waves: TaskBatch) -> list[float]:
-    """After 0, 1, ... steps, over all tasks."""
+    """Returns the mean squared error over all tasks after 0, 1, ..., ``steps`` steps."""
     errors = torch.zeros(steps + 1)
     for task in waves:
         for k, predict in enumerate(algorithm.adapt_path(task.support, steps)):
@@ -178,15 +175,15 @@ def mse(algorithm: Algorithm, steps: int, waves: TaskBatch) -> list[float]:
     return (errors / len(waves)).tolist()
 
 
-def test_in_regression_gradient_steps_help_a_jointly_trained_network(waves: TaskBatch) -> None:
+def test_in_regression_gradient_steps_improve_a_jointly_trained_network(waves: TaskBatch) -> None:
     algorithm = regressor()
     train(algorithm, Sinusoid(), 200_000)
     before, *_, after = mse(algorithm, 10, waves[:50])
-    assert 2.5 < before < 4.2  # no joint model can beat 3.006 on average
-    assert 0.9 * before < after < before  # little: joint training is no preparation for adapting
+    assert 2.5 < before < 4.2  # no joint model has a lower mean than 3.006
+    assert 0.9 * before < after < before  # joint training does not prepare for adaptation
 
 
-def test_in_regression_all_parameters_follow_the_gradient() -> None:
+def test_in_regression_a_step_is_gradient_descent_on_all_parameters() -> None:
     algorithm = regressor(head_lr=0.05).double()
     assert isinstance(algorithm, FineTune)
     x, y = torch.randn(5, 1, dtype=torch.float64), torch.randn(5, 1, dtype=torch.float64)

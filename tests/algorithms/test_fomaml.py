@@ -6,12 +6,12 @@ from torch.func import functional_call
 
 from metabench.algorithms.fomaml import FOMAML
 from metabench.algorithms.maml import MAML
-from tests.algorithms.test_maml import SMALL, wide
+from tests.algorithms.test_maml import SMALL, with_large_weights
 from tests.helpers.gradient_kit import build, classification, first_step
 
 
-def test_the_inner_gradients_are_constants_to_the_outer_loop() -> None:
-    algorithm = wide(build(FOMAML, classification(), **SMALL))
+def test_the_outer_gradient_treats_inner_gradients_as_constants() -> None:
+    algorithm = with_large_weights(build(FOMAML, classification(), **SMALL))
     batch, gradients, loss = first_step(algorithm)
     learner, task_loss = algorithm.learner, algorithm.problem.loss
     theta = {k: p.detach().clone().requires_grad_() for k, p in learner.named_parameters()}
@@ -36,9 +36,11 @@ def test_the_inner_gradients_are_constants_to_the_outer_loop() -> None:
         torch.testing.assert_close(gradients[f"learner.{name}"], g)
 
 
-def test_it_is_maml_in_everything_else() -> None:
-    alike: dict[str, Any] = SMALL | {"inner_lr": 0.5, "inner_steps": 1, "test_steps": 3}
-    first, second = (wide(build(cls, classification(), **alike)) for cls in (FOMAML, MAML))
+def test_everything_but_the_outer_gradient_equals_maml() -> None:
+    options: dict[str, Any] = SMALL | {"inner_lr": 0.5, "inner_steps": 1, "test_steps": 3}
+    first, second = (
+        with_large_weights(build(cls, classification(), **options)) for cls in (FOMAML, MAML)
+    )
     (batch, slopes, loss), (_, other_slopes, other_loss) = first_step(first), first_step(second)
     assert loss == other_loss
     assert any(not torch.allclose(slopes[name], other_slopes[name]) for name in slopes)

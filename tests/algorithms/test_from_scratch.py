@@ -4,7 +4,7 @@ from metabench.algorithms.from_scratch import FromScratch
 from tests.helpers.gradient_kit import Tasks, build, classification
 
 
-def test_it_is_adam_on_the_support_set() -> None:
+def test_adaptation_is_adam_on_the_support_set() -> None:
     algorithm = build(FromScratch, classification(), test_steps=4)
     batch = Tasks(algorithm.problem, torch.float64).test(2)
     predictions = algorithm.adapt_batch(batch.support)(batch.query_x)
@@ -18,11 +18,11 @@ def test_it_is_adam_on_the_support_set() -> None:
         torch.testing.assert_close(predictions[t], network(task.query_x))
 
 
-def test_there_is_no_meta_training() -> None:
+def test_meta_train_is_not_defined() -> None:
     assert not FromScratch.offers("meta_train")
 
 
-def test_no_class_is_preferred_before_the_first_step() -> None:
+def test_all_logits_are_zero_before_the_first_step() -> None:
     algorithm = build(FromScratch, classification("conv"))
     batch = Tasks(algorithm.problem, torch.float64).test(2)
     assert not next(algorithm.trajectory(batch.support))(batch.query_x).any()

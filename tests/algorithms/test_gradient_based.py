@@ -1,4 +1,4 @@
-"""What every method must do that adapts in inner steps."""
+"""Properties of every algorithm that adapts in inner steps."""
 
 import copy
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from metabench.algorithms.reptile import Reptile
 from metabench.episodes import Support, TaskStream
 from metabench.errors import DivergedError, UsageError
 from tests.helpers.gradient_kit import (
-    LEARNED,
+    LEARNED_HEAD,
     Lines,
     Tasks,
     build,
@@ -35,8 +35,11 @@ from tests.helpers.gradient_kit import (
 
 METHODS: list[Any] = [MAML, FOMAML, ANIL, Reptile, MetaSGD, CAVIA, MetaLSTM, FromScratch, MultiTask]
 WITH_ZERO_HEAD: list[Any] = [FromScratch, MultiTask]
-"""The methods that start each task with a head at zero, and so do not care at all how classes are numbered.
-The others learn a head with a slot for each label: they do not care only on average over label orders."""
+"""Methods that start each task from a head of zeros: the numbering of the classes does not matter.
+
+The others learn a head with a column for each label, and are invariant only on average over all
+numberings.
+"""
 WITH_LEARNED_HEAD: list[Any] = [m for m in METHODS if m not in WITH_ZERO_HEAD]
 
 PROBLEMS = {"blobs": classification(), "pictures": classification("conv"), "sinusoid": regression()}
@@ -69,7 +72,7 @@ LINES: dict[Any, tuple[dict[str, Any], int, float]] = {
 
 
 @EVERY
-def test_it_learns_to_classify(cls: Any) -> None:
+def test_a_method_learns_to_classify(cls: Any) -> None:
     options, outer_steps, wanted = BLOBS[cls]
     algorithm = build(cls, classification(), double=False, **options)
     if outer_steps:
@@ -80,18 +83,18 @@ def test_it_learns_to_classify(cls: Any) -> None:
 
 
 @EVERY
-def test_it_learns_to_regress(cls: Any) -> None:
+def test_a_method_learns_to_regress(cls: Any) -> None:
     options, outer_steps, wanted = LINES[cls]
     algorithm = build(cls, regression(), double=False, **options)
-    widen(algorithm.learner)
+    enlarge_weights(algorithm.learner)
     if outer_steps:
         train(algorithm, outer_steps, family=Lines())
     batch = Tasks(algorithm.problem, family=Lines()).test(200)
     assert score(algorithm.eval(), batch) < wanted * score(algorithm, batch, 0)
 
 
-def widen(network: nn.Module) -> None:
-    """Start where a short training gets going: the sinusoid's weights of 0.01 take thousands of steps."""
+def enlarge_weights(network: nn.Module) -> None:
+    """Enlarge small initial weights: training from a scale of 0.01 takes thousands of steps."""
     with torch.no_grad():
         for p in network.parameters():
             if p.ndim > 1 and p.std() < 0.02:
@@ -103,14 +106,14 @@ def widen(network: nn.Module) -> None:
 def test_the_same_seed_gives_the_same_bits(cls: Any, problem: Problem) -> None:
     states = []
     for _ in range(2):
-        algorithm = build(cls, problem, double=False, **small(cls))
+        algorithm = build(cls, problem, double=False, **small_options(cls))
         train(algorithm, 2)
         states.append(algorithm.state_dict())
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 @pytest.mark.parametrize("cls", [m for m in METHODS if m.offers("meta_train")])
-def test_another_seed_gives_another_result(cls: Any) -> None:
+def test_another_seed_gives_other_parameters(cls: Any) -> None:
     first, second = (build(cls, classification(), seed=seed) for seed in (0, 1))
     train(first, 2), train(second, 2)
     assert any(
@@ -120,7 +123,7 @@ def test_another_seed_gives_another_result(cls: Any) -> None:
 
 @EVERY
 @BOTH
-def test_many_tasks_at_once_are_adapted_to_as_one_by_one(cls: Any, problem: Problem) -> None:
+def test_a_batch_of_tasks_is_adapted_as_each_task_alone(cls: Any, problem: Problem) -> None:
     algorithm = trained(cls, problem)
     batch = Tasks(problem, torch.float64).test(3)
     together = algorithm.adapt_batch(batch.support)(batch.query_x)
@@ -130,7 +133,7 @@ def test_many_tasks_at_once_are_adapted_to_as_one_by_one(cls: Any, problem: Prob
 
 @EVERY
 @BOTH
-def test_the_path_ends_where_adaptation_does(cls: Any, problem: Problem) -> None:
+def test_the_last_predictor_of_adapt_path_is_that_of_adapt(cls: Any, problem: Problem) -> None:
     algorithm = trained(cls, problem)
     task = next(iter(Tasks(problem, torch.float64).test(1)))
     path = list(algorithm.adapt_path(task.support, algorithm.test_steps))
@@ -140,8 +143,8 @@ def test_the_path_ends_where_adaptation_does(cls: Any, problem: Problem) -> None
     assert not torch.allclose(path[0](task.query_x), adapted)
 
 
-class ForgetsToRestore(MAML):
-    """A planted mistake: each episode starts where the last one ended."""
+class ChangesItsInitialisation(MAML):
+    """Violates the contract: an episode changes the initialisation of the next."""
 
     def trajectory(self, support: Support) -> Iterator[Predictor]:
         found = super().trajectory(support)
@@ -166,20 +169,20 @@ def check_no_state(cls: Any, problem: Problem) -> None:
 
 @EVERY
 @BOTH
-def test_an_episode_leaves_nothing_behind(cls: Any, problem: Problem) -> None:
+def test_an_episode_does_not_change_the_algorithm(cls: Any, problem: Problem) -> None:
     check_no_state(cls, problem)
 
 
-def test_a_planted_leak_from_episode_to_episode_is_caught() -> None:
+def test_state_that_leaks_between_episodes_is_detected() -> None:
     with pytest.raises(AssertionError):
-        check_no_state(ForgetsToRestore, PROBLEMS["blobs"])
+        check_no_state(ChangesItsInitialisation, PROBLEMS["blobs"])
 
 
 @EVERY
 @BOTH
-def test_what_is_saved_and_loaded_predicts_the_same(cls: Any, problem: Problem) -> None:
+def test_a_saved_and_loaded_algorithm_predicts_the_same(cls: Any, problem: Problem) -> None:
     algorithm = trained(cls, problem)
-    other = build(cls, problem, seed=9, **small(cls))
+    other = build(cls, problem, seed=9, **small_options(cls))
     other.load_state_dict(algorithm.state_dict())
     batch = Tasks(problem, torch.float64).test(3)
     predictions = [a.eval().adapt_batch(batch.support)(batch.query_x) for a in (algorithm, other)]
@@ -188,9 +191,11 @@ def test_what_is_saved_and_loaded_predicts_the_same(cls: Any, problem: Problem) 
 
 @pytest.mark.parametrize("cls", [m for m in METHODS if m.offers("meta_train")])
 @BOTH
-def test_a_run_that_was_interrupted_ends_with_the_same_bits(cls: Any, problem: Problem) -> None:
+def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
+    cls: Any, problem: Problem
+) -> None:
     tasks = Tasks(problem)
-    algorithm = build(cls, problem, double=False, **small(cls))
+    algorithm = build(cls, problem, double=False, **small_options(cls))
     budget = 6 * cost_of_a_batch(algorithm)
     checkpoint: dict[str, Any] = {}
 
@@ -200,7 +205,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bits(cls: Any, problem: P
             checkpoint.update(copy.deepcopy(state), random=torch.get_rng_state())
 
     algorithm.train().meta_train(TaskStream(tasks, tasks.protocol, budget, on_step=save))
-    resumed = build(cls, problem, seed=9, double=False, **small(cls))
+    resumed = build(cls, problem, seed=9, double=False, **small_options(cls))
     resumed.load_state_dict(checkpoint["algorithm"])
     stream = tasks.stream(budget)
     stream.load_state_dict(checkpoint["stream"])
@@ -212,7 +217,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bits(cls: Any, problem: P
 
 @pytest.mark.parametrize("cls", WITH_ZERO_HEAD)
 @pytest.mark.parametrize("name", ["blobs", "pictures"])
-def test_how_classes_are_numbered_does_not_matter(cls: Any, name: str) -> None:
+def test_the_numbering_of_the_classes_does_not_matter(cls: Any, name: str) -> None:
     algorithm = trained(cls, PROBLEMS[name])
     batch = Tasks(algorithm.problem, torch.float64).test(3)
     order = torch.tensor([2, 0, 1])
@@ -223,11 +228,9 @@ def test_how_classes_are_numbered_does_not_matter(cls: Any, name: str) -> None:
 
 @pytest.mark.parametrize("cls", WITH_LEARNED_HEAD)
 @pytest.mark.parametrize("name", ["blobs", "pictures"])
-def test_a_learned_head_is_the_only_thing_that_knows_how_classes_are_numbered(
-    cls: Any, name: str
-) -> None:
-    learned = LEARNED if cls in (MAML, FOMAML, ANIL, Reptile, MetaSGD, MetaLSTM) else {}
-    algorithm = build(cls, PROBLEMS[name], **small(cls), **learned).eval()
+def test_only_a_learned_head_depends_on_the_numbering_of_the_classes(cls: Any, name: str) -> None:
+    learned = LEARNED_HEAD if cls in (MAML, FOMAML, ANIL, Reptile, MetaSGD, MetaLSTM) else {}
+    algorithm = build(cls, PROBLEMS[name], **small_options(cls), **learned).eval()
     batch = Tasks(algorithm.problem, torch.float64).test(3)
     order = torch.tensor([2, 0, 1])
     renumbered = Support(batch.support_x, order[batch.support_y], batch.ways)
@@ -244,7 +247,7 @@ def renumber_head(head: nn.Module, order: Tensor) -> None:
 
 
 @EVERY
-def test_at_test_no_graph_hangs_on_the_past(cls: Any) -> None:
+def test_in_evaluation_the_autograd_graph_does_not_grow_with_the_steps(cls: Any) -> None:
     algorithm = build(cls, regression(), double=False).eval()
     support = Tasks(algorithm.problem).test(1).support
     x = torch.zeros(1, 1, 1)
@@ -258,7 +261,7 @@ def test_at_test_no_graph_hangs_on_the_past(cls: Any) -> None:
         graph_size(predict(x))
         for predict, _ in zip(algorithm.trajectory(support), range(4), strict=False)
     ]
-    assert depths[3] > depths[1] or cls is Reptile  # which never needs one
+    assert depths[3] > depths[1] or cls is Reptile  # Reptile needs no graph
 
 
 def graph_size(output: Tensor) -> int:
@@ -289,7 +292,7 @@ OUTER = "it is not finite before the first inner step either"
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_a_rate_that_explodes_is_told_with_its_steps(
+def test_divergence_is_reported_with_the_outer_and_the_inner_step(
     cls: Any, options: dict[str, float], cause: str
 ) -> None:
     algorithm = build(cls, regression(), **options)
@@ -310,18 +313,18 @@ def test_a_predictor_is_differentiable_in_its_input(cls: Any) -> None:
 
 
 @EVERY
-def test_an_unknown_backbone_is_told(cls: type[Algorithm]) -> None:
+def test_an_unknown_backbone_is_a_usage_error(cls: type[Algorithm]) -> None:
     with pytest.raises(UsageError, match="unknown backbone 'resnet'"):
         build(cls, classification(), **{"backbone": "resnet"})
 
 
-def small(cls: Any) -> dict[str, Any]:
+def small_options(cls: Any) -> dict[str, Any]:
     return {"channels": 3, "hidden": 4, "inner_steps": 3} if cls is MetaLSTM else {}
 
 
 def trained(cls: Any, problem: Problem) -> Any:
-    """After two outer steps, so that what is kept beside the network is not at its start."""
-    algorithm = build(cls, problem, **small(cls))
+    """Returns an algorithm after two outer steps, so that its buffers are not at their start."""
+    algorithm = build(cls, problem, **small_options(cls))
     if cls.offers("meta_train"):
         train(algorithm, 2)
     return algorithm.eval()

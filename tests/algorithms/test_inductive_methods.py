@@ -1,4 +1,4 @@
-"""What holds for every method that treats each query alone: it learns, and depends on nothing else."""
+"""Properties of every algorithm that predicts each query from the support set alone."""
 
 import copy
 from collections.abc import Callable
@@ -49,33 +49,33 @@ METHODS: dict[str, tuple[type[Algorithm], dict[str, Any]]] = {
         EPISODIC | {"tasks": 1, "inner_steps": 1, "test_steps": 2},
     ),
 }
-MOVES = 1_200
-"""Examples of glyphs that are enough to move all weights and statistics of a convolutional backbone."""
+TRAINING_EXAMPLES = 1_200
+"""Examples of glyphs that change every weight and statistic of a convolutional backbone."""
 ORDERED = {"matchingnet-fce", "finetune", "finetune-cosine"}
-"""The support examples come in an order, or in mini-batches that depend on it."""
+"""Methods that read the support set as a sequence, or in mini-batches of its order."""
 
 Trained = Callable[[str], Algorithm]
 
 
-def new(name: str, seed: int = 0) -> Algorithm:
+def untrained(name: str, seed: int = 0) -> Algorithm:
     cls, chosen = METHODS[name]
     return make(cls, classification(), seed, **chosen)
 
 
 @pytest.fixture(scope="session")
-def _all_trained() -> dict[str, Algorithm]:
+def _trained_methods() -> dict[str, Algorithm]:
     return {}
 
 
 @pytest.fixture
-def trained(_all_trained: dict[str, Algorithm], train_glyphs: ClassPool) -> Trained:
-    """A copy of a method that was trained, once, on some glyphs."""
+def trained(_trained_methods: dict[str, Algorithm], train_glyphs: ClassPool) -> Trained:
+    """Returns copies of methods, each of which is trained once on glyphs."""
 
     def get(name: str) -> Algorithm:
-        if name not in _all_trained:
-            _all_trained[name] = new(name)
-            train(_all_trained[name], train_glyphs, MOVES)
-        return copy.deepcopy(_all_trained[name])
+        if name not in _trained_methods:
+            _trained_methods[name] = untrained(name)
+            train(_trained_methods[name], train_glyphs, TRAINING_EXAMPLES)
+        return copy.deepcopy(_trained_methods[name])
 
     return get
 
@@ -85,8 +85,8 @@ def method(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def exact(algorithm: Algorithm, episodes: TaskBatch) -> tuple[Algorithm, Support, Tensor]:
-    """An algorithm and an episode in float64, where sums do not depend on their order."""
+def in_float64(algorithm: Algorithm, episodes: TaskBatch) -> tuple[Algorithm, Support, Tensor]:
+    """Returns an algorithm and an episode in float64, where the order of a sum does not matter."""
     task = next(iter(episodes[:1]))
     support = Support(task.support.x.double(), task.support.y, task.support.ways)
     return algorithm.double(), support, task.query_x.double()
@@ -97,7 +97,7 @@ def same(a: Tensor, b: Tensor, atol: float = 1e-8) -> bool:
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "relationnet"])
-def test_it_learns_which_inputs_matter(name: str) -> None:
+def test_a_method_learns_which_features_carry_the_class(name: str) -> None:
     cls, chosen = METHODS[name]
     problem = classification(shape=VECTOR, backbone="mlp")
     episodes = sampler_of(blobs(40, seed=1), NWayKShot(5, 1, 5), "test").range(0, 40)
@@ -106,8 +106,10 @@ def test_it_learns_which_inputs_matter(name: str) -> None:
     assert accuracy(algorithm, episodes) > accuracy(NearestMean(problem), episodes) + 0.35
 
 
-def test_relationnet_learns_to_compare_maps(train_glyphs: ClassPool, episodes: TaskBatch) -> None:
-    algorithm = new("relationnet")
+def test_relationnet_learns_to_compare_feature_maps(
+    train_glyphs: ClassPool, episodes: TaskBatch
+) -> None:
+    algorithm = untrained("relationnet")
     train(algorithm, train_glyphs, 12_000)
     assert accuracy(algorithm, episodes) > accuracy(NearestMean(classification()), episodes) + 0.1
 
@@ -115,22 +117,24 @@ def test_relationnet_learns_to_compare_maps(train_glyphs: ClassPool, episodes: T
 def test_the_same_seed_gives_the_same_bits(method: str, train_glyphs: ClassPool) -> None:
     states = []
     for _ in range(2):
-        algorithm = new(method)
+        algorithm = untrained(method)
         train(algorithm, train_glyphs, 600)
         states.append(algorithm.state_dict())
     first, second = states
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
-def test_another_seed_gives_another_network(method: str) -> None:
-    a, b = (torch.cat([p.flatten() for p in new(method, seed).parameters()]) for seed in (0, 1))
+def test_another_seed_gives_other_parameters(method: str) -> None:
+    a, b = (
+        torch.cat([p.flatten() for p in untrained(method, seed).parameters()]) for seed in (0, 1)
+    )
     assert not torch.equal(a, b)
 
 
-def test_how_classes_are_numbered_does_not_matter(
+def test_the_numbering_of_the_classes_does_not_matter(
     method: str, trained: Trained, episodes: TaskBatch
 ) -> None:
-    algorithm, support, query = exact(trained(method), episodes)
+    algorithm, support, query = in_float64(trained(method), episodes)
     numbers = torch.tensor([2, 0, 4, 1, 3])
     renumbered = Support(support.x, numbers[support.y], support.ways)
     before, after = algorithm.adapt(support)(query), algorithm.adapt(renumbered)(query)
@@ -142,13 +146,15 @@ def test_the_order_of_the_support_set_does_not_matter(
 ) -> None:
     if method in ORDERED:
         pytest.skip("reads the support set in an order")
-    algorithm, support, query = exact(trained(method), episodes)
+    algorithm, support, query = in_float64(trained(method), episodes)
     order = torch.tensor([3, 1, 4, 0, 2])
     reordered = Support(support.x[order], support.y[order], support.ways)
     assert same(algorithm.adapt(reordered)(query), algorithm.adapt(support)(query))
 
 
-def test_no_episode_leaves_a_trace(method: str, trained: Trained, episodes: TaskBatch) -> None:
+def test_an_episode_does_not_change_the_algorithm(
+    method: str, trained: Trained, episodes: TaskBatch
+) -> None:
     algorithm = trained(method)
     first, second, *_ = episodes
     state = {name: tensor.clone() for name, tensor in algorithm.state_dict().items()}
@@ -158,28 +164,30 @@ def test_no_episode_leaves_a_trace(method: str, trained: Trained, episodes: Task
     assert all(torch.equal(tensor, state[name]) for name, tensor in algorithm.state_dict().items())
 
 
-def queries_stand_alone(algorithm: Algorithm, support: Support, query: Tensor) -> bool:
+def queries_are_independent(algorithm: Algorithm, support: Support, query: Tensor) -> bool:
     predict = algorithm.adapt(support)
     together, alone = predict(query), torch.cat([predict(q) for q in query.split(1)])
     return same(together, alone)
 
 
-def test_no_query_depends_on_another(method: str, trained: Trained, episodes: TaskBatch) -> None:
-    assert queries_stand_alone(*exact(trained(method), episodes))
-
-
-def test_the_statistics_of_the_queries_would_be_noticed(
+def test_queries_are_predicted_independently(
     method: str, trained: Trained, episodes: TaskBatch
 ) -> None:
-    algorithm, support, query = exact(trained(method), episodes)
+    assert queries_are_independent(*in_float64(trained(method), episodes))
+
+
+def test_batch_statistics_of_the_queries_are_detected(
+    method: str, trained: Trained, episodes: TaskBatch
+) -> None:
+    algorithm, support, query = in_float64(trained(method), episodes)
     predict = algorithm.adapt(support)
-    algorithm.train()  # batch norm now takes the statistics of whatever is predicted together
+    algorithm.train()  # batch norm now uses the statistics of the queries
     together = predict(query)
     assert not same(predict(query[:5]), together[:5])
     assert not same(predict(query.flip(0)[:5]), together.flip(0)[:5])
 
 
-def test_many_tasks_at_once_are_the_tasks_one_by_one(
+def test_a_batch_of_tasks_is_adapted_as_each_task_alone(
     method: str, trained: Trained, episodes: TaskBatch
 ) -> None:
     algorithm = trained(method).double()
@@ -192,10 +200,10 @@ def test_many_tasks_at_once_are_the_tasks_one_by_one(
 
 
 @pytest.mark.parametrize("name", ["finetune", "finetune-cosine", "task-embedding-steps"])
-def test_the_path_of_inner_steps_ends_where_adapting_does(
+def test_the_last_predictor_of_adapt_path_is_that_of_adapt(
     name: str, trained: Trained, episodes: TaskBatch
 ) -> None:
-    algorithm, support, query = exact(trained(name), episodes)
+    algorithm, support, query = in_float64(trained(name), episodes)
     steps = METHODS[name][1]["test_steps"]
     path = [predict(query) for predict in algorithm.adapt_path(support, steps)]
     assert len(path) == steps + 1
@@ -203,9 +211,11 @@ def test_the_path_of_inner_steps_ends_where_adapting_does(
     assert not same(path[0], path[-1])
 
 
-def test_a_saved_method_scores_the_same(method: str, trained: Trained, episodes: TaskBatch) -> None:
+def test_a_saved_and_loaded_algorithm_predicts_the_same(
+    method: str, trained: Trained, episodes: TaskBatch
+) -> None:
     algorithm, task = trained(method), next(iter(episodes))
-    loaded = new(method, seed=1)
+    loaded = untrained(method, seed=1)
     loaded.load_state_dict(algorithm.state_dict())
     loaded.eval()
     assert torch.equal(
@@ -216,7 +226,7 @@ def test_a_saved_method_scores_the_same(method: str, trained: Trained, episodes:
 def test_a_predictor_is_differentiable_in_its_input(
     method: str, trained: Trained, episodes: TaskBatch
 ) -> None:
-    algorithm, support, query = exact(trained(method), episodes)
+    algorithm, support, query = in_float64(trained(method), episodes)
     query = query.requires_grad_()
     predictions = algorithm.adapt(support)(query)
     (gradient,) = torch.autograd.grad(predictions[:, 0].sum(), query)
@@ -226,7 +236,7 @@ def test_a_predictor_is_differentiable_in_its_input(
 @pytest.mark.parametrize(
     "cls", [FineTuneCosine, MatchingNet, NearestMean, ProtoNet, R2D2, RelationNet]
 )
-def test_regression_is_declined_in_a_sentence(cls: type[Algorithm]) -> None:
+def test_regression_is_not_applicable(cls: type[Algorithm]) -> None:
     with pytest.raises(
         NotApplicable, match=rf"^{cls.name} classifies, and this benchmark is regression\.$"
     ):
@@ -235,7 +245,7 @@ def test_regression_is_declined_in_a_sentence(cls: type[Algorithm]) -> None:
 
 @pytest.mark.parametrize("ways", [5, 20])
 @pytest.mark.parametrize("shots", [1, 5])
-def test_recipes_hold_real_hyper_parameters(method: str, ways: int, shots: int) -> None:
+def test_the_recipe_constructs_the_algorithm(method: str, ways: int, shots: int) -> None:
     cls, _ = METHODS[method]
     problem = classification(ways, shots)
     values = hyperparameters_for(installed_plugins().registry, cls, problem, {})

@@ -19,7 +19,7 @@ from metabench.learning.gradient_based import GradientBased, after
 from metabench.plugins import installed_plugins
 from tests.helpers.cells import cell, run_here
 from tests.helpers.gradient_kit import (
-    LEARNED,
+    LEARNED_HEAD,
     Tasks,
     assert_gradient,
     build,
@@ -30,11 +30,17 @@ from tests.helpers.gradient_kit import (
 )
 
 PROBLEMS = [classification("mlp"), classification("conv"), regression()]
-SMALL: dict[str, Any] = {"tasks": 3, "inner_steps": 2, "inner_lr": 0.1, "mirror": False, **LEARNED}
+SMALL: dict[str, Any] = {
+    "tasks": 3,
+    "inner_steps": 2,
+    "inner_lr": 0.1,
+    "mirror": False,
+    **LEARNED_HEAD,
+}
 
 
-def wide(algorithm: Any) -> Any:
-    """The same with large weights, so that second-order terms are no rounding error."""
+def with_large_weights(algorithm: Any) -> Any:
+    """Give an algorithm large weights, so that second-order terms exceed rounding errors."""
     torch.manual_seed(1)
     with torch.no_grad():
         for name, p in algorithm.learner.named_parameters():
@@ -46,16 +52,16 @@ def wide(algorithm: Any) -> Any:
 
 
 def outer_loss(algorithm: MAML, batch: TaskBatch) -> Tensor:
-    """The whole outer loss as a function of the parameters, with nothing shared with ``meta_train``."""
+    """Returns the outer loss at the current parameters, computed without ``meta_train``."""
     algorithm.train()
     adapted = after(algorithm.inner_steps, algorithm.trajectory(batch.support))
     return algorithm.problem.loss(adapted(batch.query_x), batch.query_y).mean()
 
 
-def check_second_order(cls: type[MAML], problem: Problem) -> None:
-    algorithm = wide(build(cls, problem, **SMALL))
+def check_finite_differences(cls: type[MAML], problem: Problem) -> None:
+    algorithm = with_large_weights(build(cls, problem, **SMALL))
     batch, gradients, _ = first_step(algorithm)
-    reference = wide(build(MAML, problem, **SMALL))
+    reference = with_large_weights(build(MAML, problem, **SMALL))
     params = dict(reference.learner.named_parameters())
     assert_gradient(
         lambda: outer_loss(reference, batch),
@@ -64,8 +70,8 @@ def check_second_order(cls: type[MAML], problem: Problem) -> None:
     )
 
 
-def by_hand(algorithm: MAML, batch: TaskBatch) -> tuple[dict[str, Tensor], Tensor]:
-    """MAML's outer gradient in plain ``torch.func``."""
+def torch_func_gradient(algorithm: MAML, batch: TaskBatch) -> tuple[dict[str, Tensor], Tensor]:
+    """Returns MAML's outer gradient and loss, computed with ``torch.func``."""
     learner, loss = algorithm.learner, algorithm.problem.loss
 
     def task_loss(
@@ -85,10 +91,10 @@ def by_hand(algorithm: MAML, batch: TaskBatch) -> tuple[dict[str, Tensor], Tenso
     return grad(total)(theta), total(theta)
 
 
-def check_against_hand(cls: type[MAML], problem: Problem) -> None:
-    algorithm = wide(build(cls, problem, **SMALL))
+def check_torch_func(cls: type[MAML], problem: Problem) -> None:
+    algorithm = with_large_weights(build(cls, problem, **SMALL))
     batch, gradients, loss = first_step(algorithm)
-    expected, expected_loss = by_hand(algorithm, batch)
+    expected, expected_loss = torch_func_gradient(algorithm, batch)
     assert loss == pytest.approx(float(expected_loss.detach()))
     for name, g in expected.items():
         torch.testing.assert_close(gradients[f"learner.{name}"], g)
@@ -98,8 +104,8 @@ class FirstOrderByMistake(MAML):
     second_order = False
 
 
-class SupportLabelsFromTheQuery(MAML):
-    """Reads a query's label while it adapts in training."""
+class LeaksQueriesIntoTheSupportSet(MAML):
+    """Adapts to a query example and its label in meta-training."""
 
     def meta_train(self, tasks: Any) -> None:
         class Leaky:
@@ -116,18 +122,18 @@ class SupportLabelsFromTheQuery(MAML):
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=["mlp", "conv", "sinusoid"])
-def test_the_outer_gradient_is_that_of_the_whole_outer_loss(problem: Problem) -> None:
-    check_second_order(MAML, problem)
+def test_the_outer_gradient_matches_finite_differences(problem: Problem) -> None:
+    check_finite_differences(MAML, problem)
 
 
 @pytest.mark.parametrize("problem", [PROBLEMS[0], PROBLEMS[2]], ids=["mlp", "sinusoid"])
-def test_the_outer_gradient_is_that_of_torch_func_by_hand(problem: Problem) -> None:
-    check_against_hand(MAML, problem)
+def test_the_outer_gradient_matches_torch_func(problem: Problem) -> None:
+    check_torch_func(MAML, problem)
 
 
-@pytest.mark.parametrize("mutant", [FirstOrderByMistake, SupportLabelsFromTheQuery])
-@pytest.mark.parametrize("check", [check_second_order, check_against_hand])
-def test_a_planted_mistake_is_caught(check: Any, mutant: type[MAML]) -> None:
+@pytest.mark.parametrize("mutant", [FirstOrderByMistake, LeaksQueriesIntoTheSupportSet])
+@pytest.mark.parametrize("check", [check_finite_differences, check_torch_func])
+def test_a_wrong_outer_gradient_is_detected(check: Any, mutant: type[MAML]) -> None:
     with pytest.raises(AssertionError):
         check(mutant, PROBLEMS[0])
 
@@ -141,7 +147,7 @@ def test_the_shift_of_batch_norm_is_learned_and_not_adapted() -> None:
 
 
 @pytest.mark.parametrize("method", [MAML, ANIL, MetaSGD])
-def test_it_is_trained_on_the_mirrored_classes(
+def test_meta_training_uses_the_mirrored_classes(
     method: type[GradientBased], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(augment, "mirrored", lambda x, y, ways: x.flip(-1))
@@ -157,14 +163,14 @@ def test_it_is_trained_on_the_mirrored_classes(
     assert loss != plain_loss
 
 
-def test_adaptation_depends_on_the_support_set_alone() -> None:
+def test_predictions_depend_on_the_support_set_alone() -> None:
     algorithm = build(MAML, classification()).eval()
     batch = Tasks(algorithm.problem, torch.float64).test(2)
     predict = algorithm.adapt_batch(batch.support)
     torch.testing.assert_close(predict(batch.query_x)[:, :1], predict(batch.query_x[:, :1]))
 
 
-def test_the_rate_at_test_is_for_the_test_alone() -> None:
+def test_the_test_rate_changes_only_the_test() -> None:
     options: dict[str, Any] = {"zero_head": False, "train_ways": 0, "inner_lr": 0.2}
     whole, half = (build(MAML, classification(), **options, test_lr=rate) for rate in (0.0, 0.1))
     smaller = build(MAML, classification(), **options | {"inner_lr": 0.1})
@@ -180,12 +186,12 @@ def test_the_rate_at_test_is_for_the_test_alone() -> None:
 def test_the_learning_rate_falls_to_zero_over_the_budget() -> None:
     rates = []
 
-    class Watched(MAML):
+    class RecordsRates(MAML):
         def trajectory(self, support: Support) -> Iterator[Predictor]:
             rates.append(optimizer.param_groups[0]["lr"])
             return super().trajectory(support)
 
-    algorithm = build(Watched, regression(), tasks=2)
+    algorithm = build(RecordsRates, regression(), tasks=2)
     optimizer = torch.optim.Adam(algorithm.parameters())
     stream = Tasks(algorithm.problem, torch.float64).stream(2 * 20 * 10)
     stream.keep = lambda _: optimizer  # type: ignore[method-assign, assignment, return-value]
@@ -196,7 +202,7 @@ def test_the_learning_rate_falls_to_zero_over_the_budget() -> None:
     assert rates[-1] < 0.2 * algorithm.outer_lr
 
 
-def test_an_exploding_inner_rate_names_the_step() -> None:
+def test_a_diverged_loss_names_the_outer_step() -> None:
     algorithm = build(MAML, classification(), inner_lr=1e200, inner_steps=3)
     with pytest.raises(DivergedError, match=r"outer loss is (nan|inf) at outer step 0"):
         train(algorithm, 3)
@@ -209,4 +215,4 @@ def test_the_sinusoid_is_learned_within_the_budget_of_core() -> None:
     record = run_here(plugins, cell("maml", benchmark))
     mean = record.metrics["mse"].mean
     assert mean is not None
-    assert mean <= 0.8  # the paper has 0.67, after four times as many examples
+    assert mean <= 0.8  # the paper reports 0.67 after four times as many examples

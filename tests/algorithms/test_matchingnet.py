@@ -1,4 +1,4 @@
-"""Matching Networks against their equations."""
+"""Matching Networks against the equations of the paper."""
 
 import math
 
@@ -15,7 +15,7 @@ from tests.helpers.few_shot import classification, make
 SHAPE = (6,)
 
 
-def tiny(**chosen: object) -> MatchingNet:
+def make_tiny(**chosen: object) -> MatchingNet:
     algorithm = make(MatchingNet, classification(3, 2, SHAPE, "mlp"), **chosen)
     assert isinstance(algorithm, MatchingNet)
     return algorithm.double().eval()
@@ -35,10 +35,10 @@ def query() -> Tensor:
 
 
 @pytest.mark.parametrize("distance", ["cosine", "l2"])
-def test_a_class_has_the_attention_that_its_examples_get(
+def test_the_probability_of_a_class_is_the_attention_on_its_examples(
     distance: str, support: Support, query: Tensor
 ) -> None:
-    algorithm = tiny(distance=distance, scale=3.0)
+    algorithm = make_tiny(distance=distance, scale=3.0)
     keys, wanted = algorithm.embed(support.x), torch.zeros(4, 3, dtype=torch.float64)
     for q, f in enumerate(algorithm.embed(query)):
         if distance == "cosine":
@@ -57,10 +57,10 @@ def test_a_class_without_examples_gets_no_attention_but_a_finite_logit() -> None
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e3])
-def test_the_attention_of_a_class_is_a_log_sum_over_its_examples_however_far_they_lie(
+def test_the_logit_of_a_class_is_the_logsumexp_of_its_similarities(
     spread: float,
 ) -> None:
-    """Far apart most exponentials are 0 and the logarithm of none; the derivatives hold there, too."""
+    """At a large spread most exponentials underflow to 0; values and derivatives stay right."""
     generator = torch.Generator().manual_seed(3)
     similarities = spread * torch.randn(2, 4, 7, generator=generator, dtype=torch.float64)
     labels = torch.tensor([[0, 1, 2, 0, 1, 2, 0], [2, 2, 1, 0, 0, 0, 1]])
@@ -78,8 +78,8 @@ def test_the_attention_of_a_class_is_a_log_sum_over_its_examples_however_far_the
 
 
 @pytest.mark.parametrize("ways", [5, 20, 60])
-def test_without_a_scale_no_query_is_ever_sure(ways: int) -> None:
-    """Features that no network can better: the right class at cosine 1, all others at cosine 0."""
+def test_without_a_scale_the_largest_probability_is_bounded(ways: int) -> None:
+    """The best possible features have cosine 1 with their class and 0 with all others."""
     similarities = torch.zeros(1, 1, ways).index_fill(2, torch.tensor(0), 1.0)
     labels = torch.arange(ways).unsqueeze(0)
     sure = log_attention(similarities, labels, ways).softmax(-1)[0, 0, 0]
@@ -88,14 +88,14 @@ def test_without_a_scale_no_query_is_ever_sure(ways: int) -> None:
     assert float(scaled) > 0.99
 
 
-def test_the_scale_is_learned_unless_the_paper_is_wanted() -> None:
-    assert tiny().log_scale.requires_grad
-    plain = tiny(scale=1.0, learn_scale=False)
+def test_the_scale_is_learned_unless_learn_scale_is_false() -> None:
+    assert make_tiny().log_scale.requires_grad
+    plain = make_tiny(scale=1.0, learn_scale=False)
     assert not plain.log_scale.requires_grad
     assert float(plain.log_scale) == 0
 
 
-def test_a_support_example_is_embedded_by_both_lstms_and_a_skip() -> None:
+def test_support_embeddings_are_a_bidirectional_lstm_with_a_skip_connection() -> None:
     context = FullContext(4, 1).double()
     features = torch.randn(1, 3, 4, dtype=torch.float64)
     one_way = nn.LSTM(4, 4, batch_first=True).double()
@@ -109,7 +109,7 @@ def test_a_support_example_is_embedded_by_both_lstms_and_a_skip() -> None:
     assert torch.allclose(context.support(features), wanted)
 
 
-def test_a_query_reads_the_support_set_step_by_step() -> None:
+def test_a_query_attends_to_the_support_set_in_every_lstm_step() -> None:
     context = FullContext(4, 3).double()
     f, keys = torch.randn(4, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
     h, r, c = torch.zeros_like(f), torch.zeros_like(f), torch.zeros_like(f)
@@ -126,6 +126,6 @@ def test_a_query_reads_the_support_set_step_by_step() -> None:
 def test_full_context_embeddings_depend_on_the_order_of_the_support_set(
     support: Support, query: Tensor
 ) -> None:
-    algorithm, order = tiny(fce=True), torch.tensor([5, 3, 1, 0, 2, 4])
+    algorithm, order = make_tiny(fce=True), torch.tensor([5, 3, 1, 0, 2, 4])
     reordered = Support(support.x[order], support.y[order], 3)
     assert not torch.allclose(algorithm.adapt(support)(query), algorithm.adapt(reordered)(query))

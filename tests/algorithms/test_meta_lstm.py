@@ -10,7 +10,14 @@ from metabench.algorithms.meta_lstm import MetaLSTM, preprocess, split_coordinat
 from metabench.algorithms.problem import Problem
 from metabench.episodes import Support
 from metabench.learning.predictors import after
-from tests.helpers.gradient_kit import LEARNED, Tasks, build, classification, first_step, regression
+from tests.helpers.gradient_kit import (
+    LEARNED_HEAD,
+    Tasks,
+    build,
+    classification,
+    first_step,
+    regression,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,13 +30,17 @@ from tests.helpers.gradient_kit import LEARNED, Tasks, build, classification, fi
         (0.0, (-1.0, 0.0)),
     ],
 )
-def test_preprocessing_is_that_of_the_paper(x: float, expected: tuple[float, float]) -> None:
+def test_gradients_are_preprocessed_as_in_the_paper(
+    x: float, expected: tuple[float, float]
+) -> None:
     found = preprocess(torch.tensor([x], dtype=torch.float64))
     torch.testing.assert_close(found, torch.tensor([expected], dtype=torch.float64))
 
 
-def by_hand(algorithm: MetaLSTM, x: Tensor, y: Tensor, steps: int) -> dict[str, Tensor]:
-    """One learner's parameters after some updates, coordinate by coordinate in scalar formulas."""
+def updates_by_scalar_formulas(
+    algorithm: MetaLSTM, x: Tensor, y: Tensor, steps: int
+) -> dict[str, Tensor]:
+    """Returns a learner's parameters after some updates, by the formulas for each coordinate."""
     lstm, w = algorithm.optimizer.lstm, algorithm.optimizer
     theta = dict(algorithm.learner.named_parameters())
     flat = torch.cat([p.flatten() for p in theta.values()])
@@ -64,8 +75,8 @@ def by_hand(algorithm: MetaLSTM, x: Tensor, y: Tensor, steps: int) -> dict[str, 
     return {name: part.view(p.shape) for (name, p), part in parts}
 
 
-def lively(algorithm: MetaLSTM) -> MetaLSTM:
-    """The same with an optimiser whose gates are neither open nor shut."""
+def with_random_gates(algorithm: MetaLSTM) -> MetaLSTM:
+    """Give the optimizer of an algorithm gates that are neither open nor closed."""
     with torch.no_grad():
         for p in algorithm.optimizer.parameters():
             p.normal_(std=0.5)
@@ -74,25 +85,27 @@ def lively(algorithm: MetaLSTM) -> MetaLSTM:
 
 @pytest.mark.parametrize("zero_head", [True, False])
 @pytest.mark.parametrize("problem", [classification(), regression()], ids=["blobs", "sinusoid"])
-def test_the_updates_are_those_of_a_loop_written_by_hand(problem: Problem, zero_head: bool) -> None:
-    given = LEARNED | {"zero_head": zero_head and not problem.regression}
-    algorithm = lively(build(MetaLSTM, problem, hidden=4, **given))
+def test_the_updates_match_the_scalar_formulas(problem: Problem, zero_head: bool) -> None:
+    given = LEARNED_HEAD | {"zero_head": zero_head and not problem.regression}
+    algorithm = with_random_gates(build(MetaLSTM, problem, hidden=4, **given))
     batch = Tasks(problem, torch.float64).test(2)
     predictions = after(3, algorithm.eval().trajectory(batch.support))(batch.query_x)
     for t, task in enumerate(batch):
-        theta = by_hand(algorithm, task.support.x, task.support.y, 3)
+        theta = updates_by_scalar_formulas(algorithm, task.support.x, task.support.y, 3)
         expected = functional_call(algorithm.learner, theta, task.query_x)
         torch.testing.assert_close(predictions[t], expected)
 
 
-def test_the_outer_gradient_runs_through_the_cell_and_not_through_the_inner_gradients() -> None:
-    algorithm = lively(
-        build(MetaLSTM, classification(), hidden=4, inner_steps=3, tasks=2, clip=1e9, **LEARNED)
+def test_the_outer_gradient_flows_through_the_cell_but_not_through_the_inner_gradients() -> None:
+    algorithm = with_random_gates(
+        build(
+            MetaLSTM, classification(), hidden=4, inner_steps=3, tasks=2, clip=1e9, **LEARNED_HEAD
+        )
     )
     batch, gradients, loss = first_step(algorithm)
     total = torch.zeros((), dtype=torch.float64)
     for task in batch:
-        theta = by_hand(algorithm, task.support.x, task.support.y, 3)
+        theta = updates_by_scalar_formulas(algorithm, task.support.x, task.support.y, 3)
         outputs = functional_call(algorithm.learner, theta, task.query_x)
         total = total + algorithm.problem.loss(outputs, task.query_y) / len(batch)
     params = dict(algorithm.named_parameters())
@@ -103,14 +116,16 @@ def test_the_outer_gradient_runs_through_the_cell_and_not_through_the_inner_grad
 
 
 def test_the_outer_gradient_is_clipped() -> None:
-    algorithm = lively(build(MetaLSTM, classification(), hidden=4, inner_steps=3, clip=1e-3))
+    algorithm = with_random_gates(
+        build(MetaLSTM, classification(), hidden=4, inner_steps=3, clip=1e-3)
+    )
     _, gradients, _ = first_step(algorithm)
     norm = torch.cat([g.flatten() for g in gradients.values()]).norm()
     assert float(norm) == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_the_initialisation_is_the_learned_initial_cell_state() -> None:
-    algorithm = build(MetaLSTM, classification(), **LEARNED)
+    algorithm = build(MetaLSTM, classification(), **LEARNED_HEAD)
     batch, gradients, _ = first_step(algorithm)
     assert any(name.startswith("learner.") and g.abs().sum() > 0 for name, g in gradients.items())
     start = next(algorithm.eval().trajectory(batch.support))
@@ -121,7 +136,7 @@ def test_the_initialisation_is_the_learned_initial_cell_state() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_no_query_sees_another_unless_it_is_transductive(training: bool) -> None:
+def test_queries_are_independent_unless_transductive(training: bool) -> None:
     for transductive in (True, False):
         algorithm = build(MetaLSTM, classification("conv"), transductive=transductive, channels=3)
         batch = Tasks(algorithm.problem, torch.float64).test(2)
@@ -133,12 +148,12 @@ def test_no_query_sees_another_unless_it_is_transductive(training: bool) -> None
         assert torch.allclose(alone, together) is not transductive
 
 
-def test_an_episode_with_more_ways_looks_to_the_optimiser_like_one_with_those_of_the_test() -> None:
+def test_the_optimizer_reads_the_same_gradients_and_loss_for_any_number_of_ways() -> None:
     algorithm = build(MetaLSTM, classification(), hidden=4, zero_head=True).eval()
     seen = []
     algorithm.optimizer.register_forward_pre_hook(lambda module, given: seen.append(given[:2]))
     x = torch.rand(1, 3, 6, dtype=torch.float64)
-    for ways in (3, 6):  # the same three examples, once as three classes and once as two of each
+    for ways in (3, 6):  # three examples as three classes, and twice as six
         support = Support(x.repeat(1, ways // 3, 1), torch.arange(ways)[None], ways)
         learner = algorithm.learner.for_classes_of(support)
         after(1, algorithm.updates(learner, support))
@@ -152,10 +167,8 @@ def test_an_episode_with_more_ways_looks_to_the_optimiser_like_one_with_those_of
     assert float(loss) == pytest.approx(math.log(3))
 
 
-def test_the_input_gate_starts_where_it_is_told_and_one_that_is_open_takes_steps_of_the_largest_rate() -> (
-    None
-):
-    algorithm = build(MetaLSTM, classification(), max_rate=0.2, open_at=30.0, **LEARNED).eval()
+def test_an_open_input_gate_takes_steps_of_the_largest_rate() -> None:
+    algorithm = build(MetaLSTM, classification(), max_rate=0.2, open_at=30.0, **LEARNED_HEAD).eval()
     with torch.no_grad():
         algorithm.optimizer.forget_gate.bias.fill_(100.0)  # nothing is forgotten
     batch = Tasks(algorithm.problem, torch.float64).test(2)
@@ -171,5 +184,9 @@ def test_the_input_gate_starts_where_it_is_told_and_one_that_is_open_takes_steps
     torch.testing.assert_close(after_one, start - 0.2 * slope)
 
 
-def test_the_papers_input_gate_is_hardly_open() -> None:
-    assert -5 <= build(MetaLSTM, classification(), **LEARNED).optimizer.input_gate.bias.item() <= -4
+def test_the_input_gate_starts_almost_closed_as_in_the_paper() -> None:
+    assert (
+        -5
+        <= build(MetaLSTM, classification(), **LEARNED_HEAD).optimizer.input_gate.bias.item()
+        <= -4
+    )

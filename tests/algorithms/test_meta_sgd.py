@@ -4,9 +4,9 @@ from torch import Tensor
 from metabench.algorithms.maml import MAML
 from metabench.algorithms.meta_sgd import INITIAL_RATES, MetaSGD
 from metabench.learning.predictors import after
-from tests.algorithms.test_maml import wide
+from tests.algorithms.test_maml import with_large_weights
 from tests.helpers.gradient_kit import (
-    LEARNED,
+    LEARNED_HEAD,
     assert_gradient,
     build,
     classification,
@@ -15,9 +15,11 @@ from tests.helpers.gradient_kit import (
 )
 
 
-def test_the_gradients_of_the_rates_and_the_initialisation_are_those_of_the_outer_loss() -> None:
+def test_the_outer_gradient_matches_finite_differences() -> None:
     for problem in (classification("mlp"), classification("conv"), regression()):
-        algorithm = wide(build(MetaSGD, problem, tasks=3, mirror=False, **LEARNED))
+        algorithm = with_large_weights(
+            build(MetaSGD, problem, tasks=3, mirror=False, **LEARNED_HEAD)
+        )
         batch, gradients, _ = first_step(algorithm)
 
         def outer_loss(algorithm: MetaSGD = algorithm, batch=batch) -> Tensor:  # type: ignore[no-untyped-def]
@@ -27,8 +29,11 @@ def test_the_gradients_of_the_rates_and_the_initialisation_are_those_of_the_oute
         assert_gradient(outer_loss, dict(algorithm.named_parameters()), gradients)
 
 
-def test_with_equal_rates_one_step_is_mamls() -> None:
-    sgd, maml = (wide(build(cls, classification(), tasks=3, **LEARNED)) for cls in (MetaSGD, MAML))
+def test_a_step_with_equal_rates_equals_that_of_maml() -> None:
+    sgd, maml = (
+        with_large_weights(build(cls, classification(), tasks=3, **LEARNED_HEAD))
+        for cls in (MetaSGD, MAML)
+    )
     maml.inner_lr = float(sgd.rates[0].detach().flatten()[0])
     batch, *_ = first_step(sgd)
     torch.testing.assert_close(
@@ -36,7 +41,7 @@ def test_with_equal_rates_one_step_is_mamls() -> None:
     )
 
 
-def test_all_rates_start_at_one_value_of_the_papers_range() -> None:
+def test_all_rates_start_at_one_value_in_the_range_of_the_paper() -> None:
     starts = set()
     for seed in range(5):
         rates = build(MetaSGD, classification(), seed=seed).rates

@@ -12,7 +12,7 @@ from tests.helpers.gradient_kit import (
 )
 
 
-def test_every_training_class_has_a_row_of_its_own() -> None:
+def test_the_training_head_has_a_row_for_every_class() -> None:
     algorithm = build(MultiTask, classification("mlp"), tasks=4)
     kept = []
     tasks = Tasks(algorithm.problem, torch.float64)
@@ -29,7 +29,7 @@ def test_every_training_class_has_a_row_of_its_own() -> None:
     assert any(p is rows.weight for group in optimizer.param_groups for p in group["params"])
 
 
-def test_the_head_of_a_new_task_starts_at_zero_after_training_too() -> None:
+def test_after_meta_training_the_head_of_a_task_starts_at_zero() -> None:
     algorithm = build(MultiTask, classification("mlp"))
     train(algorithm, 3)
     batch = Tasks(algorithm.problem, torch.float64).test(2)
@@ -48,7 +48,7 @@ def test_in_regression_one_network_is_trained_on_the_examples_of_all_tasks() -> 
         torch.testing.assert_close(gradients[name], p.grad)
 
 
-def test_a_joint_regressor_cannot_beat_the_mean_wave_before_it_adapts() -> None:
+def test_before_adaptation_a_joint_regressor_is_no_better_than_the_mean_of_the_tasks() -> None:
     algorithm = build(MultiTask, regression((40, 40)), double=False)
     train(algorithm, 300)
     batch = Tasks(algorithm.problem).test(200)

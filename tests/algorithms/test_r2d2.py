@@ -10,7 +10,7 @@ from tests.helpers.few_shot import classification, make
 
 
 def by_least_squares(x: Tensor, y: Tensor, penalty: float) -> Tensor:
-    """The same minimum: the penalty as further examples with target zero."""
+    """Solve ridge regression with the penalty as additional examples of target zero."""
     features = x.shape[-1]
     more = penalty**0.5 * torch.eye(features, dtype=x.dtype)
     rows = torch.cat([x, more])
@@ -19,14 +19,14 @@ def by_least_squares(x: Tensor, y: Tensor, penalty: float) -> Tensor:
 
 
 @pytest.mark.parametrize("examples", [3, 6, 7, 20])
-def test_it_is_the_least_squares_solution(examples: int) -> None:
+def test_ridge_is_the_least_squares_solution(examples: int) -> None:
     generator = torch.Generator().manual_seed(examples)
     x = torch.randn(examples, 7, dtype=torch.float64, generator=generator)
     y = torch.randn(examples, 2, dtype=torch.float64, generator=generator)
     assert torch.allclose(ridge(x, y, torch.tensor(0.3)), by_least_squares(x, y, 0.3))
 
 
-def test_tasks_are_solved_apart() -> None:
+def test_a_batch_of_tasks_is_solved_as_each_task_alone() -> None:
     x, y = torch.randn(4, 5, 7, dtype=torch.float64), torch.randn(4, 5, 2, dtype=torch.float64)
     penalty = torch.tensor(2.0)
     apart = torch.stack([ridge(a, b, penalty) for a, b in zip(x, y, strict=True)])
@@ -34,7 +34,7 @@ def test_tasks_are_solved_apart() -> None:
 
 
 @pytest.mark.parametrize("examples", [4, 9])
-def test_it_is_differentiable(examples: int) -> None:
+def test_ridge_is_differentiable(examples: int) -> None:
     x = torch.randn(examples, 6, dtype=torch.float64, requires_grad=True)
     y = torch.randn(examples, 2, dtype=torch.float64)
     penalty = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)

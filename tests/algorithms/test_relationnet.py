@@ -1,4 +1,4 @@
-"""Relation Networks against their equations."""
+"""Relation Networks against the equations of the paper."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from metabench.errors import NotApplicable, UsageError
 from tests.helpers.few_shot import CHANNELS, classification, make
 
 
-def test_the_split_first_convolution_is_the_convolution_of_the_pair() -> None:
+def test_the_split_first_convolution_equals_that_of_the_concatenated_pair() -> None:
     relation = Relation((4, 5, 5), 8).double().eval()
     classes = torch.randn(1, 3, 100, dtype=torch.float64)
     queries = torch.randn(1, 2, 100, dtype=torch.float64)
@@ -41,7 +41,7 @@ def test_the_embeddings_of_a_class_are_summed() -> None:
     assert torch.allclose(predict(query), wanted)
 
 
-def test_right_and_wrong_pairs_weigh_the_same_in_the_loss() -> None:
+def test_matching_and_other_pairs_have_equal_weight_in_the_loss() -> None:
     algorithm = make(RelationNet, classification(3, 1))
     assert isinstance(algorithm, RelationNet)
     log_odds = torch.tensor([[[0.0, 2.0, -3.0], [1.0, -1.0, 0.5]]])
@@ -53,22 +53,22 @@ def test_right_and_wrong_pairs_weigh_the_same_in_the_loss() -> None:
     )
 
 
-def test_the_maps_are_those_of_the_paper() -> None:
+def test_feature_maps_have_the_size_of_the_paper() -> None:
     algorithm = make(RelationNet, classification())
     assert algorithm.embed.maps == (CHANNELS, 5, 5)
     assert algorithm.embed(torch.rand(2, 1, 28, 28)).shape == (2, CHANNELS * 25)
 
 
-def test_a_backbone_without_maps_is_declined() -> None:
+def test_a_backbone_without_feature_maps_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="'conv4' gives none"):
         RelationNet(classification(), backbone="conv4")
 
 
-def test_inputs_without_maps_are_declined_in_a_sentence() -> None:
+def test_vector_inputs_are_not_applicable() -> None:
     with pytest.raises(NotApplicable, match=r"^relationnet compares maps, and .* are no images\.$"):
         RelationNet(classification(shape=(16,), backbone="mlp"))
 
 
-def test_small_images_are_declined() -> None:
+def test_images_below_22x22_are_a_usage_error() -> None:
     with pytest.raises(UsageError, match="at least 22x22"):
         RelationNet(classification(shape=(1, 16, 16)))

@@ -9,17 +9,17 @@ from metabench.episodes import Support, TaskBatch
 from tests.helpers.gradient_kit import Tasks, build, classification, first_step, regression, train
 
 
-def sequential(
+def sequential_reptile(
     algorithm: Reptile, batches: list[TaskBatch], optimizer: torch.optim.Adam, rates: list[float]
 ) -> None:
-    """Reptile as in the paper's code: one task after the other, one Adam for all of them.
+    """Train by Reptile as in the paper's code: task after task, with one Adam for all.
 
-    Here each inner step is on all examples of the task, where the order plays no part.
+    Each inner step is on all examples of the task, so that their order does not matter.
     """
     learner = algorithm.learner
     for batch, rate in zip(batches, rates, strict=True):
         old = [p.detach().clone() for p in learner.parameters()]
-        led_to = []
+        adapted_parameters = []
         for task in batch:
             x, y = (
                 torch.cat([task.support.x, task.query_x]),
@@ -27,13 +27,13 @@ def sequential(
             )
             for _ in range(algorithm.inner_steps):
                 optimizer.zero_grad()
-                # The code sums over the batch; to this Adam the scale is nothing, but for epsilon.
+                # The code sums over the batch; Adam is invariant to the scale, except for epsilon.
                 algorithm.problem.loss(learner(x), y).backward()
                 optimizer.step()
-            led_to.append([p.detach().clone() for p in learner.parameters()])
+            adapted_parameters.append([p.detach().clone() for p in learner.parameters()])
             restore(learner, old)
         for i, p in enumerate(learner.parameters()):
-            mean = torch.stack([parameters[i] for parameters in led_to]).mean(0)
+            mean = torch.stack([parameters[i] for parameters in adapted_parameters]).mean(0)
             p.data.copy_(old[i] + rate * (mean - old[i]))
 
 
@@ -52,7 +52,7 @@ def meta_train(algorithm: Reptile, outer_steps: int) -> list[TaskBatch]:
     return seen
 
 
-def test_with_one_task_an_outer_step_it_is_the_papers_code() -> None:
+def test_with_one_task_per_outer_step_it_equals_the_code_of_the_paper() -> None:
     options = {"tasks": 1, "inner_steps": 3, "inner_batch": 12, "train_shots": 4}
     algorithm = build(Reptile, classification(), **options)
     reference = build(Reptile, classification(), **options)
@@ -60,7 +60,7 @@ def test_with_one_task_an_outer_step_it_is_the_papers_code() -> None:
         reference.learner.parameters(), lr=reference.inner_lr, betas=(0.0, BETA2)
     )
     batches = meta_train(algorithm, 4)
-    sequential(reference, batches, optimizer, [1.0, 0.75, 0.5, 0.25])
+    sequential_reptile(reference, batches, optimizer, [1.0, 0.75, 0.5, 0.25])
     for i, (name, p) in enumerate(reference.learner.named_parameters()):
         torch.testing.assert_close(algorithm.learner.get_parameter(name), p)
         kept = optimizer.state[p]["exp_avg_sq"]
@@ -68,11 +68,11 @@ def test_with_one_task_an_outer_step_it_is_the_papers_code() -> None:
     assert int(algorithm.adam_steps) == 12
 
 
-def test_one_step_of_several_tasks_moves_towards_the_mean_of_where_each_leads() -> None:
+def test_an_outer_step_moves_to_the_mean_of_the_adapted_parameters() -> None:
     options = {"tasks": 3, "inner_steps": 2, "inner_batch": 12, "train_shots": 4}
     algorithm = build(Reptile, classification(), **options)
     start = [p.detach().clone() for p in algorithm.learner.parameters()]
-    led_to, squares = [], []
+    adapted_parameters, squares = [], []
     (batch,) = meta_train(algorithm, 1)
     for task in batch:
         theta = [p.clone() for p in start]
@@ -91,18 +91,18 @@ def test_one_step_of_several_tasks_moves_towards_the_mean_of_where_each_leads() 
                 (p - algorithm.inner_lr * g / ((v / (1 - BETA2**k)).sqrt() + 1e-8)).detach()
                 for p, g, v in zip(theta, gradients, second, strict=True)
             ]
-        led_to.append(theta)
+        adapted_parameters.append(theta)
     for i, p in enumerate(algorithm.learner.parameters()):
-        torch.testing.assert_close(p.detach(), torch.stack([theta[i] for theta in led_to]).mean(0))
+        torch.testing.assert_close(
+            p.detach(), torch.stack([theta[i] for theta in adapted_parameters]).mean(0)
+        )
         in_sequence = torch.zeros_like(p)
         for square in squares:
             in_sequence = BETA2 * in_sequence + (1 - BETA2) * square[i]
         torch.testing.assert_close(algorithm.get_buffer(f"second_moment_{i}"), in_sequence.detach())
 
 
-def test_from_a_head_of_zeros_the_rest_moves_as_it_does_under_a_learned_one_that_starts_there() -> (
-    None
-):
+def test_a_head_of_zeros_trains_the_backbone_as_a_learned_head_that_starts_at_zero() -> None:
     options = {"tasks": 2, "inner_steps": 3, "inner_batch": 12, "train_shots": 4, "train_ways": 0}
     learned = build(Reptile, classification(), **options, zero_head=False)
     fixed = build(Reptile, classification(), **options, zero_head=True)
@@ -123,8 +123,8 @@ def test_from_a_head_of_zeros_the_rest_moves_as_it_does_under_a_learned_one_that
         torch.testing.assert_close(kept, moment)
 
 
-def test_the_second_moments_of_a_head_are_those_of_gradients_by_so_many_classes() -> None:
-    """Trained with 12 classes and tested with 3, each of which has four times the share of a mean loss."""
+def test_second_moments_of_the_head_are_rescaled_to_the_ways_of_the_test() -> None:
+    """A class has a quarter of the share in a mean loss over 12 classes that it has over 3."""
     options = {"zero_head": True, "train_ways": 12, "test_steps": 1, "test_batch": 6}
     algorithm = build(Reptile, classification(), **options).eval()
     torch.manual_seed(1)
@@ -138,13 +138,15 @@ def test_the_second_moments_of_a_head_are_those_of_gradients_by_so_many_classes(
     slope = features.T @ (torch.full((6, 3), 1 / 3) - torch.eye(3)[support.y[0]]).double() / 6
     moved = -algorithm.inner_lr * slope / (BETA2 * 16 * weight + (1 - BETA2) * slope**2).sqrt()
     found = algorithm.adapt_batch(support)(query)[0]
-    # The shift of the head stays: each class has as many examples as another.
+    # The bias does not move, since all classes have equally many examples.
     torch.testing.assert_close(
         found, algorithm.learner.backbone(query[0]) @ moved, rtol=1e-3, atol=1e-5
     )
 
 
-def test_fewer_classes_than_episodes_of_meta_training_want_give_the_moments_of_so_many() -> None:
+def test_second_moments_of_the_head_are_rescaled_if_there_are_fewer_classes_than_train_ways() -> (
+    None
+):
     options = {"tasks": 2, "inner_steps": 3, "train_shots": 4, "inner_batch": 10, "zero_head": True}
     classes = Tasks(classification()).train_classes
     enough = build(Reptile, classification(), **options, train_ways=classes)
@@ -161,7 +163,7 @@ def test_fewer_classes_than_episodes_of_meta_training_want_give_the_moments_of_s
         )
 
 
-def test_a_test_task_takes_over_the_second_moments_and_gives_them_back() -> None:
+def test_adaptation_uses_the_second_moments_without_changing_them() -> None:
     algorithm = build(Reptile, classification())
     train(algorithm, 3)
     support = Tasks(algorithm.problem, torch.float64).test(1).support
@@ -173,7 +175,7 @@ def test_a_test_task_takes_over_the_second_moments_and_gives_them_back() -> None
     assert not torch.allclose(algorithm.adapt_batch(support)(query), first)
 
 
-def test_only_the_transductive_form_lets_queries_see_each_other() -> None:
+def test_queries_are_independent_unless_transductive() -> None:
     for transductive in (True, False):
         algorithm = build(
             Reptile, classification("conv"), transductive=transductive, test_steps=2
@@ -184,7 +186,7 @@ def test_only_the_transductive_form_lets_queries_see_each_other() -> None:
         assert torch.allclose(alone, together) is not transductive
 
 
-def test_mini_batches_are_without_replacement_until_all_was_seen() -> None:
+def test_mini_batches_visit_every_example_before_any_repeats() -> None:
     x = torch.arange(10.0).view(1, 10, 1)
     support = Support(x, torch.arange(10).view(1, 10), 10)
     orders = iter([torch.arange(10).view(1, 10), torch.arange(9, -1, -1).view(1, 10)])
@@ -192,7 +194,7 @@ def test_mini_batches_are_without_replacement_until_all_was_seen() -> None:
     assert found == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 8], [7, 6, 5, 4], [3, 2, 1, 0]]
 
 
-def test_no_class_comes_a_second_time_before_all_have_come_once() -> None:
+def test_class_by_class_cycles_through_the_classes() -> None:
     torch.manual_seed(0)
     y = torch.rand(2, 15).argsort(1) % 3
     order = torch.rand(2, 15).argsort(1)
@@ -205,7 +207,7 @@ def test_no_class_comes_a_second_time_before_all_have_come_once() -> None:
             assert torch.equal(row[labels[row] == c], of_class)
 
 
-def test_where_classes_have_not_as_many_examples_the_rest_comes_last() -> None:
+def test_class_by_class_puts_the_surplus_of_larger_classes_last() -> None:
     y = torch.tensor([[0, 0, 0, 1, 2, 2]])
     found = class_by_class(Support(torch.zeros(1, 6, 1), y, 3), torch.arange(6).view(1, 6))
     assert y.gather(1, found).tolist() == [[0, 1, 2, 0, 2, 0]]
@@ -217,11 +219,11 @@ def test_every_mini_batch_of_a_balanced_task_has_each_class_once() -> None:
     algorithm = build(Reptile, classification(), **options)
     loss = algorithm.problem.loss
 
-    def noted(predictions: Tensor, targets: Tensor) -> Tensor:
+    def recording(predictions: Tensor, targets: Tensor) -> Tensor:
         seen.append(targets)
         return loss(predictions, targets)
 
-    object.__setattr__(algorithm.problem, "loss", noted)
+    object.__setattr__(algorithm.problem, "loss", recording)
     meta_train(algorithm, 1)
     assert len(seen) == 4
     assert all((y.sort(1).values == torch.arange(3)).all() for y in seen)

@@ -1,4 +1,4 @@
-"""The task vector and the learner that is made from it."""
+"""The task vector, and the learner that it generates."""
 
 import itertools
 
@@ -19,14 +19,14 @@ CHARACTERS = 10
 SHOTS = 10
 
 
-def tiny(**chosen: object) -> TaskEmbedding:
+def make_tiny(**chosen: object) -> TaskEmbedding:
     algorithm = make(TaskEmbedding, classification(3, 2, (6,), "mlp"), **chosen)
     assert isinstance(algorithm, TaskEmbedding)
     return algorithm.double().eval()
 
 
-def moved(algorithm: TaskEmbedding) -> TaskEmbedding:
-    """With task vectors that have an effect."""
+def with_random_generators(algorithm: TaskEmbedding) -> TaskEmbedding:
+    """Give an algorithm generators whose task vectors have an effect."""
     torch.manual_seed(1)
     with torch.no_grad():
         for p in (algorithm.film.generate.weight, algorithm.head.weight):
@@ -46,15 +46,17 @@ def query() -> Tensor:
 
 
 def test_it_starts_as_a_prototypical_network(support: Support, query: Tensor) -> None:
-    algorithm = tiny()
+    algorithm = make_tiny()
     f = algorithm.body(support.x)
     means = torch.stack([f[support.y == k].mean(0) for k in range(3)])
     distances = torch.stack([((q - means) ** 2).sum(-1) for q in algorithm.body(query)])
     assert torch.allclose(algorithm.adapt(support)(query).softmax(-1), (-distances).softmax(-1))
 
 
-def test_the_task_vector_makes_a_metric_and_a_backbone(support: Support, query: Tensor) -> None:
-    algorithm = moved(tiny())
+def test_the_task_vector_generates_the_metric_and_the_backbone(
+    support: Support, query: Tensor
+) -> None:
+    algorithm = with_random_generators(make_tiny())
     vector = algorithm.embed(support)
     body = {k: p[0] for k, p in algorithm.film(algorithm.body, vector.unsqueeze(0)).items()}
     f, g = (algorithm.body.forward_with(body, x) for x in (support.x, query))
@@ -64,21 +66,21 @@ def test_the_task_vector_makes_a_metric_and_a_backbone(support: Support, query: 
     assert torch.allclose(algorithm.adapt(support)(query).softmax(-1), (-distances).softmax(-1))
 
 
-def test_the_task_vector_is_that_of_a_set(support: Support) -> None:
-    algorithm, order = tiny(), torch.tensor([5, 3, 1, 0, 2, 4])
+def test_the_task_vector_depends_on_neither_order_nor_numbering(support: Support) -> None:
+    algorithm, order = make_tiny(), torch.tensor([5, 3, 1, 0, 2, 4])
     vector = algorithm.embed(support)
     assert torch.allclose(algorithm.embed(Support(support.x[order], support.y[order], 3)), vector)
     renamed = Support(support.x, torch.tensor([2, 0, 1])[support.y], 3)
     assert torch.allclose(algorithm.embed(renamed), vector)
 
 
-def test_the_task_vector_knows_which_examples_belong_together(support: Support) -> None:
+def test_the_task_vector_depends_on_the_grouping_into_classes(support: Support) -> None:
     regrouped = Support(support.x, support.y.flip(0).roll(1), 3)
-    algorithm = tiny()
+    algorithm = make_tiny()
     assert not torch.allclose(algorithm.embed(regrouped), algorithm.embed(support))
 
 
-def test_film_changes_nothing_at_first_and_shifts_and_scales_later() -> None:
+def test_film_starts_as_the_identity_and_then_scales_and_shifts() -> None:
     network = MLP((3,), hidden=(4,)).double()
     film, z = FiLM(network, 2).double(), torch.randn(5, 2, dtype=torch.float64)
     for name, p in network.named_parameters():
@@ -92,7 +94,7 @@ def test_film_changes_nothing_at_first_and_shifts_and_scales_later() -> None:
 
 
 def tasks_by_alphabet(pool: ClassPool) -> dict[str, list[Tensor]]:
-    """For each large alphabet two tasks ``[S, 1, 28, 28]`` without a common character."""
+    """Returns two tasks ``[S, 1, 28, 28]`` with different characters for each large alphabet."""
     members: dict[str, list[int]] = {}
     for place, group in enumerate(pool.groups):
         members.setdefault(group, []).append(place)
@@ -106,7 +108,7 @@ def tasks_by_alphabet(pool: ClassPool) -> dict[str, list[Tensor]]:
     }
 
 
-def test_tasks_of_one_alphabet_lie_closer_together() -> None:
+def test_task_vectors_of_one_alphabet_are_closer_than_those_of_two() -> None:
     scripts = Glyphs(split="alphabets")
     algorithm = make(TaskEmbedding, classification(CHARACTERS, SHOTS))
     assert isinstance(algorithm, TaskEmbedding)
@@ -129,7 +131,7 @@ def error(algorithm: TaskEmbedding, waves: TaskBatch) -> float:
     return float((predicted - waves.query_y).square().mean())
 
 
-def test_it_regresses(waves: TaskBatch) -> None:
+def test_it_learns_to_regress(waves: TaskBatch) -> None:
     algorithm = make(TaskEmbedding, regression())
     assert isinstance(algorithm, TaskEmbedding)
     train(algorithm, Sinusoid(), 300_000)
@@ -137,7 +139,7 @@ def test_it_regresses(waves: TaskBatch) -> None:
 
 
 def test_gradient_steps_after_the_encoder_lower_the_support_loss(support: Support) -> None:
-    algorithm = moved(tiny(inner_lr=0.05))
+    algorithm = with_random_generators(make_tiny(inner_lr=0.05))
     losses = [
         float(algorithm.problem.loss(predict(support.x), support.y).detach())
         for predict in algorithm.adapt_path(support, 5)

@@ -19,8 +19,8 @@ NETS = pytest.mark.parametrize("kind", [Conv4, Conv4Strided])
 TASKS = 2
 
 
-def textbook(net: Conv4) -> Forward:
-    """Convolution, batch norm, ReLU, pool, from elementary operations, task by task."""
+def reference(net: Conv4) -> Forward:
+    """Returns convolution, batch norm, ReLU and pooling by elementary operations, task by task."""
 
     def one(params: Mapping[str, Tensor], t: int, x: Tensor) -> Tensor:
         for i, block in enumerate(net.blocks):
@@ -36,7 +36,7 @@ def textbook(net: Conv4) -> Forward:
     return lambda params, x: torch.stack([one(params, t, x[t]) for t in range(len(x))])
 
 
-def make(
+def make_network(
     kind: type[Conv4], scale: bool, batch: int, side: int = 32
 ) -> tuple[Conv4, dict[str, Tensor], Tensor]:
     torch.manual_seed(0)
@@ -55,7 +55,7 @@ def make(
 def meta_gradient(
     forward: Forward, params: dict[str, Tensor], x: Tensor, steps: int, second_order: bool
 ) -> list[Tensor]:
-    """The features after some inner steps, and the outer gradient in every parameter and in the images."""
+    """Returns features after some inner steps, and their gradient in parameters and images."""
     theta = params
     for _ in range(steps):
         out = forward(theta, x)
@@ -71,13 +71,12 @@ def meta_gradient(
 
 @NETS
 @pytest.mark.parametrize("scale", [False, True])
-@pytest.mark.parametrize(  # one task after another; all as one product; all as one grouped convolution
-    ("hint", "rows"), [(True, 0), (True, 10**9), (False, 0)]
-)
+# The pairs select a loop over the tasks, one product for all, and one grouped convolution.
+@pytest.mark.parametrize(("hint", "rows"), [(True, 0), (True, 10**9), (False, 0)])
 @pytest.mark.parametrize(
     ("batch", "steps", "second_order"), [(1, 1, True), (3, 2, True), (3, 3, True), (3, 2, False)]
 )
-def test_every_engine_gives_the_textbook_s_gradients(
+def test_every_implementation_gives_the_gradients_of_the_reference(
     kind: type[Conv4],
     scale: bool,
     hint: bool,
@@ -88,8 +87,8 @@ def test_every_engine_gives_the_textbook_s_gradients(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(conv4, "UNFOLDED_ROWS", rows)
-    net, params, x = make(kind, scale, batch)
-    expected = meta_gradient(textbook(net), params, x, steps, second_order)
+    net, params, x = make_network(kind, scale, batch)
+    expected = meta_gradient(reference(net), params, x, steps, second_order)
     forward = partial(net.forward_tasks, twice=hint)
     got = meta_gradient(forward, params, x, steps, second_order)
     for a, b in zip(got, expected, strict=True):
@@ -99,8 +98,10 @@ def test_every_engine_gives_the_textbook_s_gradients(
 
 @NETS
 @pytest.mark.parametrize("scale", [False, True])
-def test_beside_the_support_its_statistics_alone_count(kind: type[Conv4], scale: bool) -> None:
-    net, params, x = make(kind, scale, 6)
+def test_queries_are_normalised_by_the_statistics_of_the_support_set(
+    kind: type[Conv4], scale: bool
+) -> None:
+    net, params, x = make_network(kind, scale, 6)
     support, query = x[:, :4], x[:, 4:]
     found = net.forward_by_support(params, support, query)
     for t in range(TASKS):
@@ -126,7 +127,9 @@ def test_beside_the_support_its_statistics_alone_count(kind: type[Conv4], scale:
 
 @NETS
 @pytest.mark.parametrize("training", [False, True])
-def test_running_statistics_take_the_plain_loop(kind: type[Conv4], training: bool) -> None:
+def test_with_running_statistics_forward_tasks_equals_forward(
+    kind: type[Conv4], training: bool
+) -> None:
     torch.manual_seed(0)
     net = kind((1, 32, 32), channels=4, norm="running", scale=True).double().train(training)
     x = torch.rand(TASKS, 3, 1, 32, 32, dtype=torch.float64)
@@ -137,8 +140,8 @@ def test_running_statistics_take_the_plain_loop(kind: type[Conv4], training: boo
 
 @NETS
 @pytest.mark.parametrize("hint", [False, True])
-def test_a_task_is_scored_alike_alone_and_among_others(kind: type[Conv4], hint: bool) -> None:
-    net, params, x = make(kind, True, 3)
+def test_a_task_has_the_same_features_alone_and_in_a_batch(kind: type[Conv4], hint: bool) -> None:
+    net, params, x = make_network(kind, True, 3)
     together = net.forward_tasks(params, x, twice=hint)
     alone = [
         net.forward_tasks({n: p[t : t + 1] for n, p in params.items()}, x[t : t + 1], twice=hint)
@@ -149,7 +152,7 @@ def test_a_task_is_scored_alike_alone_and_among_others(kind: type[Conv4], hint: 
 
 @NETS
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 33, 40), (1, 16, 17)])
-def test_features_have_the_promised_length(kind: type[Conv4], shape: tuple[int, ...]) -> None:
+def test_features_is_the_size_of_the_output(kind: type[Conv4], shape: tuple[int, ...]) -> None:
     net = kind(shape, norm="batch")
     assert net(torch.rand(3, *shape)).shape == (3, net.features)
     params = {name: p.expand(TASKS, *p.shape) for name, p in net.named_parameters()}
@@ -158,24 +161,24 @@ def test_features_have_the_promised_length(kind: type[Conv4], shape: tuple[int, 
 
 @NETS
 @pytest.mark.parametrize("shape", [(1, 15, 28), (1, 28, 15), (28, 28), (10,)])
-def test_inputs_that_cannot_be_halved_four_times_are_refused(
+def test_inputs_that_cannot_be_halved_four_times_are_a_usage_error(
     kind: type[Conv4], shape: tuple[int, ...]
 ) -> None:
     with pytest.raises(UsageError, match="cannot read inputs"):
         kind(shape)
 
 
-def test_parameters_have_the_names_that_records_hold() -> None:
+def test_the_names_of_the_parameters_are_stable() -> None:
     names = [name for name, _ in Conv4((1, 28, 28)).named_parameters()]
     assert names == [f"blocks.{i}.{p}" for i in range(4) for p in ("weight", "gamma", "beta")]
     assert not any("gamma" in name for name, _ in Conv4Strided((1, 28, 28)).named_parameters())
 
 
 @NETS
-def test_tasks_of_several_groups_are_as_alone(
+def test_tasks_in_several_groups_have_the_same_features_and_gradients(
     kind: type[Conv4], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    net, _, x = make(kind, True, 3)
+    net, _, x = make_network(kind, True, 3)
     x = torch.cat([x, x.flip(1), x[:1] + 0.5])
     params = {
         name: torch.stack([p.detach() + 0.01 * t for t in range(len(x))]).requires_grad_()
@@ -192,7 +195,7 @@ def test_tasks_of_several_groups_are_as_alone(
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 4, 5), (3, 2, 4, 5), (1, 1, 4, 5), (3, 2, 1, 1)])
-def test_maps_of_one_channel_are_laid_out_as_maps_of_many(shape: tuple[int, ...]) -> None:
+def test_maps_of_one_channel_get_channels_last_strides(shape: tuple[int, ...]) -> None:
     maps = torch.rand(shape)
     laid_out = channels_last(maps)
     assert torch.equal(laid_out, maps)
@@ -200,7 +203,7 @@ def test_maps_of_one_channel_are_laid_out_as_maps_of_many(shape: tuple[int, ...]
     assert laid_out.stride() == (height * width * channels, 1, width * channels, channels)
 
 
-def test_one_task_of_one_channel_is_computed_with_channels_last(
+def test_one_task_of_one_channel_is_computed_in_channels_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     net = Conv4((1, 32, 32), channels=4, norm="batch")

@@ -19,8 +19,8 @@ TASKS, EXAMPLES = 3, 5
 IMAGE = (1, 16, 16)
 
 
-class Plain(Backbone):
-    """A network of somebody who has written nothing but ``forward``."""
+class ForwardOnly(Backbone):
+    """A backbone that defines only ``forward``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ NETWORKS: dict[str, Callable[[], Backbone]] = {
     "strided": lambda: Conv4Strided(IMAGE, channels=4),
     "running": lambda: Conv4(IMAGE, channels=4).eval(),
     "mlp": lambda: MLP(IMAGE, hidden=(8,)),
-    "plain": Plain,
+    "plain": ForwardOnly,
 }
 EXPECTED = {
     "pooled": {"loop", "vmap", "grouped", "twice"},
@@ -50,7 +50,7 @@ EXPECTED = {
 CASES = [(name, engine) for name, known in EXPECTED.items() for engine in sorted(known)]
 
 
-def with_tasks(name: str) -> tuple[Backbone, dict[str, Tensor], Tensor]:
+def make_network(name: str) -> tuple[Backbone, dict[str, Tensor], Tensor]:
     torch.manual_seed(0)
     network = NETWORKS[name]().double()
     params = {
@@ -67,7 +67,7 @@ def derivatives(
     twice: bool,
     implementation: str = "",
 ) -> list[Tensor]:
-    """Features, a gradient, and a gradient of that, in parameters and inputs."""
+    """Returns features and their first (and second) derivatives in parameters and inputs."""
     own = {k: p.clone().requires_grad_() for k, p in params.items()}
     x = x.clone().requires_grad_()
     if implementation:
@@ -84,7 +84,7 @@ def derivatives(
 
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_every_network_has_its_implementations(name: str) -> None:
-    network, _, x = with_tasks(name)
+    network, _, x = make_network(name)
     assert set(network.implementations()) == EXPECTED[name]
     for twice in (False, True):
         assert network.fastest_on_cpu(x, twice=twice) in EXPECTED[name]
@@ -95,14 +95,14 @@ def test_every_network_has_its_implementations(name: str) -> None:
 def test_all_implementations_give_the_same_derivatives(
     name: str, implementation: str, twice: bool
 ) -> None:
-    network, params, x = with_tasks(name)
+    network, params, x = make_network(name)
     expected = derivatives(network, params, x, twice=twice, implementation="loop")
     found = derivatives(network, params, x, twice=twice, implementation=implementation)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
 
 
-def test_a_network_with_a_head_asks_each_part() -> None:
+def test_the_implementations_of_a_network_with_a_head_agree() -> None:
     network = Network(MLP((6,), hidden=(8,)), LinearHead(8, 3)).double()
     params = {k: p.detach() for k, p in task_params(network, TASKS).items()}
     x = torch.rand(TASKS, EXAMPLES, 6, dtype=torch.float64)
@@ -111,8 +111,8 @@ def test_a_network_with_a_head_asks_each_part() -> None:
         torch.testing.assert_close(implementation(params, x), found)
 
 
-def test_a_copy_of_a_network_runs_on_its_own() -> None:
-    network, params, x = with_tasks("pooled")
+def test_a_copied_network_runs_its_own_implementations() -> None:
+    network, params, x = make_network("pooled")
     network.forward_tasks(params, x)
     other = copy.deepcopy(network)
     with torch.no_grad():
@@ -122,7 +122,7 @@ def test_a_copy_of_a_network_runs_on_its_own() -> None:
 
 
 class TestFastest:
-    def test_it_is_the_one_that_takes_the_least_time(self) -> None:
+    def test_the_implementation_with_the_least_time_is_chosen(self) -> None:
         def slow(params: Mapping[str, Tensor], x: Tensor) -> Tensor:
             time.sleep(0.02)
             return x * params["w"]
@@ -136,7 +136,7 @@ class TestFastest:
             x = torch.rand(2, 3)
             assert time_implementations(both, params, x, twice=twice) == "quick"
 
-    def test_what_has_not_enough_memory_is_not(self) -> None:
+    def test_an_implementation_that_runs_out_of_memory_is_not_chosen(self) -> None:
         def greedy(params: Mapping[str, Tensor], x: Tensor) -> Tensor:
             raise torch.OutOfMemoryError("planted")
 
@@ -149,8 +149,8 @@ class TestFastest:
         x = torch.rand(2, 3)
         assert time_implementations(both, params, x, twice=False) == "modest"
 
-    def test_real_implementations_can_be_measured(self) -> None:
-        network, params, x = with_tasks("strided")
+    def test_the_implementations_of_a_network_can_be_timed(self) -> None:
+        network, params, x = make_network("strided")
         chosen = time_implementations(network.implementations(), params, x, twice=True)
         assert chosen in EXPECTED["strided"]
 
@@ -158,8 +158,8 @@ class TestFastest:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("name", list(NETWORKS))
-def test_on_a_gpu_what_was_measured_is_kept_and_right(name: str) -> None:
-    network, params, x = with_tasks(name)
+def test_on_a_gpu_the_choice_is_cached_and_its_derivatives_are_right(name: str) -> None:
+    network, params, x = make_network(name)
     expected = derivatives(network, params, x, twice=True)
     network, params, x = network.cuda(), {k: p.cuda() for k, p in params.items()}, x.cuda()
     for _ in range(2):

@@ -10,7 +10,7 @@ import pytest
 from metabench.records import store
 from metabench.records.schema import Record
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.many_records import full_records, hostile_record
 
 Change = Callable[[dict[str, Any]], Any]
@@ -19,7 +19,7 @@ EPISODES = 60
 
 def bad(**changes: Any) -> Record:
     """A record that would rank first if it were not left out."""
-    return made_record("bad", (1.0,) * EPISODES, **changes)
+    return make_record("bad", (1.0,) * EPISODES, **changes)
 
 
 def text_of(change: Change) -> str:
@@ -57,7 +57,7 @@ INCONSISTENT: dict[str, Record] = {
     "score beyond 1": bad().model_copy(deep=True),
     "wrong digest": bad(episode_digest="f" * 64),
     "another definition": bad(benchmark={"ways": 2}),
-    "huge arrays": made_record("bad", (1.0,) * 100_000),
+    "huge arrays": make_record("bad", (1.0,) * 100_000),
     "direction turned round": bad(),
 }
 INCONSISTENT["score beyond 1"].metrics["accuracy"].episodes[0] = 7.0
@@ -137,7 +137,7 @@ def test_an_inconsistent_record_is_named_left_out_and_counted(
 def test_values_that_are_not_numbers_are_not_shown_as_numbers(
     metabench, folder, tmp_path, case
 ) -> None:
-    odd = made_record("odd", (0.05,) * EPISODES, cost=OTHER_VALUES[case])
+    odd = make_record("odd", (0.05,) * EPISODES, cost=OTHER_VALUES[case])
     folder.save(odd)
     for command in commands(folder, tmp_path):
         assert metabench(*command).code == 0
@@ -148,7 +148,7 @@ def test_values_that_are_not_numbers_are_not_shown_as_numbers(
 
 def test_a_hostile_record_is_escaped_and_writes_no_other_file(metabench, folder, tmp_path) -> None:
     folder.save(hostile_record())
-    folder.save(made_record("../../../evil", (0.5, 0.75) * 30))
+    folder.save(make_record("../../../evil", (0.5, 0.75) * 30))
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     for command in commands(folder, tmp_path):
         assert metabench(*command, "--strict").code == 0

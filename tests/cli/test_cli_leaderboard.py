@@ -7,23 +7,23 @@ import pytest
 
 from metabench.records.schema import MetricResult
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import BLOBS, made_record, suite_file
+from tests.helpers.cells import BLOBS, make_record, suite_file
 from tests.helpers.formats import FORMATS
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     folder = ResultsFolder(tmp_path / "results")
-    folder.save(made_record("maml", (0.25, 0.75) * 10))
-    folder.save(made_record("protonet", (0.75, 0.85) * 10))
-    folder.save(made_record("broken", None, reason="it broke", benchmark={"test_episodes": 20}))
+    folder.save(make_record("maml", (0.25, 0.75) * 10))
+    folder.save(make_record("protonet", (0.75, 0.85) * 10))
+    folder.save(make_record("broken", None, reason="it broke", benchmark={"test_episodes": 20}))
     return folder.path
 
 
 def spoil(results: Path) -> Path:
     """Add a truncated record."""
     path = results / "records" / "truncated.json"
-    path.write_text(made_record().model_dump_json()[:100])
+    path.write_text(make_record().model_dump_json()[:100])
     return path
 
 
@@ -70,7 +70,7 @@ def test_a_damaged_record_is_named_and_counted_and_an_error_with_strict(
 
 
 def test_only_the_selected_benchmarks_are_shown(metabench, results: Path) -> None:
-    ResultsFolder(results).save(made_record("maml", benchmark={"name": "other"}))
+    ResultsFolder(results).save(make_record("maml", benchmark={"name": "other"}))
     rows = metabench("leaderboard", results, "--format", "json", "-b", "oth*").document
     assert [row["benchmark"] for row in rows] == ["other@1"]
     ended = metabench("leaderboard", results, "-b", "othr")
@@ -95,7 +95,7 @@ def test_without_records_it_exits_with_5(metabench, tmp_path: Path, form: str) -
 
 
 def test_mixed_versions_are_an_error(metabench, results: Path) -> None:
-    ResultsFolder(results).save(made_record("maml", benchmark={"version": "2"}))
+    ResultsFolder(results).save(make_record("maml", benchmark={"version": "2"}))
     ended = metabench("leaderboard", results)
     assert (ended.code, ended.out) == (2, "")
     assert "blobs-3w1s@1 and blobs-3w1s@2" in ended.err
@@ -105,7 +105,7 @@ def test_mixed_versions_are_an_error(metabench, results: Path) -> None:
 class TestColumns:
     @pytest.fixture
     def results(self, tmp_path: Path) -> Path:
-        record = made_record("maml")
+        record = make_record("maml")
         values = {"query": {"mean_drop": 0.25}, "both": {"mean_drop": 0.5}}
         record.metrics["shift"] = MetricResult(
             version="1", direction="lower", unit="", values=values
@@ -132,7 +132,7 @@ class TestWhatIsShown:
     def test_a_suite_selects_its_benchmarks(self, metabench, planted, tmp_path: Path) -> None:
         folder = ResultsFolder(tmp_path / "results")
         for change in ({"name": "tiny"}, {"name": "tiny", "version": "0"}, {"name": "other"}):
-            folder.save(made_record(benchmark=change))
+            folder.save(make_record(benchmark=change))
         suite = suite_file(tmp_path / "small.toml", BLOBS | {"name": "tiny"})
         ended = metabench("leaderboard", folder.path, "--suite", suite, "--format", "json")
         assert [row["benchmark"] for row in ended.document] == ["tiny@1"]
@@ -151,8 +151,8 @@ class TestWhatIsShown:
 
     def test_another_metric_can_rank(self, metabench, tmp_path: Path) -> None:
         folder = ResultsFolder(tmp_path)
-        folder.save(made_record("good", (0.75, 0.85), cost={"adapt_ms": 90.0}))
-        folder.save(made_record("fast", (0.25, 0.35), cost={"adapt_ms": 1.5}))
+        folder.save(make_record("good", (0.75, 0.85), cost={"adapt_ms": 90.0}))
+        folder.save(make_record("fast", (0.25, 0.35), cost={"adapt_ms": 1.5}))
         rows = metabench(
             "leaderboard", tmp_path, "--metric", "adapt_ms", "--format", "json"
         ).document

@@ -9,7 +9,7 @@ from rich.console import Console
 from metabench.cli import progress
 from metabench.cli.progress import Bars, Lines, make_watcher
 from metabench.running.plan import Planned
-from tests.helpers.cells import cell, made_record
+from tests.helpers.cells import cell, make_record
 
 CELL = cell("maml")
 PLANNED = [Planned(CELL, "a" * 64, "new", "")]
@@ -37,7 +37,7 @@ class TestLines:
             for second in range(1, 31):
                 clock[0] = second
                 watcher.event(CELL, train(second, 0.5))
-            watcher.finished(made_record())
+            watcher.finished(make_record())
         assert lines[0] == "maml on blobs-3w1s, seed 0: started"
         assert lines[1:-1] == [
             "maml on blobs-3w1s, seed 0: meta-training 10%, 0.5000, 90 s left",
@@ -59,7 +59,7 @@ class TestLines:
         watcher = Lines(lambda text, **style: lines.append(text))
         watcher.started(PLANNED)
         watcher.finished(
-            made_record(scores=None, status="timeout", reason="it took longer\nthan it may")
+            make_record(scores=None, status="timeout", reason="it took longer\nthan it may")
         )
         assert lines == ["[1/1] maml on blobs-3w1s, seed 0: timeout: it took longer"]
 
@@ -88,7 +88,7 @@ class TestBars:
                 watcher.event(CELL, event)
             watcher._progress.refresh()
             if end:
-                watcher.finished(made_record())
+                watcher.finished(make_record())
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
 
     def test_a_running_cell_has_a_bar_with_its_phase_share_and_score(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from metabench.cli import main
 from metabench.records.schema import Record
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 
 FLAT = tuple(np.linspace(0.4, 0.6, 30).tolist())
 LOWER = tuple(score - 0.05 for score in FLAT)
@@ -25,7 +25,7 @@ def folder(path: Path, *records: Record) -> str:
 
 @pytest.fixture
 def base(tmp_path: Path) -> str:
-    return folder(tmp_path / "base", made_record(scores=FLAT), made_record("protonet", FLAT))
+    return folder(tmp_path / "base", make_record(scores=FLAT), make_record("protonet", FLAT))
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_it_exits_with_3_if_a_cell_is_worse_and_otherwise_with_0(
     code, out, _ = call(base, base)
     assert code == 0
     assert "No cell is worse (2 the same)." in out
-    worse = folder(tmp_path / "new", made_record(scores=LOWER), made_record("protonet", FLAT))
+    worse = folder(tmp_path / "new", make_record(scores=LOWER), make_record("protonet", FLAT))
     code, out, _ = call(base, worse)
     assert code == 3
     assert "1 of 2 cells is worse: maml on blobs-3w1s@1 by 5.0 points" in out
@@ -58,14 +58,14 @@ def test_it_exits_with_3_if_a_cell_is_worse_and_otherwise_with_0(
 
 
 def test_a_cell_that_has_failed_exits_with_3(call, base: str, tmp_path: Path) -> None:
-    failed = made_record(scores=None, reason="planted", benchmark={"test_episodes": len(FLAT)})
-    code, out, _ = call(base, folder(tmp_path / "new", failed, made_record("protonet", FLAT)))
+    failed = make_record(scores=None, reason="planted", benchmark={"test_episodes": len(FLAT)})
+    code, out, _ = call(base, folder(tmp_path / "new", failed, make_record("protonet", FLAT)))
     assert code == 3
     assert "was ok and is failed (planted)" in out
 
 
 def test_a_slower_cell_only_warns(call, tmp_path: Path) -> None:
-    cells = [made_record(scores=FLAT, cost={"adapt_ms": ms}) for ms in (10.0, 90.0)]
+    cells = [make_record(scores=FLAT, cost={"adapt_ms": ms}) for ms in (10.0, 90.0)]
     before, after = (folder(tmp_path / name, cell) for name, cell in zip("ab", cells, strict=True))
     code, out, _ = call(before, after)
     assert code == 0
@@ -73,7 +73,7 @@ def test_a_slower_cell_only_warns(call, tmp_path: Path) -> None:
 
 
 def test_json_is_one_document_with_the_exit_code(call, base: str, tmp_path: Path) -> None:
-    new = folder(tmp_path / "new", made_record(scores=LOWER), made_record("protonet", FLAT))
+    new = folder(tmp_path / "new", make_record(scores=LOWER), make_record("protonet", FLAT))
     code, out, _ = call(base, new, "--json")
     document = json.loads(out)
     assert code == document["exit_code"] == 3
@@ -83,7 +83,7 @@ def test_json_is_one_document_with_the_exit_code(call, base: str, tmp_path: Path
 
 
 def test_the_files_are_written_with_every_verdict(call, base: str, tmp_path: Path) -> None:
-    new = folder(tmp_path / "new", made_record(scores=LOWER))
+    new = folder(tmp_path / "new", make_record(scores=LOWER))
     markdown, entries = tmp_path / "out" / "summary.md", tmp_path / "out" / "benchmark.json"
     code, _, _ = call(base, new, "--markdown", str(markdown), "--benchmark-json", str(entries))
     assert code == 3
@@ -132,7 +132,7 @@ def test_missing_new_results_are_an_error(call, base: str, tmp_path: Path) -> No
 
 
 def test_nothing_comparable_exits_with_5(call, base: str, tmp_path: Path) -> None:
-    other = folder(tmp_path / "new", made_record(scores=FLAT, episode_digest="f" * 64))
+    other = folder(tmp_path / "new", make_record(scores=FLAT, episode_digest="f" * 64))
     code, out, _ = call(base, other)
     assert code == 5
     assert "No cell could be compared" in out
@@ -154,7 +154,7 @@ def test_nothing_comparable_exits_with_5(call, base: str, tmp_path: Path) -> Non
 )
 def test_invalid_files_are_named_and_left_out(call, base: str, tmp_path: Path, text: str) -> None:
     new = tmp_path / "new"
-    folder(new, made_record(scores=FLAT), made_record("protonet", FLAT))
+    folder(new, make_record(scores=FLAT), make_record("protonet", FLAT))
     (new / "records" / "stray.json").write_text(text, encoding="latin-1")
     code, out, err = call(base, str(new))
     assert code == 0
@@ -168,7 +168,7 @@ def test_a_truncated_record_is_left_out_and_its_cell_is_missing(
     call, base: str, tmp_path: Path
 ) -> None:
     new = tmp_path / "new"
-    folder(new, made_record(scores=FLAT), made_record("protonet", FLAT))
+    folder(new, make_record(scores=FLAT), make_record("protonet", FLAT))
     (path,) = new.rglob("maml*.json")
     path.write_text(path.read_text()[:200])
     code, out, err = call(base, str(new))
@@ -181,7 +181,7 @@ def test_a_record_with_a_score_that_is_not_a_number_is_left_out(
     call, base: str, tmp_path: Path
 ) -> None:
     new = tmp_path / "new"
-    folder(new, made_record(scores=FLAT), made_record("protonet", FLAT))
+    folder(new, make_record(scores=FLAT), make_record("protonet", FLAT))
     (path,) = new.rglob("maml*.json")
     path.write_text(path.read_text().replace("[0.4,", "[NaN,", 1))
     code, out, err = call(base, str(new))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.many_records import HOSTILE, full_record, full_records, hostile_record
 
 
@@ -99,7 +99,7 @@ def test_without_records_it_exits_with_5_and_creates_no_folder(metabench, tmp_pa
 
 
 def test_quick_records_need_the_option(metabench, tmp_path: Path) -> None:
-    ResultsFolder(tmp_path / "results").save(made_record("maml", benchmark={"quick": True}))
+    ResultsFolder(tmp_path / "results").save(make_record("maml", benchmark={"quick": True}))
     assert metabench("report", tmp_path / "results", "--out", tmp_path / "site").code == 5
     assert (
         metabench("report", tmp_path / "results", "--out", tmp_path / "site", "--quick").code == 0

@@ -21,7 +21,7 @@ from metabench.compare import (
 from metabench.compare.verdicts import ComparisonRow
 from metabench.errors import UsageError
 from metabench.records.schema import Record
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.simulations import accuracies
 
 MIRROR = {"worse": "better", "better": "worse", "new": "gone", "gone": "new"}
@@ -31,7 +31,7 @@ def record(algorithm: str = "maml", scores: Any = (0.5,) * 20, **changes: Any) -
     """A record whose accuracy has the unit ``share``."""
     if scores is None:
         changes["benchmark"] = {"test_episodes": 20} | changes.get("benchmark", {})
-    made = made_record(algorithm, None if scores is None else tuple(map(float, scores)), **changes)
+    made = make_record(algorithm, None if scores is None else tuple(map(float, scores)), **changes)
     for name, metric in made.metrics.items():
         metric.unit = {"accuracy": "share", "cost": "ms"}.get(name, "squared error")
     return made

@@ -1,4 +1,4 @@
-"""Every command line of the documentation has options and names that exist, and the cheap ones work."""
+"""The command lines of the documentation have valid options and names, and cheap ones run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OTHER_PROGRAMS = {
     "tox",
 }
 PLACEHOLDERS = {"example", "mine", "my-algo", "pixel-mean"}
-"""Names of algorithms that a reader is to replace, or has made on the page."""
+"""Names of algorithms that a reader replaces, or writes on the page."""
 
 OPTIONS_WITH_NAMES = {
     "-a": "algorithm",
@@ -71,7 +71,7 @@ def context(command: Command) -> click.Context:
 
 @functools.cache
 def names_of(kind: str) -> frozenset[str]:
-    """Returns the names of a kind that metabench and its adapters provide, and of what a reader makes."""
+    """Returns the names of a kind in metabench and its adapters, and the placeholders."""
     registry = installed_plugins().registry
     if kind == "benchmark":
         return frozenset(collect_benchmarks(load_suites(registry).values()))
@@ -84,7 +84,7 @@ def names_of(kind: str) -> frozenset[str]:
 
 
 def hyperparameters_of(algorithm: str) -> Collection[str]:
-    """Returns what ``--set`` may set of an algorithm; for an adapter that is the same as for ``maml``."""
+    """Returns what ``--set`` accepts for an algorithm; an adapter accepts the same as ``maml``."""
     registry = installed_plugins().registry
     known = algorithm if algorithm in registry.names("algorithm") else "maml"
     return {*parameters_of(registry.get("algorithm", known).load()), "budget"}
@@ -100,7 +100,7 @@ def test_lists_loops_comments_and_continued_lines_are_read() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=name)
-def test_a_command_is_of_a_program_that_a_reader_has(command: Command) -> None:
+def test_the_program_of_a_command_is_available_to_a_reader(command: Command) -> None:
     assert command.program in OTHER_PROGRAMS
 
 
@@ -159,7 +159,7 @@ def test_a_cheap_command_succeeds(command: Command, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.program == "tox"], ids=name)
-def test_an_environment_of_tox_exists(command: Command) -> None:
+def test_the_environment_of_a_tox_command_exists(command: Command) -> None:
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
     words = command.arguments

@@ -25,7 +25,7 @@ from tests.helpers.cells import (
     cell,
     child_environment,
     curve_of,
-    made_record,
+    make_record,
     scores_of,
     waves,
 )
@@ -230,18 +230,18 @@ class TestBrokenWorkers:
         self, script_worker, tmp_path: Path
     ) -> None:
         (tmp_path / "event").write_text(
-            '{"phase": "done", "record": ' + made_record().model_dump_json() + "}\n"
+            '{"phase": "done", "record": ' + make_record().model_dump_json() + "}\n"
         )
         script_worker(f"cat {tmp_path}/event; echo $$ > {tmp_path}/pid; sleep 600")
-        assert run_one() == made_record()
+        assert run_one() == make_record()
         assert not alive(int((tmp_path / "pid").read_text()))
 
     def test_a_worker_with_a_record_is_not_a_timeout(self, script_worker, tmp_path: Path) -> None:
         (tmp_path / "event").write_text(
-            '{"phase": "done", "record": ' + made_record().model_dump_json() + "}\n"
+            '{"phase": "done", "record": ' + make_record().model_dump_json() + "}\n"
         )
         script_worker(f"cat {tmp_path}/event; sleep 600")
-        assert run_one(timeout=30.0) == made_record()
+        assert run_one(timeout=30.0) == make_record()
 
     def test_no_more_cells_run_at_a_time_than_requested(
         self, script_worker, tmp_path: Path
@@ -279,14 +279,14 @@ class TestInterrupt:
         def interrupt() -> Iterator[Record]:
             (pid,) = executor._workers
             executor._events.put(
-                (pid, {"phase": "done", "record": made_record().model_dump(mode="json")})
+                (pid, {"phase": "done", "record": make_record().model_dump(mode="json")})
             )
             raise KeyboardInterrupt
             yield
 
         monkeypatch.setattr(executor, "_wait", interrupt)
         records = executor.run(jobs_of(cell("a")))
-        assert next(records) == made_record()
+        assert next(records) == make_record()
         with pytest.raises(KeyboardInterrupt):
             next(records)
 

@@ -4,7 +4,7 @@
 
     python -m tests.helpers.algorithm_pages
 
-The meaning of a hyper-parameter is the comment at its line, where it is named once.
+The meaning of a hyper-parameter is the comment at its line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAGES = Path(__file__).parents[2] / "docs" / "algorithms"
 
 
 def comments_of(cls: type[Algorithm]) -> dict[str, str]:
-    """The comment at the line of each field, of the class and those that it derives from."""
+    """Returns the comment at the line of each field of the class and its bases."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__[: cls.__mro__.index(Algorithm)]):
         source = inspect.getsource(sys.modules[base.__module__])
@@ -43,7 +43,7 @@ def comments_of(cls: type[Algorithm]) -> dict[str, str]:
 
 
 def table_of(cls: type[Algorithm]) -> str:
-    """The table of hyper-parameters in Markdown, or a sentence where there are none."""
+    """Returns the table of hyper-parameters in Markdown, or a sentence if there are none."""
     known = parameters_of(cls)
     if not known:
         return "There are none."
@@ -56,14 +56,14 @@ def table_of(cls: type[Algorithm]) -> str:
 
 
 def with_table(page: str, name: str, cls: type[Algorithm]) -> str:
-    """The page with its table made anew."""
+    """Returns the page with a new table."""
     begin, end = f"<!-- hyperparameters {name} -->", "<!-- end -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     return pattern.sub(lambda _: f"{begin}\n{table_of(cls)}\n{end}", page, count=1)
 
 
 def algorithms() -> dict[str, type[Algorithm]]:
-    """The algorithms that ship, by name."""
+    """Returns the built-in algorithms by name."""
     return {spec.name: spec.load() for spec in Plugins(only=()).registry.specs("algorithm")}
 
 

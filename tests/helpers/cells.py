@@ -1,4 +1,4 @@
-"""Small benchmarks, and records made without a run."""
+"""Small benchmarks, their cells and episodes, and records that are built without a run."""
 
 import os
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ def blobs(**changes: Any) -> Benchmark:
 
 
 def waves(**changes: Any) -> Benchmark:
-    """Returns the same for regression."""
+    """Returns a benchmark of regression whose cells take milliseconds."""
     return Benchmark(**WAVES | changes)
 
 
@@ -86,9 +86,9 @@ def cell(
     return Cell(algorithm, benchmark or blobs(), seed, overrides)
 
 
-def run_here(plugins: Plugins, what: Cell, checkpoint: Path | None = None) -> Record:
+def run_here(plugins: Plugins, to_run: Cell, checkpoint: Path | None = None) -> Record:
     """Run a cell in this process."""
-    return run_cell(what, plugins.registry, Conditions(checkpoint=checkpoint))
+    return run_cell(to_run, plugins.registry, Conditions(checkpoint=checkpoint))
 
 
 def run_planned(
@@ -108,6 +108,13 @@ def tasks_of(plugins: Plugins, benchmark: Benchmark, seed: int = 0) -> Benchmark
     return open_tasks(plugins.registry, benchmark, None, torch.device("cpu"), seed)
 
 
+def records_in(results: Path) -> dict[str, Record]:
+    """Returns the records of a results folder by algorithm."""
+    records, unreadable = ResultsFolder(results).load()
+    assert not unreadable
+    return {record.algorithm.name: record for record in records}
+
+
 def scores_of(record: Record) -> dict[str, list[float]]:
     """Returns the score of every episode by every metric."""
     return {name: metric.episodes for name, metric in record.metrics.items()}
@@ -118,7 +125,7 @@ def curve_of(record: Record) -> list[dict[str, Any]]:
     return [point.model_dump(exclude={"seconds"}) for point in record.training.curve]
 
 
-def made_record(
+def make_record(
     algorithm: str = "maml",
     scores: tuple[float, ...] | None = (0.25, 0.75),
     *,

@@ -7,7 +7,7 @@ from metabench.datasets import ClassPool
 
 
 def coded_pool(classes: int, examples: int, variants: int = 1) -> ClassPool:
-    """Images ``[1, 2, 2]`` of the bytes class, example, variant and 255."""
+    """Returns a pool of images ``[1, 2, 2]`` of the bytes class, example, variant and 255."""
     c, v, e = torch.meshgrid(
         torch.arange(classes), torch.arange(variants), torch.arange(examples), indexing="ij"
     )
@@ -17,7 +17,7 @@ def coded_pool(classes: int, examples: int, variants: int = 1) -> ClassPool:
 
 
 def decode(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The class, example and variant of each float32 image ``[..., 1, 2, 2]``, int64 ``[...]``."""
+    """Returns class, example and variant, int64 ``[...]``, of images ``[..., 1, 2, 2]``."""
     code = (x.double() * 255).round().long().flatten(-3)
     assert (code[..., 3] == 255).all()
     return code[..., 0], code[..., 1], code[..., 2]

@@ -1,6 +1,7 @@
 """Tables of the documentation that are made from the code.
 
-``python -m tests.helpers.doc_tables`` writes them into the pages, between ``<!-- NAME -->`` and ``<!-- end -->``.
+``python -m tests.helpers.doc_tables`` writes them into the pages, between ``<!-- NAME -->`` and
+``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ NOT_IN_A_FILE = {"quick"}
 
 
 def documented(owner: type, section: str) -> dict[str, str]:
-    """Returns the text of each entry in a section of a class's docstring, such as ``Attributes``."""
+    """Returns the entries in a section of a class's docstring, such as ``Attributes``, by name."""
     _, found, text = (inspect.getdoc(owner) or "").partition(f"{section}:\n")
     assert found, f"{owner.__name__} has no section {section}"
     text = textwrap.dedent(re.split(r"\n\n(?=\S)", text)[0])
@@ -50,7 +51,7 @@ def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def toml(value: Any) -> str:
-    """Returns a default as it would be written in TOML, in the type of code; nothing for ``None``."""
+    """Returns a default in TOML's notation, as code in Markdown; empty for ``None``."""
     if value is None:
         return ""
     if isinstance(value, tuple):
@@ -136,7 +137,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/suites.md", "suite keys"): lambda: keys_of(Suite),
     ("docs/suites.md", "benchmark keys"): lambda: keys_of(Benchmark),
 }
-"""What makes each table, by its page and its name there."""
+"""The function that returns each table, by its page and its name there."""
 
 
 def marked(name: str) -> re.Pattern[str]:

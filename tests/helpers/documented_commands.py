@@ -1,4 +1,4 @@
-"""The command lines that stand in the ``sh`` blocks of the documentation."""
+"""The command lines in the ``sh`` blocks of the documentation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Command:
 def commands() -> list[Command]:
     """Returns every command of the ``sh`` blocks, in the order of the pages.
 
-    A loop over names gives its commands once for each name.
+    The commands of a ``for`` loop are repeated for each word.
     """
     found = []
     for page in PAGES:
@@ -49,9 +49,9 @@ def commands() -> list[Command]:
 
 
 def parse(text: str) -> list[tuple[str, ...]]:
-    """Returns the words of each command in a piece of shell, without comments and redirections.
+    """Returns the words of each command of a shell script, without comments and redirections.
 
-    Understood are lists (``&&``), continued lines, and loops of ``for`` over words.
+    Supports lists (``&&``), continued lines, and ``for`` loops over words.
     """
     loop = re.compile(r"^for (\w+) in ([^;\n]*); do\n(.*?)^done$", re.DOTALL | re.MULTILINE)
     text = loop.sub(_unrolled, text.replace("\\\n", " "))

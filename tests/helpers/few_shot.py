@@ -1,4 +1,4 @@
-"""Small problems, and training streams without a benchmark around them."""
+"""Small few-shot problems, and meta-training on a pool or a family without a benchmark."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,18 +40,18 @@ BACKBONES: dict[str, Callable[..., Any]] = {
 def classification(
     ways: int = 5, shots: int = 1, shape: tuple[int, ...] = IMAGE, backbone: str = "conv4"
 ) -> Problem:
-    """A classification problem with narrow backbones."""
+    """Returns a classification problem with narrow backbones."""
     return Problem("classification", shape, ways, shots, 5, ways, backbone, BACKBONES)
 
 
 def regression(shots: int = 5) -> Problem:
-    """The sinusoid's problem."""
+    """Returns the problem of the sinusoid tasks."""
     return Problem("regression", (1,), 0, shots, 10, 1, "mlp", BACKBONES)
 
 
 @dataclass
 class Draws:
-    """Training tasks of a pool or a family, without a benchmark around them."""
+    """The source of a task stream: a pool or a family, without a benchmark."""
 
     source: ClassPool | TaskFamily
 
@@ -78,7 +78,7 @@ def sampler_of(source: ClassPool | TaskFamily, protocol: NWayKShot, *key: str | 
 
 
 def train(algorithm: Algorithm, source: ClassPool | TaskFamily, budget: int) -> TaskStream:
-    """Meta-train an algorithm on some examples, and put it in evaluation mode."""
+    """Meta-train an algorithm on ``budget`` examples, and put it in evaluation mode."""
     problem = algorithm.problem
     protocol = NWayKShot(problem.ways, problem.shots, problem.queries)
     stream = TaskStream(Draws(source), protocol, budget)
@@ -89,15 +89,15 @@ def train(algorithm: Algorithm, source: ClassPool | TaskFamily, budget: int) -> 
 
 
 def make(cls: type[Algorithm], problem: Problem, seed: int = 0, **chosen: Any) -> Algorithm:
-    """A new algorithm with its recipe for the problem, but for what is chosen."""
+    """Returns a new algorithm with its recipe for the problem; ``chosen`` values override it."""
     torch.manual_seed(seed)
     values = hyperparameters_for(installed_plugins().registry, cls, problem, chosen)
-    values.pop("budget", None)  # the harness takes it out
+    values.pop("budget", None)  # the trainer applies it, not the algorithm
     return cls(problem, **values)
 
 
 def blobs(classes: int, seed: int) -> ClassPool:
-    """Classes that differ in four numbers of sixteen; the other twelve are noise, and larger."""
+    """Returns classes that differ in four of sixteen numbers; the others are larger noise."""
     generator = torch.Generator().manual_seed(seed)
     signal = torch.rand(classes, 1, 4, generator=generator).expand(-1, 20, -1)
     signal = 0.35 + 0.3 * signal + 0.015 * torch.randn(classes, 20, 4, generator=generator)
@@ -107,6 +107,6 @@ def blobs(classes: int, seed: int) -> ClassPool:
 
 
 def accuracy(algorithm: Algorithm, batch: TaskBatch) -> float:
-    """The share of the queries that are classified rightly."""
+    """Returns the share of the queries that are classified correctly."""
     outputs = [algorithm.adapt(task.support)(task.query_x) for task in batch]
     return float((torch.stack(outputs).argmax(-1) == batch.query_y).float().mean())

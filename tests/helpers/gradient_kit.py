@@ -1,4 +1,4 @@
-"""Tiny problems for the gradient-based methods, and oracles for their gradients."""
+"""Tiny problems for the gradient-based methods, and finite differences for their gradients."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,8 +25,8 @@ from metabench.plugins import installed_plugins
 from metabench.recipes.hyperparameters import recipe_for
 
 WAYS, SHOTS, QUERIES, FEATURES = 3, 2, 4, 6
-LEARNED: dict[str, Any] = {"zero_head": False, "train_ways": 0}
-"""A learned head, where the recipe has one of zeros."""
+LEARNED_HEAD: dict[str, Any] = {"zero_head": False, "train_ways": 0}
+"""Options for a learned head where the recipe has a head of zeros."""
 BACKBONES: dict[str, Any] = {
     "mlp": partial(MLP, hidden=(16,)),
     "conv": partial(Conv4Strided, channels=3),
@@ -34,7 +34,7 @@ BACKBONES: dict[str, Any] = {
 
 
 def classification(backbone: str = "mlp", **changes: Any) -> Problem:
-    """Points of classes that lie apart; small pictures of them for the convolutional backbone."""
+    """Returns the problem of separable classes: vectors for the MLP, images for Conv4."""
     shape = (FEATURES,) if backbone == "mlp" else (1, 16, 16)
     given: dict[str, Any] = {
         "ways": WAYS,
@@ -46,13 +46,13 @@ def classification(backbone: str = "mlp", **changes: Any) -> Problem:
 
 
 def regression(hidden: tuple[int, ...] = (16, 16)) -> Problem:
-    """Sinusoids."""
+    """Returns the problem of the sinusoid tasks."""
     backbones = {"mlp": partial(MLP, hidden=hidden)}
     return Problem("regression", (1,), 0, 5, 10, 1, backbone_name="mlp", backbones=backbones)
 
 
 def pool(shape: tuple[int, ...], classes: int = 40, examples: int = 20, seed: int = 0) -> ClassPool:
-    """Classes of noisy copies of a random pattern each."""
+    """Returns classes of noisy copies of a random pattern."""
     generator = torch.Generator().manual_seed(seed)
     patterns = torch.rand(classes, 1, *shape, generator=generator)
     noise = 0.15 * torch.randn(classes, examples, *shape, generator=generator)
@@ -61,7 +61,7 @@ def pool(shape: tuple[int, ...], classes: int = 40, examples: int = 20, seed: in
 
 
 class Lines(TaskFamily):
-    """Lines of random slope and height: regression that a method learns to learn in a second."""
+    """Lines of random slope and height, which a method learns to regress in a second."""
 
     name, version, input_shape, outputs, parameters = "lines", "1", (1,), 1, 2
 
@@ -72,7 +72,7 @@ class Lines(TaskFamily):
 
 
 class Tasks:
-    """Where a stream draws from; whatever it draws is cast to ``dtype``."""
+    """The source of a task stream; casts its tasks to ``dtype``."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Tasks:
         return NWayKShot(self.problem.ways, self.problem.shots, self.problem.queries)
 
     def test(self, tasks: int = 50) -> TaskBatch:
-        """Episodes that no training stream gives, of unseen classes."""
+        """Returns episodes of unseen classes that no training stream draws."""
         if self.pool is not None:
             held_out = ClassSampler(pool(self.problem.input_shape, seed=7), self.protocol, 7)
             return _Cast(held_out, self.dtype).range(0, tasks)
@@ -137,9 +137,9 @@ class _Cast(Sampler):
 def build(
     cls: type[Algorithm], problem: Problem, *, seed: int = 0, double: bool = True, **options: Any
 ) -> Any:
-    """An algorithm with its recipe, but for what is given; never with a backbone that is not at hand.
+    """Returns a new algorithm with its recipe; ``options`` override it.
 
-    The budget of a recipe is the harness's.
+    The backbone is that of the problem, and the trainer applies the budget, not the algorithm.
     """
     torch.manual_seed(seed)
     recipe = recipe_for(installed_plugins().registry, cls, problem).values
@@ -151,7 +151,7 @@ def build(
 def train(
     algorithm: Algorithm, outer_steps: int, *, seed: int = 0, family: TaskFamily | None = None
 ) -> TaskStream:
-    """Meta-train for about so many outer steps of the algorithm's own batches."""
+    """Meta-train for about ``outer_steps`` batches of the algorithm."""
     dtype = next(algorithm.parameters()).dtype
     budget = outer_steps * cost_of_a_batch(algorithm)
     torch.manual_seed(seed)
@@ -163,14 +163,14 @@ def train(
 
 
 def cost_of_a_batch(algorithm: Algorithm) -> int:
-    """The examples that an outer step is paid with."""
+    """Returns the number of examples that an outer step draws."""
     probe = _Probe(Tasks(algorithm.problem))
     algorithm.meta_train(probe)
     return probe.cost
 
 
 class _Probe(TaskStream):
-    """A stream that gives nothing, to learn what a batch costs."""
+    """A stream without tasks that records the number of examples of a batch."""
 
     def __init__(self, tasks: Tasks) -> None:
         super().__init__(tasks, tasks.protocol, 1)
@@ -183,7 +183,7 @@ class _Probe(TaskStream):
 
 
 def score(algorithm: Algorithm, batch: TaskBatch, steps: int | None = None) -> float:
-    """The mean accuracy, or mean squared error, after the steps that the algorithm takes at test."""
+    """Returns the accuracy, or the mean squared error, after ``steps`` or all inner steps."""
     if steps is None:
         predict = algorithm.adapt_batch(batch.support)
     else:
@@ -199,7 +199,7 @@ def score(algorithm: Algorithm, batch: TaskBatch, steps: int | None = None) -> f
 
 
 def first_step(algorithm: Algorithm) -> tuple[TaskBatch, dict[str, Tensor], float]:
-    """One outer step of ``meta_train``: what it was given, its gradients, and the loss it told."""
+    """Returns the tasks, the gradients and the loss of one outer step of ``meta_train``."""
     before = {k: p.detach().clone() for k, p in algorithm.named_parameters()}
     seen: list[TaskBatch] = []
     tasks = Tasks(algorithm.problem, torch.float64)
@@ -224,7 +224,7 @@ def assert_gradient(
     eps: float = 1e-6,
     rtol: float = 1e-5,
 ) -> None:
-    """Hold gradients against central differences of the loss, each parameter along a random direction."""
+    """Compare gradients with central differences of the loss along a random direction."""
     generator = torch.Generator().manual_seed(5)
     for name, p in params.items():
         direction = torch.randn(p.shape, generator=generator, dtype=p.dtype)

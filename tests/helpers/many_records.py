@@ -1,11 +1,11 @@
-"""Artificial records with everything that a report shows."""
+"""Artificial records with all that a report shows, and one with hostile text."""
 
 import math
 import random
 from typing import Any
 
 from metabench.records.schema import CurvePoint, MetricResult, Record, Training
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 
 HOSTILE = "<script>alert(1)</script>"
 METHODS = {
@@ -19,7 +19,7 @@ KINDS = ("gaussian", "blur", "occlusion")
 
 
 def full_record(name: str, level: float, ms: float, *, seed: int = 0, **changes: Any) -> Record:
-    """A record of 60 episodes with learning, adaptation, noise, attack and cost."""
+    """Returns a record of 60 episodes with curves, adaptation, noise, attacks and cost."""
     rng = random.Random(f"{name} {seed} {changes.get('benchmark')}")
     scores = tuple(min(1.0, max(0.0, round(rng.gauss(level, 0.06) * 75) / 75)) for _ in range(60))
     path = [0.2 + (level - 0.2) * (1 - math.exp(-1.5 * k)) for k in STEPS]
@@ -40,17 +40,17 @@ def full_record(name: str, level: float, ms: float, *, seed: int = 0, **changes:
         "score": [level, level + 0.01, level + 0.02, level + 0.03],
     }
     adaptation = _metric("adaptation", path if in_steps else [], {"curve": curve, "shots": shots})
-    spoiled = {
+    corruptions = {
         kind: [{"severity": s, "score": level - 0.05 * s, "drop": 0.05 * s} for s in range(1, 6)]
         for kind in KINDS
     }
     noise_values = {
         "clean": level,
-        "corruptions": {"query": spoiled | {"mean_drop": 0.15}},
+        "corruptions": {"query": corruptions | {"mean_drop": 0.15}},
         "label_noise": {f"{s:g}": {"score": level - s / 2} for s in (0.2, 0.4, 0.6)},
     }
     attacks = {f"pgd-linf-{r:g}": {"score": level * (1 - 3 * r)} for r in (0.1, 0.2, 0.3)}
-    record = made_record(
+    record = make_record(
         name,
         scores,
         seed=seed,
@@ -75,15 +75,15 @@ def full_record(name: str, level: float, ms: float, *, seed: int = 0, **changes:
 
 
 def full_records(**changes: Any) -> list[Record]:
-    """Records of each method, with two seeds of the first."""
+    """Returns a record of each method, and a second seed of the first."""
     records = [full_record(name, level, ms, **changes) for name, (level, ms) in METHODS.items()]
     return [*records, full_record("maml", 0.91, 25.0, seed=1, **changes)]
 
 
 def hostile_record(**changes: Any) -> Record:
-    """A record with markup in every text."""
+    """Returns a record with markup in every text."""
     bad = f"{HOSTILE}\"'><img src=x onerror=alert(2)>{{{{ 7 * 7 }}}}"
-    record = made_record(
+    record = make_record(
         HOSTILE, tuple([0.5, 0.75] * 30), cost={"adapt_ms": 1.0, "predict_ms": 1.0}, **changes
     )
     algorithm = record.algorithm.model_copy(

@@ -1,4 +1,4 @@
-"""The repository's own files: the root folder, the pages of the documentation and their code blocks."""
+"""The files of the repository: its root, the pages of the documentation and their code blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGES = [
     ROOT / "leaderboards" / "README.md",
     *sorted(ROOT.glob("plugins/*/README.md")),
 ]
-"""The pages that people write; those of the leaderboards are made from records."""
+"""The pages that are written by hand; those of the leaderboards are made from records."""
 
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
@@ -25,7 +25,7 @@ class Block:
     """A fenced block of code.
 
     Attributes:
-        page: The file that it stands in.
+        page: The file that contains it.
         language: The word after the opening fence, such as ``sh``.
         text: The lines between the fences.
         line: The number of its first line in the file.

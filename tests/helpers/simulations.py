@@ -153,8 +153,8 @@ def _table(heading: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def filled(page: str) -> str:
-    """Returns the page with new tables between its marks."""
+def with_tables(page: str) -> str:
+    """Returns the page with new tables between its markers."""
     for name, table in tables().items():
         mark = f"<!-- {name} -->"
         page, found = re.subn(
@@ -223,5 +223,5 @@ def draw(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    (DOCS / "statistics.md").write_text(filled((DOCS / "statistics.md").read_text()))
+    (DOCS / "statistics.md").write_text(with_tables((DOCS / "statistics.md").read_text()))
     draw(DOCS)

@@ -73,7 +73,7 @@ class Means(Algorithm):
 
 
 class OneByOne(Algorithm):
-    """The same without ``adapt_batch``."""
+    """Nearest class mean without ``adapt_batch``."""
 
     name: ClassVar[str] = "one-by-one"
 

@@ -8,7 +8,7 @@ import torch
 
 @contextlib.contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Use so many threads, and as many processes for the tasks of an outer step."""
+    """Use ``count`` threads, and as many processes for the tasks of an outer step."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -14,7 +14,7 @@ from metabench.errors import NothingSelected, ResultsError
 from metabench.leaderboard.backends import BACKENDS, render, tasks_per_second
 from metabench.records.schema import Record, Training
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 
 HERE = {"cpu": "Some CPU", "threads": 1, "torch": "2.13.0"}
 
@@ -30,7 +30,7 @@ def record(
         "training": Training(steps=100, seconds=seconds),
         "environment": HERE,
     }
-    made = made_record(name, changes.pop("scores", (0.9, 0.94)), seed=seed, **given | changes)
+    made = make_record(name, changes.pop("scores", (0.9, 0.94)), seed=seed, **given | changes)
     made.algorithm.library = f"{name.partition('-')[0]} 1.0" if "-" in name else ""
     return made
 
@@ -98,7 +98,7 @@ def test_rows_follow_the_order_of_the_libraries_and_a_missing_one_is_shown() -> 
 
 def test_a_failed_row_has_its_reason_and_no_numbers() -> None:
     with_cost = {"metrics": ("accuracy", "cost")}
-    failed = made_record("higher-maml", None, reason="it broke | badly", benchmark=with_cost)
+    failed = make_record("higher-maml", None, reason="it broke | badly", benchmark=with_cost)
     page = render([record("maml", seconds=8), failed])
     line = next(line for line in page.splitlines() if line.startswith("| higher-maml"))
     assert "failed: it broke \\| badly" in line

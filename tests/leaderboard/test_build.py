@@ -17,7 +17,7 @@ from metabench.leaderboard.build import Leaderboard, build
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.records.schema import Record
 from metabench.stats import t_interval
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.formats import FORMATS
 
 DOCUMENTED = {
@@ -42,7 +42,7 @@ EPISODES = 12
 
 def constant(algorithm: str, score: float, **more: Any) -> Record:
     """A record with one score in every episode, so that any two differ significantly."""
-    return made_record(algorithm, (score,) * EPISODES, **more)
+    return make_record(algorithm, (score,) * EPISODES, **more)
 
 
 class TestRanks:
@@ -59,7 +59,7 @@ class TestRanks:
         rows = build(
             [
                 constant("a", 0.5),
-                made_record("b", (*close[:-1], 0.6)),
+                make_record("b", (*close[:-1], 0.6)),
                 constant("c", 0.1),
             ]
         ).rows
@@ -85,7 +85,7 @@ class TestRanks:
 
     def test_each_benchmark_is_ranked_and_they_are_in_natural_order(self) -> None:
         small, large = {"name": "glyphs-5w1s"}, {"name": "glyphs-20w1s"}
-        rows = build([made_record("a", benchmark=large), made_record("a", benchmark=small)]).rows
+        rows = build([make_record("a", benchmark=large), make_record("a", benchmark=small)]).rows
         assert [(r.benchmark, r.rank) for r in rows] == [
             ("glyphs-5w1s@1", 1),
             ("glyphs-20w1s@1", 1),
@@ -94,9 +94,9 @@ class TestRanks:
     def test_failed_rows_are_last_with_their_reason(self) -> None:
         rows = build(
             [
-                made_record("aa", None, status="timeout", reason="it took longer than 5 s\nmore"),
-                made_record("zz", (0.1, 0.2)),
-                made_record("bb", None, status="skipped", reason="it classifies"),
+                make_record("aa", None, status="timeout", reason="it took longer than 5 s\nmore"),
+                make_record("zz", (0.1, 0.2)),
+                make_record("bb", None, status="skipped", reason="it classifies"),
             ]
         ).rows
         assert [(r.algorithm, r.status, r.rank) for r in rows] == [
@@ -108,7 +108,7 @@ class TestRanks:
         assert rows[1].score is None
 
     def test_failures_alone_render_in_every_format(self) -> None:
-        board = build([made_record("a", None, reason="it broke")])
+        board = build([make_record("a", None, reason="it broke")])
         for form in FORMATS:
             assert "it broke" in board.render(form)
 
@@ -116,7 +116,7 @@ class TestRanks:
 class TestSeeds:
     def test_the_score_is_the_mean_over_seeds_and_seed_sd_their_spread(self) -> None:
         row = rows_of(
-            made_record(scores=(0.0, 0.4), seed=0), made_record(scores=(0.2, 0.6), seed=1)
+            make_record(scores=(0.0, 0.4), seed=0), make_record(scores=(0.2, 0.6), seed=1)
         )["maml"]
         assert row.seeds == 2
         assert row.episodes == 2
@@ -125,26 +125,26 @@ class TestSeeds:
         assert row.ci95 == pytest.approx(t_interval([0.1, 0.5]).half_width)
 
     def test_one_seed_has_no_spread(self) -> None:
-        assert rows_of(made_record())["maml"].seed_sd is None
+        assert rows_of(make_record())["maml"].seed_sd is None
 
     def test_a_failed_seed_is_counted_and_does_not_change_the_score(self) -> None:
-        good = made_record(scores=(0.2, 0.4), seed=0)
-        row = rows_of(good, made_record(scores=None, seed=1, reason="it broke"))["maml"]
+        good = make_record(scores=(0.2, 0.4), seed=0)
+        row = rows_of(good, make_record(scores=None, seed=1, reason="it broke"))["maml"]
         assert (row.status, row.seeds, row.reason) == ("failed (1 of 2 seeds)", 1, "it broke")
         assert row.score == pytest.approx(0.3)
         assert row.rank == 1
 
     def test_overridden_hyper_parameters_are_a_row_of_their_own(self) -> None:
-        chosen = made_record(scores=(0.9, 0.9))
+        chosen = make_record(scores=(0.9, 0.9))
         chosen.algorithm.overrides = {"inner_lr": 0.1}
-        assert set(rows_of(made_record(), chosen)) == {"maml", "maml[inner_lr=0.1]"}
+        assert set(rows_of(make_record(), chosen)) == {"maml", "maml[inner_lr=0.1]"}
 
     def test_costs_are_medians_over_the_seeds(self) -> None:
         costs = [
             {"adapt_ms": ms, "parameters": 7, "peak_process_mb": 9.0} for ms in (1.0, 2.0, 30.0)
         ]
         records = [
-            made_record(seed=i, cost=c, benchmark={"metrics": ("accuracy", "cost")})
+            make_record(seed=i, cost=c, benchmark={"metrics": ("accuracy", "cost")})
             for i, c in enumerate(costs)
         ]
         row = rows_of(*records)["maml"]
@@ -153,17 +153,17 @@ class TestSeeds:
 
 class TestLeftOut:
     def test_quick_records_are_left_out_and_counted(self) -> None:
-        board = build([made_record("a"), made_record("b", benchmark={"quick": True})])
+        board = build([make_record("a"), make_record("b", benchmark={"quick": True})])
         assert [r.algorithm for r in board.rows] == ["a"]
         assert board.left_out == ["1 record(s) of --quick runs"]
 
     def test_quick_records_can_be_ranked_alone(self) -> None:
-        board = build([made_record("a"), made_record("b", benchmark={"quick": True})], quick=True)
+        board = build([make_record("a"), make_record("b", benchmark={"quick": True})], quick=True)
         assert [r.algorithm for r in board.rows] == ["b"]
 
     def test_the_newest_record_of_a_cell_counts(self) -> None:
-        old = made_record(scores=(0.1, 0.1), hyperparameters={"lr": 1.0})
-        new = made_record(
+        old = make_record(scores=(0.1, 0.1), hyperparameters={"lr": 1.0})
+        new = make_record(
             scores=(0.9, 0.9), hyperparameters={"lr": 2.0}, finished="2026-02-01T00:00:00+00:00"
         )
         for records in ([old, new], [new, old]):
@@ -173,7 +173,7 @@ class TestLeftOut:
 
     def test_an_ok_record_supersedes_a_later_failure(self) -> None:
         board = build(
-            [made_record(), made_record(scores=None, finished="2026-02-01T00:00:00+00:00")]
+            [make_record(), make_record(scores=None, finished="2026-02-01T00:00:00+00:00")]
         )
         assert [r.status for r in board.rows] == ["ok"]
 
@@ -182,14 +182,14 @@ class TestLeftOut:
     )
     def test_all_seeds_of_a_row_have_the_newest_configuration(self, change: dict) -> None:
         later = "2026-02-01T00:00:00+00:00"
-        old = [made_record(scores=(0.1, 0.1), seed=seed) for seed in (0, 1, 2)]
-        new = [made_record(scores=(0.9, 0.9), seed=0, finished=later, **change)]
+        old = [make_record(scores=(0.1, 0.1), seed=seed) for seed in (0, 1, 2)]
+        new = [make_record(scores=(0.9, 0.9), seed=0, finished=later, **change)]
         board = build(old + new)
         assert [(r.score, r.seeds) for r in board.rows] == [(0.9, 1)]
         assert board.left_out == ["3 record(s) superseded by later ones of the same algorithm"]
 
     def test_algorithms_of_two_distributions_are_not_mixed(self) -> None:
-        mine, yours = made_record(scores=(0.1, 0.1), seed=0), made_record(scores=(0.9, 0.9), seed=1)
+        mine, yours = make_record(scores=(0.1, 0.1), seed=0), make_record(scores=(0.9, 0.9), seed=1)
         yours.algorithm.distribution, yours.finished = "other", "2026-02-01T00:00:00+00:00"
         assert [(r.score, r.seeds) for r in build([mine, yours]).rows] == [(0.9, 1)]
 
@@ -197,17 +197,17 @@ class TestLeftOut:
 class TestConflicts:
     def test_two_versions_of_a_benchmark_are_an_error(self) -> None:
         with pytest.raises(ResultsError, match="blobs-3w1s@1 and blobs-3w1s@2"):
-            build([made_record("a"), made_record("b", benchmark={"version": "2"})])
+            build([make_record("a"), make_record("b", benchmark={"version": "2"})])
 
     def test_two_definitions_without_a_majority_are_an_error(self) -> None:
         with pytest.raises(
             ResultsError, match="different benchmark definitions: budget was 480 and is 7"
         ):
-            build([made_record("a"), made_record("b", benchmark={"budget": 7})])
+            build([make_record("a"), make_record("b", benchmark={"budget": 7})])
 
     def test_two_sets_of_episodes_without_a_majority_are_an_error(self) -> None:
         with pytest.raises(ResultsError, match="different test episodes"):
-            build([made_record("a"), made_record("b", episode_digest="f" * 64)])
+            build([make_record("a"), make_record("b", episode_digest="f" * 64)])
 
 
 class Tags(HTMLParser):
@@ -231,9 +231,9 @@ class TestFormats:
         with_cost = {"metrics": ("accuracy", "cost")}
         return build(
             [
-                made_record("maml", (0.25, 0.75), cost=cost, benchmark=with_cost),
-                made_record(HOSTILE, (0.5, 0.6), cost=cost, benchmark=with_cost),
-                made_record("worst", None, reason="a|b <i>it</i> broke", benchmark=with_cost),
+                make_record("maml", (0.25, 0.75), cost=cost, benchmark=with_cost),
+                make_record(HOSTILE, (0.5, 0.6), cost=cost, benchmark=with_cost),
+                make_record("worst", None, reason="a|b <i>it</i> broke", benchmark=with_cost),
             ]
         )
 
@@ -287,7 +287,7 @@ class TestFormats:
 
     def test_the_text_does_not_depend_on_the_order_of_the_records(self) -> None:
         records = [
-            made_record(f"a{i}", (i / 10, i / 10), seed=s) for i in range(4) for s in range(2)
+            make_record(f"a{i}", (i / 10, i / 10), seed=s) for i in range(4) for s in range(2)
         ]
         texts = set()
         for seed in range(5):

@@ -11,7 +11,7 @@ from metabench.errors import UnknownName
 from metabench.leaderboard.build import build
 from metabench.leaderboard.columns import COLUMNS, KEYS, choose
 from metabench.records.schema import CurvePoint, MetricResult, Record, Training
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.formats import FORMATS
 
 VALUES: dict[str, dict[str, Any]] = {
@@ -37,7 +37,7 @@ def record(
     options: Any = None,
     **more: Any,
 ) -> Record:
-    made = made_record(algorithm, benchmark={"metric_options": options or {}}, **more)
+    made = make_record(algorithm, benchmark={"metric_options": options or {}}, **more)
     for name, found in values.items():
         made.metrics[name] = MetricResult(
             version="1", direction="higher", unit="", mean=0.5, values=found
@@ -218,7 +218,7 @@ class TestTables:
 
     def test_without_extra_values_there_is_one_table(self) -> None:
         for form in FORMATS:
-            assert "area" not in build([made_record()]).render(form) or form in ("json", "csv")
+            assert "area" not in build([make_record()]).render(form) or form in ("json", "csv")
 
 
 def test_keys_and_titles_are_unique() -> None:

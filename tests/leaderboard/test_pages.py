@@ -11,7 +11,7 @@ from metabench.cli import cli
 from metabench.leaderboard.pages import README
 from metabench.records.schema import Record, key_of
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 
 
 def with_key(record: Record) -> Record:
@@ -25,7 +25,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     folder = ResultsFolder(Path("board"))
     for name, scores in (("a", (0.25, 0.5)), ("b", (0.75, 1.0))):
-        folder.save(with_key(made_record(name, scores)))
+        folder.save(with_key(make_record(name, scores)))
     assert metabench("leaderboard", "board", "--write")[0] == 0
     return Path("board")
 
@@ -129,7 +129,7 @@ def test_episodes_that_do_not_follow_from_their_classes_are_reported(board: Path
 
 
 def test_an_invalid_score_is_reported(board: Path) -> None:
-    ResultsFolder(board).save(with_key(made_record("z", (7.0, 0.5))))
+    ResultsFolder(board).save(with_key(make_record("z", (7.0, 0.5))))
     code, output = metabench("leaderboard", "board", "--verify")
     assert code == 1
     assert "invalid accuracy 7 of an episode" in output
@@ -150,7 +150,7 @@ def test_an_invalid_file_is_reported(board: Path) -> None:
 
 
 def test_a_quick_record_is_reported(board: Path) -> None:
-    quick = made_record("q", (0.5, 0.5), benchmark={"quick": True})
+    quick = make_record("q", (0.5, 0.5), benchmark={"quick": True})
     ResultsFolder(board).save(with_key(quick))
     code, output = metabench("leaderboard", "board", "--verify")
     assert code == 1

@@ -7,7 +7,7 @@ import pytest
 from metabench.benchmarks.model import Benchmark
 from metabench.leaderboard.build import build
 from metabench.leaderboard.published import published_figure
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 
 
 def omniglot(ways: int, shots: int) -> Benchmark:
@@ -63,7 +63,7 @@ def test_an_unreported_figure_is_none() -> None:
 
 def test_a_row_shows_the_figure_and_the_difference() -> None:
     task = {"dataset": "omniglot", "ways": 5, "shots": 1}
-    record = made_record("protonet", (0.99, 0.97), benchmark=task)
+    record = make_record("protonet", (0.99, 0.97), benchmark=task)
     (row,) = build([record]).rows
     assert row.paper == 0.988
     assert row.paper_difference == pytest.approx(-0.008)
@@ -74,4 +74,4 @@ def test_a_row_shows_the_figure_and_the_difference() -> None:
 
 
 def test_a_table_without_figures_has_no_columns_for_them() -> None:
-    assert "paper" not in build([made_record()]).render("table")
+    assert "paper" not in build([make_record()]).render("table")

@@ -1,22 +1,18 @@
 """The spreads of a score, ranking by other metrics, rejected records and bold cells."""
 
-import doctest
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from metabench.errors import ResultsError, UnknownName
-from metabench.leaderboard import emphasis
 from metabench.leaderboard.build import build
 from metabench.leaderboard.emphasis import MARKS, Emphasis
 from metabench.leaderboard.pages import LEGEND, board_files
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.records.schema import MetricResult, Record
 from metabench.stats import class_interval, t_interval
-from metabench.utils import finite, grouping
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.formats import FORMATS
 
 EPISODES, WAYS, QUERIES = 40, 3, 5
@@ -31,7 +27,7 @@ def of_classes(
     hits = rng.binomial(QUERIES, chance, size=(EPISODES, WAYS))
     scores = tuple((hits.sum(1) / (WAYS * QUERIES)).tolist())
     definition = {"ways": WAYS, "queries": QUERIES}
-    record = made_record(algorithm, scores, seed=seed, benchmark=definition, **changes)
+    record = make_record(algorithm, scores, seed=seed, benchmark=definition, **changes)
     record.metrics["accuracy"].values = {"classes": classes.tolist(), "class_hits": hits.tolist()}
     return record
 
@@ -68,7 +64,7 @@ class TestSpreads:
         assert all(f"| {name} " in heading for name in ("accuracy", "new classes", "seed sd"))
 
     def test_empty_columns_are_left_out(self) -> None:
-        text = build([made_record()]).render("table")
+        text = build([make_record()]).render("table")
         assert "new classes" not in text
         assert "seed sd" not in text
 
@@ -111,7 +107,7 @@ class TestOtherMetrics:
     def test_another_metric_ranks_in_its_own_direction(self) -> None:
         records = [
             with_metric(
-                made_record(name, (0.5,) * 20), "noise", [drop + 0.001 * i for i in range(20)]
+                make_record(name, (0.5,) * 20), "noise", [drop + 0.001 * i for i in range(20)]
             )
             for name, drop in (("fragile", 0.4), ("robust", 0.1), ("like-robust", 0.1))
         ]
@@ -135,8 +131,8 @@ class TestOtherMetrics:
     )
     def test_a_column_ranks_by_its_value(self, metric: str, order: list[str]) -> None:
         records = [
-            made_record("slow", cost={"adapt_ms": 9.0}),
-            made_record("quick", cost={"adapt_ms": 1.5}),
+            make_record("slow", cost={"adapt_ms": 9.0}),
+            make_record("quick", cost={"adapt_ms": 1.5}),
         ]
         for record, ece, worst in zip(records, (0.1, 0.2), (0.3, 0.4), strict=True):
             record.metrics["accuracy"].values = {"ece": ece, "worst_decile": worst}
@@ -146,8 +142,8 @@ class TestOtherMetrics:
         assert f"blobs-3w1s@1: {metric}" in board.render("table")
 
     def test_an_unmeasured_row_is_last_with_its_reason(self) -> None:
-        measured, other = with_metric(made_record("a"), "noise", [0.1, 0.2]), made_record("b")
-        failed = made_record("c")
+        measured, other = with_metric(make_record("a"), "noise", [0.1, 0.2]), make_record("b")
+        failed = make_record("c")
         failed.metrics["noise"] = MetricResult(
             version="1", direction="lower", unit="", status="failed", reason="it broke"
         )
@@ -159,14 +155,14 @@ class TestOtherMetrics:
         ]
 
     def test_rows_measured_differently_from_the_newest_are_not_ranked(self) -> None:
-        new = with_metric(made_record("new"), "noise", [0.3, 0.4])
+        new = with_metric(make_record("new"), "noise", [0.3, 0.4])
         new.finished = "2026-02-01T00:00:00+00:00"
         old = [
-            with_metric(made_record("version"), "noise", [0.1, 0.2], version="0"),
-            with_metric(made_record("direction"), "noise", [0.1, 0.2], direction="higher"),
-            with_metric(made_record("fewer"), "noise", [0.1]),
+            with_metric(make_record("version"), "noise", [0.1, 0.2], version="0"),
+            with_metric(make_record("direction"), "noise", [0.1, 0.2], direction="higher"),
+            with_metric(make_record("fewer"), "noise", [0.1]),
             with_metric(
-                made_record("options", benchmark={"metric_options": {"noise": {"x": 1}}}),
+                make_record("options", benchmark={"metric_options": {"noise": {"x": 1}}}),
                 "noise",
                 [0.1, 0.2],
             ),
@@ -177,14 +173,14 @@ class TestOtherMetrics:
 
     def test_an_unknown_metric_is_an_error_that_lists_the_choices(self) -> None:
         with pytest.raises(UnknownName, match="unknown metric 'adapt_mss'") as caught:
-            build([made_record()], metric="adapt_mss")
+            build([make_record()], metric="adapt_mss")
         assert "adapt_ms" in str(caught.value)
 
 
 class TestRejected:
     def test_a_record_of_different_episodes_is_rejected_by_name(self) -> None:
-        other = made_record("other", (0.9, 1.0), episode_digest="f" * 64)
-        board = build([other, made_record("a"), made_record("b")])
+        other = make_record("other", (0.9, 1.0), episode_digest="f" * 64)
+        board = build([other, make_record("a"), make_record("b")])
         assert [row.algorithm for row in board.rows] == ["a", "b"]
         assert (
             board.rejected
@@ -194,32 +190,32 @@ class TestRejected:
 
     @pytest.mark.parametrize("change", [{"version": "2"}, {"direction": "lower"}, {"unit": "%"}])
     def test_a_record_of_a_different_metric_is_rejected_by_name(self, change: dict) -> None:
-        other = made_record("other", (0.9, 1.0))
+        other = make_record("other", (0.9, 1.0))
         other.metrics["accuracy"] = other.metrics["accuracy"].model_copy(update=change)
-        board = build([other, made_record("a"), made_record("b")])
+        board = build([other, make_record("a"), make_record("b")])
         assert [row.algorithm for row in board.rows] == ["a", "b"]
         assert board.rejected == [
             f"{other.file_name}: its accuracy differs in version, direction or unit from that of "
             "most records"
         ]
         with pytest.raises(ResultsError, match=f"different accuracy metrics: {next(iter(change))}"):
-            build([other, made_record("a")])
+            build([other, make_record("a")])
 
     @pytest.mark.parametrize("score", [7.0, -0.1, 1e120])
     def test_an_invalid_score_is_never_ranked(self, score: float) -> None:
-        other = made_record("other", (0.5, score))
-        board = build([other, made_record("a")])
+        other = make_record("other", (0.5, score))
+        board = build([other, make_record("a")])
         assert [row.algorithm for row in board.rows] == ["a"]
         assert board.rejected == [f"{other.file_name}: invalid accuracy {score:g} of an episode"]
 
     def test_a_metric_that_does_not_rank_may_be_negative(self) -> None:
-        board = build([with_metric(made_record("a"), "loss", [-0.1, 0.2]), made_record("b")])
+        board = build([with_metric(make_record("a"), "loss", [-0.1, 0.2]), make_record("b")])
         assert [row.algorithm for row in board.rows] == ["a", "b"]
         assert board.rejected == []
 
     def test_a_huge_score_of_any_metric_is_rejected(self) -> None:
-        other = with_metric(made_record("other"), "loss", [1e120, 0.2])
-        assert build([other, made_record("b")]).rejected == [
+        other = with_metric(make_record("other"), "loss", [1e120, 0.2])
+        assert build([other, make_record("b")]).rejected == [
             f"{other.file_name}: invalid loss 1e+120 of an episode"
         ]
 
@@ -228,7 +224,7 @@ class TestBold:
     @pytest.fixture
     def rows(self) -> list[Record]:
         records = [
-            made_record(name, (score,) * 12)
+            make_record(name, (score,) * 12)
             for name, score in (("a", 0.5), ("b", 0.75), ("c", 0.75))
         ]
         for record, ece in zip(records, (0.125, 0.25, 0.375), strict=True):
@@ -246,7 +242,7 @@ class TestBold:
 
     @pytest.mark.parametrize("form", FORMATS)
     def test_equal_values_are_not_bold(self, form: str) -> None:
-        text = build([made_record("a", (0.5,) * 12), made_record("b", (0.5,) * 12)]).render(form)
+        text = build([make_record("a", (0.5,) * 12), make_record("b", (0.5,) * 12)]).render(form)
         assert not any(before in text for before, _ in MARKS.values())
 
     @pytest.mark.parametrize("form", FORMATS)
@@ -254,7 +250,7 @@ class TestBold:
         assert not {"\ue000", "\ue001"} & set(build(rows).render(form))
 
     def test_a_reason_is_never_bold(self) -> None:
-        records = [made_record("a"), made_record("b")]
+        records = [make_record("a"), make_record("b")]
         records[0].metrics["shift"] = MetricResult(
             version="1", direction="lower", unit="", status="n/a", reason="no images"
         )
@@ -267,18 +263,11 @@ class TestBold:
 
     def test_a_failed_row_is_never_bold(self) -> None:
         assert "**" not in build(
-            [made_record("a"), made_record("b", None, reason="it broke")]
+            [make_record("a"), make_record("b", None, reason="it broke")]
         ).render("markdown")
 
     def test_a_placeholder_in_a_name_is_left_alone(self) -> None:
         assert Emphasis("html").apply("a\ue000b") == "a\ue000b"
-
-
-@pytest.mark.parametrize("module", [emphasis, finite, grouping], ids=lambda module: module.__name__)
-def test_the_examples_in_the_docstrings_are_true(module: ModuleType) -> None:
-    result = doctest.testmod(module)
-    assert result.attempted
-    assert not result.failed
 
 
 def test_every_attribute_of_a_row_is_documented() -> None:

@@ -1,4 +1,4 @@
-"""A loss that is not finite is told with the inner step that it comes from."""
+"""A loss that is not finite is reported with the inner step at which it diverged."""
 
 import math
 
@@ -10,7 +10,7 @@ from metabench.learning.divergence import locate_divergence
 
 
 @pytest.mark.parametrize(("step", "of"), [(1, 3), (2, 3), (3, 3)])
-def test_the_inner_step_that_explodes_is_named(step: int, of: int) -> None:
+def test_the_first_inner_step_with_a_non_finite_loss_is_named(step: int, of: int) -> None:
     losses = (torch.tensor([1.0, math.nan if taken >= step else 1.0]) for taken in range(of + 1))
     with (
         pytest.raises(
@@ -21,7 +21,7 @@ def test_the_inner_step_that_explodes_is_named(step: int, of: int) -> None:
         raise DivergedError("loss.")
 
 
-def test_where_no_loss_on_the_way_explodes_the_error_is_as_it_was() -> None:
+def test_without_a_non_finite_inner_loss_the_error_is_unchanged() -> None:
     raised = DivergedError("loss.")
     with (
         pytest.raises(DivergedError) as caught,
@@ -31,8 +31,8 @@ def test_where_no_loss_on_the_way_explodes_the_error_is_as_it_was() -> None:
     assert caught.value is raised
 
 
-def test_query_losses_by_step_are_not_asked_for_where_the_outer_loss_is_finite() -> None:
-    asked = iter([torch.zeros(2)])
-    with locate_divergence(asked, steps=1):
+def test_losses_by_step_are_not_computed_without_an_error() -> None:
+    losses = iter([torch.zeros(2)])
+    with locate_divergence(losses, steps=1):
         pass
-    assert len(list(asked)) == 1
+    assert len(list(losses)) == 1

@@ -12,7 +12,7 @@ from metabench.learning.predictors import after, with_support
 from tests.helpers.gradient_kit import Tasks, build, classification, regression
 
 
-def test_the_steps_of_many_tasks_are_each_ones_own() -> None:
+def test_each_task_takes_its_own_gradient_steps() -> None:
     problem = classification()
     learner = Learner(problem).double()
     batch = Tasks(problem, torch.float64).test(3)
@@ -36,7 +36,7 @@ def test_the_steps_of_many_tasks_are_each_ones_own() -> None:
             torch.testing.assert_close(found[name][t], p)
 
 
-def test_rates_may_differ_by_parameter() -> None:
+def test_each_parameter_can_have_its_own_rate() -> None:
     problem = classification()
     learner = Learner(problem).double()
     support = Tasks(problem, torch.float64).test(2).support
@@ -53,7 +53,7 @@ def test_rates_may_differ_by_parameter() -> None:
         torch.testing.assert_close(found[name], p + 0.1 * i * (unit[name] - p))
 
 
-def test_at_test_no_graph_is_kept_between_steps() -> None:
+def test_in_evaluation_no_graph_is_kept_between_steps() -> None:
     algorithm = build(MAML, regression()).eval()
     support = Tasks(algorithm.problem, torch.float64).test(2).support
     steps = gradient_steps(
@@ -68,7 +68,7 @@ def test_at_test_no_graph_is_kept_between_steps() -> None:
 
 
 @pytest.mark.parametrize("beta1", [0.0, 0.9])
-def test_adam_is_that_of_pytorch(beta1: float) -> None:
+def test_adam_equals_torch_adam(beta1: float) -> None:
     torch.manual_seed(0)
     p = torch.nn.Parameter(torch.randn(4, dtype=torch.float64))
     mine = p.detach().clone().expand(3, -1)
@@ -82,7 +82,7 @@ def test_adam_is_that_of_pytorch(beta1: float) -> None:
 
 
 @pytest.mark.parametrize("cls", [MAML, FOMAML])
-def test_the_adapted_predictor_is_differentiable_in_a_support_that_is_attacked(
+def test_keep_graph_makes_the_predictor_differentiable_in_the_support_set(
     cls: type[MAML],
 ) -> None:
     algorithm = build(cls, classification(), test_steps=2).eval()
@@ -100,7 +100,7 @@ def test_the_adapted_predictor_is_differentiable_in_a_support_that_is_attacked(
     torch.testing.assert_close((found * direction).sum(), (up - down) / 2e-6, rtol=1e-5, atol=1e-9)
 
 
-def test_beside_the_support_no_query_sees_another() -> None:
+def test_with_the_statistics_of_the_support_set_queries_are_independent() -> None:
     algorithm = build(MAML, classification("conv")).eval()
     batch = Tasks(algorithm.problem, torch.float64).test(1)
     together = algorithm.adapt_batch(batch.support)
@@ -117,12 +117,12 @@ def test_running_statistics_make_a_method_inductive() -> None:
     torch.testing.assert_close(predict(batch.query_x)[:, :1], predict(batch.query_x[:, :1]))
 
 
-def test_a_learner_is_not_told_of_options_that_its_backbone_does_not_have() -> None:
+def test_a_learner_passes_only_options_that_its_backbone_has() -> None:
     Learner(classification("mlp"), norm="batch", scale=False)
     scaled = Learner(classification("conv"), norm="batch", scale=True)
     assert any(name.endswith("gamma") for name, _ in scaled.named_parameters())
 
 
-def test_a_support_set_is_a_batch_of_one() -> None:
+def test_as_batch_adds_a_dimension_for_the_task() -> None:
     support = next(iter(Tasks(classification()).test(1))).support
     assert support.as_batch().x.shape == (1, *support.x.shape)

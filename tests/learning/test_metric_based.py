@@ -1,4 +1,4 @@
-"""Every example takes its turn in the support set: more episodes from one pass through the backbone."""
+"""Rotation of the support set: several episodes from one pass through the backbone."""
 
 import torch
 from hypothesis import given
@@ -11,7 +11,7 @@ from metabench.learning.metric_based import rotate_support, squared_distances
 
 
 def episode(tasks: int, ways: int, shots: int, queries: int) -> tuple[Support, Tensor, Tensor]:
-    """Embeddings that say which example of which class of which task they are; the queries are shuffled."""
+    """Returns an episode whose embeddings number all examples; the queries are shuffled."""
     name = torch.arange(tasks * ways * (shots + queries), dtype=torch.float64).view(
         tasks, ways, -1, 1
     )
@@ -31,7 +31,7 @@ sizes = st.integers(1, 4)
 
 
 @given(tasks=sizes, ways=st.integers(2, 5), shots=sizes, queries=sizes)
-def test_each_turn_is_an_episode_of_the_same_classes(
+def test_each_rotation_is_an_episode_of_the_same_classes(
     tasks: int, ways: int, shots: int, queries: int
 ) -> None:
     support, query, targets = rotate_support(*episode(tasks, ways, shots, queries))
@@ -48,22 +48,22 @@ def test_each_turn_is_an_episode_of_the_same_classes(
 
 
 @given(tasks=sizes, ways=st.integers(2, 5), shots=sizes, queries=sizes)
-def test_no_example_has_two_turns(tasks: int, ways: int, shots: int, queries: int) -> None:
+def test_no_example_is_in_two_support_sets(tasks: int, ways: int, shots: int, queries: int) -> None:
     support, _, _ = rotate_support(*episode(tasks, ways, shots, queries))
     shown = support.x.flatten().tolist()
     assert len(shown) == len(set(shown))
 
 
-def test_the_first_turn_is_the_episode_itself() -> None:
+def test_the_first_rotation_is_the_episode_itself() -> None:
     support, query, targets = episode(2, 3, 2, 3)
-    turned, turned_query, turned_targets = rotate_support(support, query, targets)
-    assert torch.equal(turned.x[:2], support.x)
+    rotated, rotated_query, rotated_targets = rotate_support(support, query, targets)
+    assert torch.equal(rotated.x[:2], support.x)
     order = targets[0].argsort(stable=True)
-    assert torch.equal(turned_query[:2], query[:, order])
-    assert torch.equal(turned_targets[:2], targets[:, order])
+    assert torch.equal(rotated_query[:2], query[:, order])
+    assert torch.equal(rotated_targets[:2], targets[:, order])
 
 
-def test_the_loss_is_the_mean_over_episodes_made_by_hand() -> None:
+def test_the_loss_is_the_mean_over_the_rotated_episodes() -> None:
     torch.manual_seed(0)
     e = torch.randn(3, 3, 4)  # 3 ways; 1 shot and 2 queries; 4 features
     labels = torch.arange(3)

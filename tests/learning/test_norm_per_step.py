@@ -1,4 +1,4 @@
-"""Running statistics for each inner step (MAML++): each is of the learner as that step finds it."""
+"""Running statistics for each inner step (MAML++)."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -20,16 +20,16 @@ from metabench.episodes import Support, TaskBatch
 from metabench.errors import UsageError
 from metabench.learning.learner import Learner
 from metabench.learning.task_by_task import TaskByTask
-from tests.helpers.gradient_kit import LEARNED, Tasks, build, classification, train
+from tests.helpers.gradient_kit import LEARNED_HEAD, Tasks, build, classification, train
 
 MOMENTUM = 0.1
 STEPS = 2
 
 
-class ByHand(TaskByTask, MAML):
-    """MAML as a loop over one task, without a library."""
+class LoopMAML(TaskByTask, MAML):
+    """MAML as a loop over the tasks, without a library."""
 
-    name = "by-hand"
+    name = "loop-maml"
 
     def inner_loop(self, support: Support) -> Iterator[nn.Module]:
         learner = _Learner(self.learner.for_classes_of(support))
@@ -49,7 +49,7 @@ class ByHand(TaskByTask, MAML):
 
 
 class _Learner(nn.Module):
-    """A network with parameters in place of its own."""
+    """A network with replaced parameters."""
 
     def __init__(self, network: nn.Module, own: dict[str, Tensor] | None = None) -> None:
         super().__init__()
@@ -66,8 +66,13 @@ class _Learner(nn.Module):
         return self.network.named_buffers()
 
 
-def made(cls: type[Any] = MAML, **options: Any) -> Any:
-    given = LEARNED | {"inner_steps": STEPS, "test_steps": STEPS, "mirror": False, "inner_lr": 0.7}
+def make_algorithm(cls: type[Any] = MAML, **options: Any) -> Any:
+    given = LEARNED_HEAD | {
+        "inner_steps": STEPS,
+        "test_steps": STEPS,
+        "mirror": False,
+        "inner_lr": 0.7,
+    }
     if cls is MetaSGD:
         del given["inner_lr"]
     return build(cls, classification("conv"), **given | {"norm": "per-step"} | options)
@@ -83,15 +88,15 @@ def one_task() -> TaskBatch:
     return Tasks(classification("conv"), torch.float64).test(1)
 
 
-@pytest.mark.parametrize("cls", [MAML, ByHand])
-def test_each_step_has_the_statistics_of_the_learner_after_so_many_steps(cls: type[Any]) -> None:
-    algorithm, batch = made(cls).train(), one_task()
+@pytest.mark.parametrize("cls", [MAML, LoopMAML])
+def test_each_step_keeps_the_statistics_of_its_own_learner(cls: type[Any]) -> None:
+    algorithm, batch = make_algorithm(cls).train(), one_task()
     block = first_block(algorithm)
     assert block.running_mean is not None
     assert block.running_mean.shape == (STEPS + 1, 3)
     learners = [
         {name: p.detach() for name, p in params.items()}
-        for params in islice(path_by_hand(batch), STEPS + 1)
+        for params in islice(reference_path(batch), STEPS + 1)
     ]
     with algorithm.outer_gradient() as gradient:
         gradient(batch)
@@ -102,9 +107,9 @@ def test_each_step_has_the_statistics_of_the_learner_after_so_many_steps(cls: ty
         torch.testing.assert_close(block.running_mean[step], expected, rtol=1e-9, atol=1e-12)
 
 
-def path_by_hand(batch: TaskBatch) -> Iterator[dict[str, Tensor]]:
-    """The parameters of MAML by the statistics of the batch, which is what training takes."""
-    twin = made(norm="batch").train()
+def reference_path(batch: TaskBatch) -> Iterator[dict[str, Tensor]]:
+    """Yields MAML's parameters after each inner step, with batch statistics as in training."""
+    twin = make_algorithm(norm="batch").train()
     params = dict(twin.learner.named_parameters())
     while True:
         yield params
@@ -116,9 +121,9 @@ def path_by_hand(batch: TaskBatch) -> Iterator[dict[str, Tensor]]:
         params = params | {k: params[k] - 0.7 * g for k, g in zip(names, slopes, strict=True)}
 
 
-@pytest.mark.parametrize("cls", [MAML, MetaSGD, ByHand])
-def test_at_test_a_predictor_asks_the_statistics_of_its_own_step(cls: type[Any]) -> None:
-    algorithm, batch = made(cls), one_task()
+@pytest.mark.parametrize("cls", [MAML, MetaSGD, LoopMAML])
+def test_in_evaluation_a_predictor_uses_the_statistics_of_its_own_step(cls: type[Any]) -> None:
+    algorithm, batch = make_algorithm(cls), one_task()
     train(algorithm, 3)
 
     def predictions() -> list[Tensor]:
@@ -133,16 +138,17 @@ def test_at_test_a_predictor_asks_the_statistics_of_its_own_step(cls: type[Any])
     with torch.no_grad():
         mean[STEPS] += 0.3
     changed = [not torch.equal(a, b) for a, b in zip(before, predictions(), strict=True)]
-    assert changed == [False] * STEPS + [True] * 3  # what comes later shares the last
+    # Steps beyond the last one share its statistics.
+    assert changed == [False] * STEPS + [True] * 3
     with torch.no_grad():
         mean[STEPS] -= 0.3
         mean[0] += 0.3
     assert not torch.equal(predictions()[0], before[0])
 
 
-@pytest.mark.parametrize("cls", [MAML, MetaSGD, ByHand])
-def test_no_query_sees_another_and_no_episode_leaves_a_trace(cls: type[Any]) -> None:
-    algorithm, batch = made(cls), one_task()
+@pytest.mark.parametrize("cls", [MAML, MetaSGD, LoopMAML])
+def test_queries_are_independent_and_episodes_change_no_state(cls: type[Any]) -> None:
+    algorithm, batch = make_algorithm(cls), one_task()
     train(algorithm, 2)
     assert not algorithm.transductive
     state = {name: value.clone() for name, value in algorithm.state_dict().items()}
@@ -151,15 +157,15 @@ def test_no_query_sees_another_and_no_episode_leaves_a_trace(cls: type[Any]) -> 
     assert all(torch.equal(value, state[name]) for name, value in algorithm.state_dict().items())
 
 
-def test_a_head_of_zeros_does_not_share_a_pass_that_would_count_for_two_steps() -> None:
-    shared, batch = made(zero_head=True).train(), one_task()
+def test_with_a_head_of_zeros_every_step_updates_its_own_statistics() -> None:
+    shared, batch = make_algorithm(zero_head=True).train(), one_task()
     shared.query_losses(batch).mean().backward()
     mean = first_block(shared).running_mean
     assert mean is not None
     assert all(row.any() for row in mean)
 
 
-def test_a_backbone_without_them_says_so() -> None:
+def test_a_backbone_without_statistics_per_step_is_a_usage_error() -> None:
     class Plain(Backbone):
         def __init__(self, input_shape: tuple[int, ...], *, norm: str = "batch") -> None:
             super().__init__()

@@ -1,3 +1,5 @@
+"""The outer gradient by shared processes and by a CUDA graph equals one backward pass."""
+
 import os
 import signal
 import sys
@@ -39,12 +41,12 @@ METHODS: list[tuple[type[Any], dict[str, Any]]] = [
     (CAVIA, {"context": 4}),
     (MetaLSTM, {"inner_steps": 2}),
 ]
-QUIET = {"mirror": False}
-linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere outer steps are not shared")
+UNMIRRORED = {"mirror": False}
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shares outer steps")
 
 
 def options_of(cls: type[Any], options: dict[str, Any]) -> dict[str, Any]:
-    return options | (QUIET if cls in (MAML, FOMAML, ANIL, MetaSGD) else {})
+    return options | (UNMIRRORED if cls in (MAML, FOMAML, ANIL, MetaSGD) else {})
 
 
 def batches(algorithm: Algorithm, count: int, tasks: int = 3) -> list[TaskBatch]:
@@ -62,8 +64,8 @@ def unused(found: dict[str, Tensor | None]) -> set[str]:
     return {name for name, gradient in found.items() if gradient is None}
 
 
-def assert_like_whole(algorithm: Any, engine: Any, some: list[TaskBatch]) -> None:
-    """Whether an engine gives what one backward pass does, also when the parameters have moved."""
+def assert_same_gradient(algorithm: Any, engine: Any, some: list[TaskBatch]) -> None:
+    """Compare an engine with one backward pass, also after the parameters have changed."""
     whole = BackwardPass(algorithm, algorithm.query_losses)
     for batch in some:
         expected_loss = whole(batch)
@@ -82,8 +84,8 @@ def assert_like_whole(algorithm: Any, engine: Any, some: list[TaskBatch]) -> Non
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As if the smallest inputs were worth a process."""
+def share_small_batches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Share the tasks of an outer step however small its inputs are."""
     monkeypatch.setattr(shared_tasks, "LEAST_VALUES", 1)
     with torch_threads(2):
         yield
@@ -94,34 +96,36 @@ class TestShared:
     @pytest.mark.parametrize(
         ("cls", "options", "processes"), [*((*method, 2) for method in METHODS), (MAML, {}, 3)]
     )
-    def test_processes_make_the_gradient_of_one(
+    def test_processes_give_the_gradient_of_one_process(
         self, cls: type[Any], options: dict[str, Any], processes: int
     ) -> None:
         algorithm = build(cls, classification("conv"), **options_of(cls, options)).train()
         some = batches(algorithm, 3)
         engine = SharedTasks(algorithm, algorithm.query_losses, some[0], processes)
         try:
-            assert_like_whole(algorithm, engine, some)
+            assert_same_gradient(algorithm, engine, some)
         finally:
             engine.close()
 
-    def test_regression_too(self) -> None:
+    def test_processes_give_the_gradient_of_one_process_in_regression(self) -> None:
         algorithm = build(MAML, regression()).train()
         some = batches(algorithm, 2, tasks=5)
         engine = SharedTasks(algorithm, algorithm.query_losses, some[0], 2)
-        assert_like_whole(algorithm, engine, some)
+        assert_same_gradient(algorithm, engine, some)
         engine.close()
 
-    def test_a_whole_training_ends_where_one_process_ends(self, small: None) -> None:
-        one, two = (build(MAML, classification("conv"), tasks=3, **QUIET) for _ in range(2))
+    def test_meta_training_ends_with_the_parameters_of_one_process(
+        self, share_small_batches: None
+    ) -> None:
+        one, two = (build(MAML, classification("conv"), tasks=3, **UNMIRRORED) for _ in range(2))
         train(two, 4)
         with torch_threads(1):
             train(one, 4)
         for expected, found in zip(one.parameters(), two.parameters(), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
 
-    def test_another_shape_starts_other_processes(self, small: None) -> None:
-        algorithm = build(MAML, classification("conv"), **QUIET).train()
+    def test_a_batch_of_another_shape_starts_new_processes(self, share_small_batches: None) -> None:
+        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
         with OuterGradient(algorithm, algorithm.query_losses) as gradient:
             for tasks in (4, 4, 2):
                 (batch,) = batches(algorithm, 1, tasks)
@@ -129,8 +133,10 @@ class TestShared:
                 assert isinstance(gradient.engine, SharedTasks)
                 torch.testing.assert_close(loss, algorithm.query_losses(batch).mean().detach())
 
-    def test_nothing_is_left_behind(self, small: None) -> None:
-        algorithm = build(MAML, classification("conv"), **QUIET).train()
+    def test_closing_ends_the_processes_and_their_shared_memory(
+        self, share_small_batches: None
+    ) -> None:
+        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
         before = [p.data_ptr() for p in algorithm.parameters()]
         with OuterGradient(algorithm, algorithm.query_losses) as gradient:
             gradient(batches(algorithm, 1)[0])
@@ -139,8 +145,8 @@ class TestShared:
         assert children() == []
         assert not set(inside) & {*before, *(p.data_ptr() for p in algorithm.parameters())}
 
-    def test_a_process_that_dies_is_told(self, small: None) -> None:
-        algorithm = build(MAML, classification("conv"), **QUIET).train()
+    def test_a_killed_process_fails_the_cell(self, share_small_batches: None) -> None:
+        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
         (batch,) = batches(algorithm, 1)
         with OuterGradient(algorithm, algorithm.query_losses) as gradient:
             gradient(batch)
@@ -151,13 +157,13 @@ class TestShared:
         assert children() == []
 
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-    def test_processes_end_with_the_one_that_started_them(
-        self, small: None, tmp_path: Path
+    def test_processes_exit_with_the_process_that_started_them(
+        self, share_small_batches: None, tmp_path: Path
     ) -> None:
-        """Even where that is killed, and has no time to end them."""
-        algorithm = build(MAML, classification("conv"), **QUIET).train()
+        """A killed process cannot end them itself."""
+        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
         (batch,) = batches(algorithm, 1)
-        told = tmp_path / "helpers"
+        pid_file = tmp_path / "helpers"
         leader = os.fork()
         if leader == 0:
             try:
@@ -166,20 +172,20 @@ class TestShared:
                     OuterGradient(algorithm, algorithm.query_losses) as gradient,
                 ):
                     gradient(batch)
-                    told.with_suffix(".new").write_text(" ".join(map(str, children())))
-                    told.with_suffix(".new").rename(told)
+                    pid_file.with_suffix(".new").write_text(" ".join(map(str, children())))
+                    pid_file.with_suffix(".new").rename(pid_file)
                     time.sleep(60)
             finally:
                 os._exit(0)
-        until(told.exists)
+        wait_until(pid_file.exists)
         os.kill(leader, signal.SIGKILL)
         os.waitpid(leader, 0)
-        helpers = [int(pid) for pid in told.read_text().split()]
+        helpers = [int(pid) for pid in pid_file.read_text().split()]
         assert len(helpers) == 2
-        until(lambda: not any(alive(pid) for pid in helpers))
+        wait_until(lambda: not any(is_running(pid) for pid in helpers))
 
-    def test_an_error_in_a_process_is_the_error(self, small: None) -> None:
-        algorithm = build(MAML, classification("conv"), **QUIET).train()
+    def test_an_error_in_a_process_is_raised(self, share_small_batches: None) -> None:
+        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
         here = os.getpid()
 
         def losses(batch: TaskBatch) -> Tensor:
@@ -194,30 +200,30 @@ class TestShared:
             gradient(batches(algorithm, 1)[0])
         assert children() == []
 
-    def test_a_cell_with_two_threads_scores_as_one_with_one(
+    def test_a_cell_has_the_same_score_with_one_and_two_threads(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(shared_tasks, "LEAST_VALUES", 1)
         started: list[int] = []
         start = SharedTasks.__init__
 
-        def counted(
+        def counting(
             self: SharedTasks, module: nn.Module, losses: Losses, batch: TaskBatch, processes: int
         ) -> None:
             started.append(processes)
             start(self, module, losses, batch, processes)
 
-        monkeypatch.setattr(SharedTasks, "__init__", counted)
+        monkeypatch.setattr(SharedTasks, "__init__", counting)
         registry = installed_plugins().registry
         glyphs = collect_benchmarks(load_suites(registry).values())["glyphs-5w1s"].quickened()
-        what = cell(
+        maml_cell = cell(
             "maml",
             glyphs.model_copy(update={"metrics": ("accuracy",)}),
             budget=200,
             tasks=4,
             train_ways=5,
         )
-        records = [run_cell(what, registry, Conditions(threads=threads)) for threads in (1, 2)]
+        records = [run_cell(maml_cell, registry, Conditions(threads=threads)) for threads in (1, 2)]
         assert [r.status for r in records] == ["ok", "ok"], records
         assert started == [2]
         first, second = (r.metrics["accuracy"].mean for r in records)
@@ -225,30 +231,32 @@ class TestShared:
 
 
 class TestProcesses:
-    def test_one_where_nobody_lends_any(self) -> None:
+    def test_one_thread_gives_one_process(self) -> None:
         algorithm = build(MAML, classification("conv"))
         assert processes_for(algorithm, batches(algorithm, 1)[0]) == 1
 
     @linux
-    def test_as_many_as_are_lent_and_there_are_tasks(self, small: None) -> None:
+    def test_processes_are_as_many_as_threads_and_at_most_as_many_as_tasks(
+        self, share_small_batches: None
+    ) -> None:
         algorithm = build(MAML, classification("conv"))
         (batch,) = batches(algorithm, 1)
         assert processes_for(algorithm, batch) == 2
         with torch_threads(16):
             assert processes_for(algorithm, batch) == len(batch)
 
-    def test_one_for_points_of_which_a_step_has_few(self) -> None:
+    def test_a_batch_with_few_values_gives_one_process(self) -> None:
         algorithm = build(MAML, regression())
         with torch_threads(2):
             assert processes_for(algorithm, batches(algorithm, 1, tasks=25)[0]) == 1
 
-    def test_one_where_running_statistics_would_come_apart(self, small: None) -> None:
+    def test_running_statistics_give_one_process(self, share_small_batches: None) -> None:
         algorithm = build(MAML, classification("conv"), norm="running")
         assert processes_for(algorithm, batches(algorithm, 1)[0]) == 1
 
 
-def played(step: Step) -> Step:
-    """What stands for a CUDA graph: the same tensors are written over by every replay."""
+def emulate_capture(step: Step) -> Step:
+    """Emulate a CUDA graph: every replay overwrites the same tensors."""
     loss, found = step()
 
     def replay() -> Gradients:
@@ -264,54 +272,56 @@ def played(step: Step) -> Step:
 
 class TestCudaGraph:
     @pytest.mark.parametrize(("cls", "options"), METHODS)
-    def test_replays_make_the_gradient_of_one_backward_pass(
+    def test_replays_give_the_gradient_of_one_backward_pass(
         self, cls: type[Any], options: dict[str, Any]
     ) -> None:
         algorithm = build(cls, classification("conv"), **options_of(cls, options)).train()
         some = batches(algorithm, 3)
-        engine = CudaGraph(algorithm, algorithm.query_losses, some[0], capture=played)
-        assert_like_whole(algorithm, engine, some)
+        engine = CudaGraph(algorithm, algorithm.query_losses, some[0], capture=emulate_capture)
+        assert_same_gradient(algorithm, engine, some)
 
-    def test_a_loss_that_was_given_is_not_written_over(self) -> None:
-        algorithm = build(MAML, classification("conv"), **QUIET).train()
+    def test_a_returned_loss_is_not_overwritten(self) -> None:
+        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
         first, second = batches(algorithm, 2)
-        engine = CudaGraph(algorithm, algorithm.query_losses, first, capture=played)
+        engine = CudaGraph(algorithm, algorithm.query_losses, first, capture=emulate_capture)
         loss = engine(first)
         kept = loss.clone()
         engine(second)
         assert torch.equal(loss, kept)
 
-    def test_what_cannot_be_captured_runs_without(self) -> None:
+    def test_a_step_that_cannot_be_captured_runs_without_a_graph(self) -> None:
         def refuse(step: Step) -> Step:
             raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-        algorithm = build(MAML, classification("conv"), **QUIET).train()
+        algorithm = build(MAML, classification("conv"), **UNMIRRORED).train()
         some = batches(algorithm, 2)
         engine = CudaGraph(algorithm, algorithm.query_losses, some[0], capture=refuse)
         assert engine.why_not == "operation not permitted when stream is capturing"
-        assert_like_whole(algorithm, engine, some)
+        assert_same_gradient(algorithm, engine, some)
 
     @pytest.mark.gpu
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
     @pytest.mark.parametrize(("cls", "options"), METHODS)
-    def test_on_a_gpu(self, cls: type[Any], options: dict[str, Any]) -> None:
+    def test_a_captured_graph_gives_the_same_gradient_on_a_gpu(
+        self, cls: type[Any], options: dict[str, Any]
+    ) -> None:
         algorithm = build(cls, classification("conv"), **options_of(cls, options)).cuda().train()
         some = [batch.to("cuda") for batch in batches(algorithm, 3)]
         engine = CudaGraph(algorithm, algorithm.query_losses, some[0])
         assert engine.why_not == ""
-        assert_like_whole(algorithm, engine, some)
+        assert_same_gradient(algorithm, engine, some)
 
 
-def until(come: Callable[[], bool]) -> None:
-    """Wait until something has come about; fail where it does not."""
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds; fail after 30 seconds."""
     deadline = time.monotonic() + 30
-    while not come():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and is not yet reaped does not."""
+def is_running(pid: int) -> bool:
+    """Returns whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -319,6 +329,6 @@ def alive(pid: int) -> bool:
 
 
 def children() -> list[int]:
-    """The processes that this one has started and that still live."""
+    """Returns the live child processes of this process."""
     with open(f"/proc/self/task/{os.getpid()}/children") as pids:
         return [int(pid) for pid in pids.read().split()]

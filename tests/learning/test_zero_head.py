@@ -1,4 +1,4 @@
-"""Every episode from a head of zeros: what it is of a learned head, and what it is free to do."""
+"""Episodes that start from a head of zeros, compared with a learned head."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from metabench.episodes import Support, TaskBatch
 from metabench.errors import NotApplicable, UsageError
 from metabench.learning.gradient_based import GradientBased
 from tests.helpers.gradient_kit import (
-    LEARNED,
+    LEARNED_HEAD,
     Tasks,
     build,
     classification,
@@ -39,8 +39,8 @@ DIFFERENTIATED: dict[type[GradientBased], dict[str, Any]] = {
 METHODS = DIFFERENTIATED | {Reptile: {"inner_steps": 3}}
 
 
-def numbered(batch: TaskBatch, numbers: tuple[int, ...]) -> TaskBatch:
-    """The same episodes with their classes numbered in another way."""
+def renumbered(batch: TaskBatch, numbers: tuple[int, ...]) -> TaskBatch:
+    """Returns the same episodes with other numbers for their classes."""
     new = torch.tensor(numbers)
     return TaskBatch(
         batch.support_x,
@@ -59,7 +59,7 @@ def gradient(algorithm: Any, batch: TaskBatch) -> dict[str, Tensor]:
 
 
 def start_alike(learned: Any, fixed: Any) -> None:
-    """Let a learned head start from zeros too, Meta-SGD's rates from one value, one LSTM from another."""
+    """Give both algorithms the same head, the same rates of Meta-SGD and the same LSTM."""
     with torch.no_grad():
         for p in learned.learner.head.parameters():
             p.zero_()
@@ -71,36 +71,36 @@ def start_alike(learned: Any, fixed: Any) -> None:
 
 @pytest.mark.parametrize("backbone", ["mlp", "conv"])
 @pytest.mark.parametrize("cls", DIFFERENTIATED)
-def test_it_is_what_a_learned_head_learns_from_all_numberings_of_an_episode(
+def test_the_gradient_is_that_of_a_learned_head_averaged_over_all_numberings(
     cls: type[GradientBased], backbone: str
 ) -> None:
     problem = classification(backbone)
-    learned = build(cls, problem, **DIFFERENTIATED[cls], **LEARNED)
+    learned = build(cls, problem, **DIFFERENTIATED[cls], **LEARNED_HEAD)
     fixed = build(cls, problem, **DIFFERENTIATED[cls], zero_head=True, train_ways=0)
     start_alike(learned, fixed)
     batch = Tasks(problem, torch.float64).test(3)
     each = [
-        gradient(learned, numbered(batch, numbers))
+        gradient(learned, renumbered(batch, numbers))
         for numbers in itertools.permutations(range(batch.ways))
     ]
     mean = {name: torch.stack([g[name] for g in each]).mean(0) for name in each[0]}
     for name in mean:
         if name.startswith("learner.head."):
-            # Meta-LSTM starts out with steps of a hundredth.
+            # Meta-LSTM starts with rates of about 0.01.
             assert (each[0][name] - mean[name]).abs().max() > (1e-4 if cls is MetaLSTM else 1e-3)
-            # All columns alike, which softmax does not see; an optimiser that looks at parameters does.
+            # Softmax is invariant to equal columns; the optimizer of Meta-LSTM reads them.
             assert (mean[name] - mean[name].mean(-1, keepdim=True)).abs().max() < 1e-12
             assert cls is MetaLSTM or mean[name].abs().max() < 1e-12
-    found = gradient(fixed, numbered(batch, (2, 0, 1)))
+    found = gradient(fixed, renumbered(batch, (2, 0, 1)))
     body = [name for name in found if name.startswith("learner.backbone.")]
     assert any(found[name].abs().max() > (1e-5 if cls is MetaLSTM else 1e-4) for name in body)
     for name in body:
         torch.testing.assert_close(found[name], mean[name], rtol=1e-9, atol=1e-12)
 
 
-def test_the_rates_of_a_head_of_zeros_are_those_of_all_classes() -> None:
+def test_the_rates_of_a_head_of_zeros_are_shared_by_all_classes() -> None:
     problem = classification("conv")
-    learned = build(MetaSGD, problem, **PLAIN, **LEARNED)
+    learned = build(MetaSGD, problem, **PLAIN, **LEARNED_HEAD)
     fixed = build(MetaSGD, problem, **PLAIN, zero_head=True)
     start_alike(learned, fixed)
     batch = Tasks(problem, torch.float64).test(3)
@@ -112,7 +112,7 @@ def test_the_rates_of_a_head_of_zeros_are_those_of_all_classes() -> None:
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_the_numbers_of_the_classes_mean_nothing(cls: type[GradientBased]) -> None:
+def test_the_numbering_of_the_classes_does_not_matter(cls: type[GradientBased]) -> None:
     algorithm = build(cls, classification("conv"), zero_head=True).eval()
     batch = Tasks(classification("conv"), torch.float64).test(4)
     support, order = batch.support, torch.tensor([2, 0, 1])
@@ -122,11 +122,11 @@ def test_the_numbers_of_the_classes_mean_nothing(cls: type[GradientBased]) -> No
     )
     torch.testing.assert_close(renamed[..., order], found)
     assert not algorithm.depends_on_label_order
-    assert build(cls, classification("conv"), **LEARNED).depends_on_label_order
+    assert build(cls, classification("conv"), **LEARNED_HEAD).depends_on_label_order
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_training_may_have_other_ways_than_the_test(cls: type[GradientBased]) -> None:
+def test_meta_training_can_use_other_ways_than_the_test(cls: type[GradientBased]) -> None:
     algorithm = build(cls, classification("conv"), **METHODS[cls], zero_head=True, train_ways=8)
     batch, gradients, _ = first_step(algorithm)
     assert batch.ways == 8
@@ -139,7 +139,9 @@ def test_training_may_have_other_ways_than_the_test(cls: type[GradientBased]) ->
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_the_head_stays_at_zero_and_all_else_is_learned(cls: type[GradientBased]) -> None:
+def test_the_head_stays_at_zero_and_all_other_parameters_are_learned(
+    cls: type[GradientBased],
+) -> None:
     algorithm = build(cls, classification("conv"), **METHODS[cls], zero_head=True)
     before = {name: p.detach().clone() for name, p in algorithm.named_parameters()}
     train(algorithm, 2)
@@ -150,8 +152,8 @@ def test_the_head_stays_at_zero_and_all_else_is_learned(cls: type[GradientBased]
             assert not torch.equal(p, before[name]), name
 
 
-def test_a_rate_means_the_same_for_each_class_of_a_larger_episode() -> None:
-    """One step from zeros moves a class's column by the rate times its own examples' share of the mean."""
+def test_the_inner_rate_is_scaled_to_the_ways_of_the_episode() -> None:
+    """A class's share in the mean loss falls with the ways, and the scaled rate compensates it."""
     algorithm = build(ANIL, classification(), zero_head=True, inner_lr=0.9)
     features = algorithm.learner.backbone.features
     for ways in (3, 6):
@@ -163,13 +165,13 @@ def test_a_rate_means_the_same_for_each_class_of_a_larger_episode() -> None:
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_a_learned_head_has_the_ways_of_the_test(cls: type[GradientBased]) -> None:
+def test_a_learned_head_requires_the_ways_of_the_test(cls: type[GradientBased]) -> None:
     with pytest.raises(UsageError, match=r"train_ways=8 asks for another head .* 3 classes"):
         build(cls, classification(), zero_head=False, train_ways=8)
     assert build(cls, classification(), zero_head=False, train_ways=3).train_ways == 3
 
 
 @pytest.mark.parametrize("cls", METHODS)
-def test_a_head_of_zeros_is_for_classes(cls: type[GradientBased]) -> None:
+def test_a_head_of_zeros_is_not_applicable_to_regression(cls: type[GradientBased]) -> None:
     with pytest.raises(NotApplicable, match=r"zero_head=True .* this benchmark is regression"):
         build(cls, regression(), zero_head=True)

@@ -1,4 +1,4 @@
-"""The comparison of the sides of a row: interleaved timing, the figure, and its bar."""
+"""Interleaved timing of the sides of a row, and the figure that compares them."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class Comparison:
         self._request = request
 
     def rounds(self, wanted: int) -> int:
-        """Returns the wanted number of rounds, or ``METABENCH_BENCH_ROUNDS`` if it is set."""
+        """Returns ``wanted``, or ``METABENCH_BENCH_ROUNDS`` if it is set."""
         return int(os.environ.get("METABENCH_BENCH_ROUNDS") or wanted)
 
     def interleave(
         self, ours: Side, others: Mapping[str, Side], *, rounds: int, warmup: int = 1
     ) -> dict[str, Timing]:
-        """Time all sides in each round, beginning with another side each time.
+        """Time all sides in each round; the order of the others rotates.
 
-        The side ``metabench`` is the one that the table of pytest-benchmark shows.
+        The table of pytest-benchmark shows the side ``metabench``.
         """
         seconds: dict[str, list[float]] = {name: [] for name in ("metabench", *others)}
         round_index = 0
 
-        def the_others() -> None:
+        def time_others() -> None:
             nonlocal round_index
             names = list(others)
             first = round_index % max(1, len(names))
@@ -49,16 +49,15 @@ class Comparison:
                 seconds[name].append(timed(others[name]))
             round_index += 1
 
-        benchmark = self._request.getfixturevalue(
-            "benchmark"
-        )  # an unused benchmark fixture is a warning
+        # Not an argument of the constructor: an unused benchmark fixture is a warning.
+        benchmark = self._request.getfixturevalue("benchmark")
         benchmark.pedantic(
             lambda: seconds["metabench"].append(timed(ours)),
-            setup=the_others,
+            setup=time_others,
             rounds=self.rounds(rounds),
             warmup_rounds=warmup,
         )
-        return {name: Timing.of(took[warmup:]) for name, took in seconds.items()}
+        return {name: Timing.of(measured[warmup:]) for name, measured in seconds.items()}
 
     def against_peers(
         self,
@@ -76,15 +75,15 @@ class Comparison:
         """Time metabench against its peers; the figure is the ratio to the fastest, by the medians.
 
         Args:
-            name: the row's.
-            ours: one round of ours.
-            peers: one round of each peer.
-            rounds: how many.
-            unit: what the sides count.
-            beside: sides that are timed with them and not compared with.
-            warmup: rounds before.
-            device: where it runs.
-            row: what else the figure has.
+            name: The name of the row.
+            ours: A round of metabench.
+            peers: A round of each peer.
+            rounds: The number of rounds.
+            unit: The unit that the sides count.
+            beside: Sides that are timed and shown, but not compared with.
+            warmup: Rounds before the measured ones.
+            device: The device of all sides.
+            row: Other fields of the figure.
         """
         beside = beside or {}
         timings = self.interleave(ours, {**peers, **beside}, rounds=rounds, warmup=warmup)
@@ -103,7 +102,7 @@ class Comparison:
         return self.write(figure, device)
 
     def write(self, figure: Figure, device: torch.device = CPU) -> Figure:
-        """Add the machine, versions and date to a figure, and store it if a folder was chosen."""
+        """Add machine, versions and date to a figure, and store it if a folder was given."""
         figure.value = float(f"{figure.value:.4g}")
         figure.threads = torch.get_num_threads()
         figure.measured = datetime.datetime.now(datetime.UTC).date().isoformat()
@@ -117,7 +116,7 @@ class Comparison:
         return figure
 
     def draw(self, draw: Callable[[Mapping[str, Figure], Path], None]) -> None:
-        """Draw the figures of this machine beside their file, if a folder was chosen."""
+        """Draw the figures of this machine next to their file, if a folder was given."""
         if self._folder is not None:
             path = self._folder / f"{slug()}.json"
             draw(load(path), path.with_suffix(".svg"))

@@ -1,4 +1,4 @@
-"""Fixtures of the comparisons: importable peers, threads, and the comparison itself."""
+"""Fixtures: importable peers, the number of threads, and the comparison."""
 
 import os
 import types
@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _as_in_a_cell() -> Iterator[None]:
     """Set memory and threads as in a cell, for metabench and for the peers.
 
-    As in a cell, metabench shares outer steps among as many processes, where that pays.
+    As in a cell, metabench shares outer steps among as many processes if that is faster.
     """
     keep_freed_memory()
     torch.set_num_threads(bench_threads())
@@ -52,7 +52,7 @@ def l2l() -> types.ModuleType:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Use one thread and one process, whatever was chosen."""
+    """Use one thread and one process."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with torch_threads(1):

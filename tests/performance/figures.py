@@ -1,4 +1,4 @@
-"""The measurements, one figure for each row of the table, stored in one JSON file for each machine."""
+"""The measurements: a figure for each row of the table, and a JSON file for each machine."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ SCHEMA = 1
 
 @dataclass
 class Figure:
-    """One row.
+    """A measurement, which is a row of the table.
 
     Args:
-        name: what it is called in the file; one name measured with other threads is another row.
-        what: what was measured, in words.
-        setting: the sizes.
-        value: what is held against the bar: times as fast as the fastest peer, or what ``unit`` says.
-        bar: what it must reach.
-        sense: whether it must be at least or at most that.
-        unit: the unit of value and bar.
-        threads: threads of PyTorch.
-        rounds: how often each side was timed.
-        peer: the fastest peer, which the value is against; empty where there is none.
-        rate_unit: the unit of the rates of the sides.
-        sides: median and quartiles of every side's rate, by name.
-        beside: rates of sides that are shown and not compared with.
-        extra: other facts of the row: share of the ceiling, FLOPs, memory.
-        note: what a reader must know.
-        measured: the day.
-        versions: of every library that took part.
-        environment: the machine and the code.
+        name: The name in the file; the number of threads is a part of the key.
+        what: What is measured, in words.
+        setting: The sizes.
+        value: The measured value in ``unit``, such as the speed relative to the fastest peer.
+        bar: The bound on the value.
+        sense: Whether the bound is a lower or an upper one.
+        unit: The unit of the value and the bound.
+        threads: Threads of PyTorch.
+        rounds: How often each side is timed.
+        peer: The fastest peer, to which the value is relative; empty if there is none.
+        rate_unit: The unit of the rates of the sides.
+        sides: Median and quartiles of the rate of every side, by name.
+        beside: The rates of sides that are shown but not compared with.
+        extra: Other facts, such as FLOPs and memory.
+        note: A remark for the reader.
+        measured: The date.
+        versions: The versions of the compared libraries.
+        environment: The machine and the code.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Returns whether the bar is reached."""
+        """Returns whether the value satisfies the bound."""
         return self.value >= self.bar if self.sense == "at least" else self.value <= self.bar
 
     @property

@@ -1,4 +1,4 @@
-"""The figure of growth: milliseconds and memory of an outer step against its size."""
+"""The plot of milliseconds and memory of an outer step against its size."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def draw(figures: Mapping[str, Figure], path: Path) -> None:
     """Draw the growth of cost, one column for each axis, on doubly logarithmic axes.
 
     Args:
-        figures: the figures of a machine.
-        path: the SVG file.
+        figures: The figures of a machine.
+        path: The SVG file.
     """
     import matplotlib as mpl
 

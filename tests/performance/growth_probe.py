@@ -1,6 +1,7 @@
 """Run one size of MAML's outer step in a process of its own; print its seconds and memory.
 
-``python -m tests.performance.growth_probe '{"tasks": 4, "ways": 5, "steps": 1, "rounds": 5, "threads": 1}'``
+``python -m tests.performance.growth_probe '{"tasks": 4, "ways": 5, "steps": 1, "rounds": 5,
+"threads": 1}'``
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ STEPS = 4
 
 
 def probe(tasks: int, ways: int, steps: int, rounds: int, threads: int) -> dict[str, float]:
-    """Returns the median seconds of an outer step and the peak MiB above the memory before the first.
+    """Returns the median seconds of an outer step, and its peak MiB above the memory before it.
 
-    As in a cell, processes share the tasks where that pays; the memory is that of the one which leads.
+    As in a cell, processes share the tasks if that is faster; the memory is that of the parent.
     """
     keep_freed_memory()
     torch.set_num_threads(threads)

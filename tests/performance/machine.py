@@ -1,4 +1,4 @@
-"""The machine of the measurements: its name in the results, its limits, and the versions."""
+"""The machine of the measurements: its name, its limits, and the installed versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDE = 1024
 COPIED_BYTES = 256 << 20
 LIBRARIES = ("metabench", "torch", "numpy", "learn2learn", "higher", "torchopt", "pytest-benchmark")
 LEFT_OUT = ("git_commit", "git_dirty", "metabench", "torch", "numpy", "threads")
-"""Facts that a row stores elsewhere, or that committing the file changes."""
+"""Facts that a row stores in other fields, or that a commit of the file changes."""
 
 
 def bench_threads() -> int:
@@ -37,7 +37,7 @@ def slug(device: torch.device | None = None) -> str:
 def sgemm_gflops(threads: int) -> float:
     """Returns the best GFLOP/s of a float32 product of two square matrices of size 1024.
 
-    Measured with so many threads, which must be those that PyTorch has now.
+    ``threads`` must be the current number of PyTorch; it is the key of the cache.
     """
     assert torch.get_num_threads() == threads
     a, b, out = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE), torch.empty(SIDE, SIDE)

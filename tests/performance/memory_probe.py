@@ -1,8 +1,9 @@
-"""Run MAML's outer step of one side in a process of its own; print its peak memory in MiB.
+"""Run an outer step of one side in a process of its own; print its peak memory in MiB.
 
-Beyond what the process had before, and in one process: metabench shares no step here.
+The peak is above the memory before the step. Metabench does not share its steps here.
 
-``python -m tests.performance.memory_probe '{"row": "maml-conv4", "side": "learn2learn", "threads": 2}'``
+``python -m tests.performance.memory_probe '{"row": "maml-conv4", "side": "learn2learn",
+"threads": 2}'``
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tests.performance.test_maml import ROWS, sides
 
 
 def probe(row: str, side: str, threads: int) -> float:
-    """Returns the peak over two outer steps."""
+    """Returns the peak MiB of two outer steps above the memory before them."""
     keep_freed_memory()
     torch.set_num_threads(threads)
     make_learn2learn_importable()

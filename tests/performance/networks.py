@@ -1,4 +1,4 @@
-"""The networks of the peers as in PyTorch's documentation, with metabench's parameters."""
+"""The networks of the peers, as PyTorch's documentation writes them."""
 
 from __future__ import annotations
 
@@ -52,12 +52,13 @@ def mlp(outputs: int, hidden: int = 40) -> nn.Module:
     )
 
 
-def in_their_order(tensors: Mapping[str, Tensor], *, interleaved: bool = False) -> list[Tensor]:
+def in_order_of_peer(tensors: Mapping[str, Tensor], *, interleaved: bool = False) -> list[Tensor]:
     """Returns metabench's tensors in the order of a peer's ``parameters()``.
 
     Args:
-        tensors: our parameters or their gradients, by name; a linear layer's weight is ``[inputs, outputs]``.
-        interleaved: whether ours are all weights first and then all biases, as those of the MLP.
+        tensors: Parameters of metabench or their gradients, by name; the weight of a linear layer
+            is ``[inputs, outputs]``.
+        interleaved: Whether the weights come before all biases, as in the MLP.
     """
     names = list(tensors)
     if interleaved:
@@ -68,15 +69,15 @@ def in_their_order(tensors: Mapping[str, Tensor], *, interleaved: bool = False) 
     return [tensors[n].t() if tensors[n].dim() == 2 else tensors[n] for n in names]
 
 
-def as_theirs(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[Tensor]:
+def as_peer_parameters(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[Tensor]:
     """Returns tensors of metabench's network in the order and shapes of a peer's parameters."""
     interleaved = isinstance(network, Network) and isinstance(network.backbone, MLP)
-    return in_their_order(tensors, interleaved=interleaved)
+    return in_order_of_peer(tensors, interleaved=interleaved)
 
 
 def copy_into(peer: nn.Module, network: nn.Module) -> nn.Module:
     """Copy the parameters of metabench's network into a peer's."""
-    ours = as_theirs(network, dict(network.named_parameters()))
+    ours = as_peer_parameters(network, dict(network.named_parameters()))
     with torch.no_grad():
         for theirs, mine in zip(peer.parameters(), ours, strict=True):
             assert theirs.shape == mine.shape

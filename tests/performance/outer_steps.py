@@ -1,9 +1,13 @@
 """MAML's outer step by metabench, and by each library as its own documentation writes it.
 
-All of them adapt every parameter, have the same network and the same batch of tasks, and end with a step of
-Adam. learn2learn: ``examples/vision/maml_omniglot.py``. higher: the README's MAML. TorchOpt:
-``examples/few-shot/maml_omniglot.py``. torch.func: ``grad`` of ``functional_call``, task by task; and over
-all tasks at once by ``vmap``, as PyTorch's documentation recommends.
+All of them adapt every parameter, have the same network and the same batch of tasks, and end with a
+step of Adam.
+
+* learn2learn: ``examples/vision/maml_omniglot.py``
+* higher: MAML in the README
+* TorchOpt: ``examples/few-shot/maml_omniglot.py``
+* torch.func: ``grad`` of ``functional_call``, task by task; and over all tasks at once by ``vmap``,
+  as PyTorch's documentation recommends
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from metabench.episodes import TaskBatch
 from metabench.learning.learner import Learner
 from metabench.learning.outer_gradient.select import OuterGradient
 from metabench.learning.outer_loop import outer_step
-from tests.performance.networks import as_theirs
+from tests.performance.networks import as_peer_parameters
 
 OUTER_LR = 1e-6
 """An outer rate so small that timing does not change the networks."""
@@ -43,10 +47,10 @@ class Setting:
     """The setting of all sides.
 
     Args:
-        inner_lr: the inner learning rate.
-        steps: inner steps.
-        first_order: whether inner gradients are constants.
-        regression: whether the loss is the squared error and not the cross-entropy.
+        inner_lr: The inner learning rate.
+        steps: The number of inner steps.
+        first_order: Whether inner gradients are constants.
+        regression: Whether the loss is the squared error and not the cross-entropy.
     """
 
     inner_lr: float
@@ -63,7 +67,7 @@ class Setting:
 
 
 class Replay:
-    """A stream of batches that were drawn before, so that only the algorithm's steps are timed."""
+    """A stream of batches in memory, so that only the steps of the algorithm are timed."""
 
     progress = 0.0
 
@@ -81,7 +85,7 @@ class Replay:
 
 
 class EveryParameter(MAML):
-    """MAML as the peers have it: adapts every parameter, has batch norm's scale, mirrors nothing."""
+    """MAML as the peers write it: adapts every parameter, scales batch norm, mirrors no class."""
 
     def __init__(self, problem: Problem, **options: Any) -> None:
         super().__init__(problem, outer_lr=OUTER_LR, anneal=False, mirror=False, **options)
@@ -92,14 +96,14 @@ class EveryParameter(MAML):
 
 
 class Metabench:
-    """Outer steps of ``maml`` by its ``meta_train``.
+    """Outer steps of metabench's MAML.
 
-    Processes that share them, or a captured graph, live from the first step to :meth:`close`: a cell takes
-    thousands of steps with them.
+    Processes that share the steps, or a captured graph, live from the first step to :meth:`close`,
+    since a cell takes thousands of steps with them.
 
     Args:
-        algorithm: the algorithm.
-        batch: the tasks of every outer step.
+        algorithm: The algorithm.
+        batch: The tasks of every outer step.
     """
 
     def __init__(self, algorithm: MAML, batch: TaskBatch) -> None:
@@ -121,11 +125,11 @@ class Metabench:
         return run
 
     def gradient(self) -> Tensor:
-        """Returns the outer gradient at the current parameters, ``[parameters]`` in the peers' order."""
+        """Returns the outer gradient ``[parameters]``, in the order of the peers."""
         self._gradient(self.batch)
         learner = self.algorithm.learner
         grads = {name: p.grad for name, p in learner.named_parameters()}
-        return _flat(as_theirs(learner, grads))  # type: ignore[arg-type]
+        return _flat(as_peer_parameters(learner, grads))  # type: ignore[arg-type]
 
     def close(self) -> None:
         """End the processes that share the steps."""
@@ -136,9 +140,9 @@ class Peer(ABC):
     """Outer steps by another library.
 
     Args:
-        network: the network, which is the peer's own.
-        setting: what is common to all sides.
-        batch: the tasks of every outer step.
+        network: The network; each peer copies it.
+        setting: The setting of all sides.
+        batch: The tasks of every outer step.
     """
 
     name: str
@@ -183,8 +187,8 @@ class Peer(ABC):
 def make_learn2learn_importable() -> None:
     """Make learn2learn importable if the published torchvision is not.
 
-    That one is linked to CUDA, and does not register its operators on a CPU build of torch; nothing here
-    needs them.
+    That build is linked to CUDA and cannot register its operators with a CPU build of torch; the
+    comparisons do not use them.
     """
     with contextlib.suppress(ImportError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -235,9 +239,8 @@ class Higher(Peer):
                 for _ in range(self.setting.steps):
                     inner.step(loss(learner(x), y))
                 outer = loss(learner(query_x), query_y) / len(self.tasks)
-                if (
-                    first_order
-                ):  # nothing was tracked: the gradient is that at the adapted parameters
+                # Without tracking, the first-order gradient is that at the adapted parameters.
+                if first_order:
                     _add(self.network, torch.autograd.grad(outer, list(learner.parameters())))
                 else:
                     outer.backward()

@@ -1,6 +1,6 @@
-"""The page made from the figures of a machine, and the same table as a block of the documentation.
+"""The page of the figures of a machine, and the same tables as a block of the documentation.
 
-``python -m tests.performance.page leaderboards/performance docs/performance.md`` writes all of them.
+``python -m tests.performance.page leaderboards/performance docs/performance.md`` writes all.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def _short(value: float) -> str:
 
 
 def ceiling_table(figures: Iterable[Figure]) -> str:
-    """Returns each side's share of the machine's matrix product, for rows with counted FLOPs.
+    """Returns FLOPs relative to one large matrix product, and peak memory, by row and side.
 
-    And what memory an outer step takes beyond what was there before it, where that was looked at.
+    Only rows with counted FLOPs are in the table.
     """
     rows = []
     for figure in figures:
@@ -92,9 +92,9 @@ def body(name: str, figures: dict[str, Figure]) -> str:
     parts = [table(rows)]
     if ceilings := ceiling_table(rows):
         parts += [
-            "Rate of an outer step in FLOPs (counted by `torch.utils.flop_counter` on learn2learn's step) relative "
-            "to the product of two 1024 x 1024 float32 matrices with as many threads, and the peak memory of an "
-            "outer step in one process.",
+            "Rate of an outer step in FLOPs (counted by `torch.utils.flop_counter` on "
+            "learn2learn's step) relative to the product of two 1024 x 1024 float32 matrices with "
+            "as many threads, and the peak memory of an outer step in one process.",
             ceilings,
         ]
     parts += [f"* {figure.what}: {figure.note}" for figure in rows if figure.note]
@@ -117,15 +117,15 @@ def _places(rows: list[Figure]) -> list[str]:
 def render(name: str, figures: dict[str, Figure]) -> str:
     """Returns the page of one machine."""
     head = (
-        f"# Speed on {name}\n\nMade from `{name}.json` by `tox -e bench`. Rates are medians over interleaved "
-        "rounds with their quartiles; `measured` is relative to the fastest peer. Sides in brackets are shown only."
-        "\n\n"
+        f"# Speed on {name}\n\nMade from `{name}.json` by `tox -e bench`. Rates are medians over "
+        "interleaved rounds with their quartiles; `measured` is relative to the fastest peer. "
+        "Sides in brackets are shown only.\n\n"
     )
     return head + body(name, figures) + "\n"
 
 
 def write(path: Path) -> None:
-    """Write the page beside a file of figures."""
+    """Write the page of a file of figures next to it."""
     path.with_suffix(".md").write_text(render(path.stem, load(path)), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""ProtoNet as in learn2learn's ``examples/vision/protonet_miniimagenet.py``, with data in memory."""
+"""ProtoNet of learn2learn's ``examples/vision/protonet_miniimagenet.py``, with data in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class InMemory(torch.utils.data.Dataset):  # type: ignore[type-arg]
     """Images as float32 and labels as Python integers, converted once.
 
     Args:
-        images: uint8 ``[classes, examples, 1, H, W]``.
+        images: Images, uint8 ``[classes, examples, 1, H, W]``.
     """
 
     def __init__(self, images: Tensor) -> None:
@@ -32,7 +32,7 @@ class InMemory(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
 
 def task_set(l2l: ModuleType, images: Tensor, ways: int, per_class: int, *transforms: Any) -> Any:
-    """Returns learn2learn's fastest task set; ``sample()`` returns images and labels class by class."""
+    """Returns learn2learn's fastest task set; ``sample()`` returns images and labels by class."""
     dataset = l2l.data.MetaDataset(InMemory(images))
     steps: list[Any] = [
         l2l.data.transforms.FusedNWaysKShots(dataset, n=ways, k=per_class),
@@ -44,22 +44,22 @@ def task_set(l2l: ModuleType, images: Tensor, ways: int, per_class: int, *transf
 
 
 def pairwise_distances_logits(a: Tensor, b: Tensor) -> Tensor:
-    """``[A, features]`` and ``[B, features]`` to ``[A, B]``."""
+    """Map ``[A, features]`` and ``[B, features]`` to negative squared distances ``[A, B]``."""
     return -((a.unsqueeze(1) - b.unsqueeze(0)) ** 2).sum(dim=2)
 
 
 def prototypical_logits(
     model: nn.Module, data: Tensor, labels: Tensor, ways: int, shots: int, queries: int
 ) -> tuple[Tensor, Tensor]:
-    """``fast_adapt`` of the example: logits and labels of the queries of one episode.
+    """Returns logits and labels of the queries of an episode, as ``fast_adapt`` of the example.
 
     Args:
-        model: the embedding.
-        data: ``[ways * (shots + queries), 1, H, W]``.
-        labels: int64 ``[ways * (shots + queries)]``.
-        ways: classes.
-        shots: support examples a class.
-        queries: queries a class.
+        model: The embedding.
+        data: Images ``[ways * (shots + queries), 1, H, W]``.
+        labels: Labels, int64 ``[ways * (shots + queries)]``.
+        ways: The number of classes.
+        shots: Support examples per class.
+        queries: Queries per class.
     """
     order = torch.sort(labels, stable=True).indices
     data, labels = data[order], labels[order]
@@ -75,7 +75,7 @@ def prototypical_logits(
 def prototypical_training(
     tasks: Any, model: nn.Module, ways: int, shots: int, queries: int, lr: float
 ) -> Callable[[int], None]:
-    """Returns the example's training loop as a side of ``count`` steps, an episode each."""
+    """Returns the training loop of the example as a function of the number of steps."""
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
 
     def train(steps: int) -> None:
@@ -92,5 +92,5 @@ def prototypical_training(
 
 
 def embedding() -> nn.Module:
-    """Conv4-64 with running statistics, no head."""
+    """Returns Conv4-64 with running statistics and without a head."""
     return Body(running=True)

@@ -1,4 +1,4 @@
-"""A side of a comparison and its timing."""
+"""A side of a comparison, and its timing."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Side = Callable[[], int]
-"""Does some work and returns the number of its units: tasks, episodes or examples."""
+"""A function that does some work and returns its units: tasks, episodes or examples."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds for a unit of work over the rounds.
+    """Seconds per unit of work over the rounds.
 
     Args:
-        median: the median.
-        q1: the first quartile.
-        q3: the third quartile.
+        median: The median.
+        q1: The first quartile.
+        q3: The third quartile.
     """
 
     median: float
@@ -34,7 +34,7 @@ class Timing:
 
 
 def timed(side: Side) -> float:
-    """Returns the seconds for a unit of one call."""
+    """Returns the seconds per unit of one call."""
     start = time.perf_counter()
     done = side()
     return (time.perf_counter() - start) / done

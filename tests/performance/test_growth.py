@@ -1,8 +1,9 @@
-"""How the cost of MAML's outer step grows with its size: second order, the paper's strided network, 1 query.
+"""The growth of the cost of MAML's outer step with its size.
 
-Seconds for a unit of work (a task, a class, an inner step) must not rise with the size, and memory must
-grow no faster than a straight line. Every size runs in a process of its own, so that its peak of memory is
-its own. An inner step's seconds are those beyond an outer step with none.
+Second order, the paper's strided network, 1 query. The seconds per unit of work (a task, a class,
+an inner step) must not rise with the size, and memory must grow at most linearly. Every size runs
+in a process of its own, which has its own peak of memory. The seconds of an inner step are those
+beyond an outer step without inner steps.
 """
 
 import json
@@ -24,29 +25,30 @@ SIZES = {
     "steps": (1, 2, 5, 10, 20),
 }
 BASE = {"tasks": 4, "ways": 5, "steps": 1}
-FLAT = 1.1
+MAX_COST_RATIO = 1.1
 """Bound on the cost of a unit at the largest size relative to the smallest."""
-STRAIGHT = 1.05
+MAX_MEMORY_EXPONENT = 1.05
 """Bound on the exponent of memory as a function of size; linear growth has 1."""
 
 
 def probe(axis: str, size: int) -> dict[str, float]:
+    """Returns the seconds and the MiB of an outer step of one size."""
     rounds = int(os.environ.get("METABENCH_BENCH_ROUNDS") or 5)
-    what = BASE | {axis: size, "rounds": rounds, "threads": torch.get_num_threads()}
-    command = [sys.executable, "-m", "tests.performance.growth_probe", json.dumps(what)]
+    arguments = BASE | {axis: size, "rounds": rounds, "threads": torch.get_num_threads()}
+    command = [sys.executable, "-m", "tests.performance.growth_probe", json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def power(sizes: tuple[int, ...], values: list[float]) -> float:
+def growth_exponent(sizes: tuple[int, ...], values: list[float]) -> float:
     """Returns the exponent of growth by least squares: 1 for a line through zero."""
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("axis", list(SIZES))
-def test_cost_is_flat_and_memory_a_straight_line(axis: str, comparison: Comparison) -> None:
+def test_cost_per_unit_is_constant_and_memory_is_linear(axis: str, comparison: Comparison) -> None:
     sizes = SIZES[axis]
     found = [probe(axis, size) for size in sizes]
     fixed = probe(axis, 0)["seconds"] if axis == "steps" else 0.0
@@ -66,15 +68,15 @@ def test_cost_is_flat_and_memory_a_straight_line(axis: str, comparison: Comparis
         name=f"growth-{axis}-cost",
         what=f"growth with {axis}: cost of a {one}, largest over smallest",
         value=each[-1] / each[0],
-        bar=FLAT,
+        bar=MAX_COST_RATIO,
         sense="at most",
         **row,
     )
     line = Figure(
         name=f"growth-{axis}-memory",
         what=f"growth with {axis}: memory's power of the size",
-        value=power(sizes, memory),
-        bar=STRAIGHT,
+        value=growth_exponent(sizes, memory),
+        bar=MAX_MEMORY_EXPONENT,
         sense="at most",
         unit="",
         **row,

@@ -1,7 +1,7 @@
-"""The overhead of a cell's training over the algorithm's own steps.
+"""The overhead of the training of a cell over the steps of the algorithm.
 
-The steps alone run over batches that were drawn before; a cell's training draws them, checks each loss, keeps
-the account of examples and classes, gives way to others and looks for the time of the next checkpoint.
+The steps alone run over batches in memory. The training of a cell draws them, checks each loss,
+counts examples and classes, waits for exclusive timing, and checks when the next checkpoint is due.
 """
 
 import copy
@@ -34,7 +34,7 @@ ROUNDS = 9
     ],
     ids=["maml-glyphs", "protonet-glyphs", "maml-sinusoid"],
 )
-def test_a_cell_takes_little_longer_than_the_steps(
+def test_the_training_of_a_cell_has_little_overhead_over_its_steps(
     cls: type[Algorithm],
     on: str,
     steps: int,
@@ -72,7 +72,8 @@ def test_a_cell_takes_little_longer_than_the_steps(
     figure = Figure(
         name=f"harness-{request.node.callspec.id}",
         what=f"harness: a cell's training over its {cls.name} steps alone",
-        setting=f"{on}, {steps} outer steps of {examples} examples, drawing counted as the harness's",
+        setting=f"{on}, {steps} outer steps of {examples} examples, "
+        "drawing counted as the harness's",
         value=timings["metabench"].median / timings["the steps alone"].median,
         bar=BAR,
         sense="at most",

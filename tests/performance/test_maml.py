@@ -1,8 +1,8 @@
-"""MAML's outer steps a second against learn2learn, higher, TorchOpt and ``torch.func``.
+"""MAML's outer steps per second against learn2learn, higher, TorchOpt and ``torch.func``.
 
-Every side has the same network with the same initial parameters, adapts all of them, has the same tasks, and
-makes the same outer gradient, which is checked before anything is timed. First order leaves out TorchOpt,
-whose inner optimiser keeps the graph of the inner gradients.
+Every side has the same network, initial parameters and tasks, and adapts all parameters. The outer
+gradients are compared before the timing. First order leaves out TorchOpt, whose inner optimizer
+keeps the graph of the inner gradients.
 """
 
 import json
@@ -41,15 +41,15 @@ class Row:
     """One row of the table.
 
     Args:
-        name: what it is called.
-        what: in words.
+        name: The name in the file.
+        what: The description in the table.
         backbone: ``mlp``, ``conv4`` (pooled) or ``conv4-strided``.
-        tasks: tasks in an outer step.
-        queries: queries a class.
-        setting: inner rate, steps and order.
-        bar: times as fast as the fastest peer.
-        rounds: how often each side is timed.
-        count: outer steps in a round.
+        tasks: Tasks in an outer step.
+        queries: Queries per class.
+        setting: Inner rate, steps and order.
+        bar: The required speed relative to the fastest peer.
+        rounds: How often each side is timed.
+        count: Outer steps in a round.
     """
 
     name: str
@@ -127,7 +127,7 @@ def flops(peer: Peer) -> int:
     return int(counter.get_total_flops())
 
 
-def apart(ours: Metabench, peers: list[Peer]) -> float:
+def gradient_difference(ours: Metabench, peers: list[Peer]) -> float:
     """Returns the largest relative difference of a peer's outer gradient from metabench's."""
     mine = ours.gradient()
     return max(float((mine - peer.gradient()).norm() / mine.norm()) for peer in peers)
@@ -136,16 +136,16 @@ def apart(ours: Metabench, peers: list[Peer]) -> float:
 def check_same_gradient(row: Row, kinds: list[type[Peer]]) -> float:
     """Compare the outer gradients in both precisions; returns their difference in float32.
 
-    A max pool has a jump in its slope wherever two of its inputs are equal, and rounding decides which one
-    wins: in float32 each peer is then farther from its own gradient in float64 than the bound, so that only
-    float64 tells whether two sides compute the same.
+    The gradient of a max pool jumps where two of its inputs are equal, and rounding decides which
+    one is the largest: in float32 each peer differs from its own gradient in float64 by more than
+    the bound, so that only float64 shows whether two sides compute the same.
     """
     ours, peers = sides(row, kinds, torch.float64)
     with closing(ours):
-        assert apart(ours, peers) <= SAME_IN_DOUBLE
+        assert gradient_difference(ours, peers) <= SAME_IN_DOUBLE
     ours, peers = sides(row, kinds, torch.float32)
     with closing(ours):
-        found = apart(ours, peers)
+        found = gradient_difference(ours, peers)
     assert found <= SAME or row.backbone == "conv4"
     return found
 
@@ -164,21 +164,21 @@ ROWS = (sinusoid(1), sinusoid(5), POOLED, STRIDED, FIRST_ORDER)
 
 def peak_memory(row: Row, side: str) -> float:
     """Returns the peak MiB of an outer step of a side, in a process of its own."""
-    what = {"row": row.name, "side": side, "threads": torch.get_num_threads()}
-    command = [sys.executable, "-m", "tests.performance.memory_probe", json.dumps(what)]
+    arguments = {"row": row.name, "side": side, "threads": torch.get_num_threads()}
+    command = [sys.executable, "-m", "tests.performance.memory_probe", json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return round(float(done.stdout.splitlines()[-1]), 1)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_outer_steps_are_so_many_times_as_fast_as_the_fastest_peer(
+def test_outer_steps_reach_the_required_speedup_over_the_fastest_peer(
     row: Row, l2l: ModuleType, comparison: Comparison
 ) -> None:
     compared = installed(row.setting)
     shown: list[type[Peer]] = [TorchFuncVmap] if row.setting.regression else []
     found = check_same_gradient(row, compared + shown)
-    ours, everybody = sides(row, compared + shown, torch.float32)
-    peers, vmapped = everybody[: len(compared)], everybody[len(compared) :]
+    ours, all_peers = sides(row, compared + shown, torch.float32)
+    peers, vmapped = all_peers[: len(compared)], all_peers[len(compared) :]
     operations = flops(next(peer for peer in peers if isinstance(peer, Learn2Learn)))
     memory = {
         side: peak_memory(row, side) for side in ("metabench", *(peer.name for peer in peers))
@@ -192,7 +192,7 @@ def test_outer_steps_are_so_many_times_as_fast_as_the_fastest_peer(
             rounds=row.rounds,
             unit="tasks",
             what=row.what,
-            setting=_in_words(row, ours.batch),
+            setting=_setting_of(row, ours.batch),
             bar=row.bar,
             extra={
                 "gradients_apart": float(f"{found:.1e}"),
@@ -200,17 +200,17 @@ def test_outer_steps_are_so_many_times_as_fast_as_the_fastest_peer(
                 "mb": memory,
             },
         )
-    figure.extra |= _of_the_ceiling(figure.sides, operations / row.tasks)
+    figure.extra |= _share_of_sgemm(figure.sides, operations / row.tasks)
     comparison.write(figure)
     assert figure.met, str(figure)
 
 
-def _in_words(row: Row, batch: TaskBatch) -> str:
+def _setting_of(row: Row, batch: TaskBatch) -> str:
     support, queries = batch.support_x.shape[1], batch.query_x.shape[1]
     return f"{row.tasks} tasks an outer step, {support} support and {queries} query examples a task"
 
 
-def _of_the_ceiling(sides: dict[str, dict[str, float]], operations: float) -> dict[str, Any]:
+def _share_of_sgemm(sides: dict[str, dict[str, float]], operations: float) -> dict[str, Any]:
     """Returns each side's share of the rate of one large matrix product."""
     most = ceilings()["sgemm_gflops"] * 1e9
     return {

@@ -1,8 +1,8 @@
-"""Meta-test of ProtoNet and MAML on 600 frozen episodes against the peers' loops over them.
+"""Meta-test of ProtoNet and MAML on 600 frozen episodes against the loops of the peers.
 
-Ours draws the episodes, adapts, predicts and checks what it predicted (:class:`metabench.metrics.trial.Trial`).
-The peers have the episodes drawn beforehand, keep no graph where they can do without, and give the same
-predictions. Every episode costs as much as any other: 60 of them are timed.
+Metabench draws the episodes, adapts, predicts and checks the predictions
+(:class:`metabench.metrics.trial.Trial`). The peers have the episodes in memory, keep no graph that
+they do not need, and give the same predictions. All episodes cost the same, so 60 are timed.
 """
 
 from collections.abc import Callable
@@ -62,9 +62,8 @@ def maml(l2l: ModuleType, dtype: torch.dtype) -> tuple[Algorithm, dict[str, Pred
 def maml_loops(l2l: ModuleType, network: torch.nn.Module) -> dict[str, Predict]:
     higher = pytest.importorskip("higher")
     loss = Setting(INNER_LR, STEPS).loss
-    wrapped = l2l.algorithms.MAML(
-        network, lr=INNER_LR, first_order=True
-    )  # no graph of the inner gradients
+    # First order keeps no graph of the inner gradients, which a test does not need.
+    wrapped = l2l.algorithms.MAML(network, lr=INNER_LR, first_order=True)
     inner = torch.optim.SGD(network.parameters(), lr=INNER_LR)
     start = {name: p.detach() for name, p in network.named_parameters()}
 
@@ -97,7 +96,7 @@ def maml_loops(l2l: ModuleType, network: torch.nn.Module) -> dict[str, Predict]:
 
 
 @pytest.mark.parametrize("make", [protonet, maml], ids=["protonet", "maml"])
-def test_meta_test_is_so_many_times_as_fast_as_the_peers_loop(
+def test_meta_test_reaches_the_required_speedup_over_the_loops_of_the_peers(
     make: Make, l2l: ModuleType, comparison: Comparison
 ) -> None:
     ours, peers = make(l2l, torch.float32)
@@ -125,14 +124,15 @@ def test_meta_test_is_so_many_times_as_fast_as_the_peers_loop(
         unit="episodes",
         what="meta-test of 600 episodes, "
         + ("ProtoNet" if ours.name == "protonet" else f"MAML, {STEPS} inner steps"),
-        setting=f"Conv4-64, 5 ways, 1 shot, 15 queries; {EPISODES} episodes timed, each costs the same",
+        setting=f"Conv4-64, 5 ways, 1 shot, 15 queries; {EPISODES} episodes timed, "
+        "each costs the same",
         bar=BAR,
     )
     assert figure.met, str(figure)
 
 
 def check_same_predictions(make: Make, l2l: ModuleType, batch: TaskBatch) -> None:
-    """Compare in float64, since float32 rounding breaks a pool's ties. The recipe sorts by class."""
+    """Compare in float64: in float32 rounding decides ties of max pools. One peer sorts queries."""
     ours, peers = make(l2l, torch.float64)
     batch = as_double(batch)
     predictions = ours.adapt_batch(batch.support)(batch.query_x).detach()

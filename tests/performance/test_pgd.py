@@ -1,8 +1,8 @@
 """PGD-20 on 5-way 1-shot episodes of ProtoNet against its 20 forward and backward passes alone.
 
-Both sides attack the same episodes, some at once as the metric does, with one thread. The passes give the
-gradient by the queries and nothing else; the attack starts at random, projects, and evaluates the result.
-All episodes take equally long, so a few of them represent 600.
+Both sides attack the same episodes in batches, as the metric does, with one thread. The passes
+compute only the gradient of the queries; the attack also draws a random start, projects, and
+evaluates the result. All episodes take equally long, so a few of them represent 600.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from tests.performance.machine import rates
 EPISODES = 600
 BATCH = 2
 STEPS = 20
-MOST = 1.3
+MAX_RATIO = 1.3
 ROUNDS = 5
 
 
@@ -40,7 +40,7 @@ def trial() -> Trial:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_an_attack_takes_little_longer_than_its_forward_and_backward_passes(
+def test_pgd_has_little_overhead_over_its_forward_and_backward_passes(
     trial: Trial, comparison: Comparison
 ) -> None:
     ball = Ball("linf", 0.1)
@@ -73,7 +73,7 @@ def test_an_attack_takes_little_longer_than_its_forward_and_backward_passes(
         what="PGD-20 over its 20 forward and backward passes",
         setting=f"ProtoNet, Conv4-32, {BATCH} episodes at once, 5 ways, 15 queries",
         value=timings["metabench"].median / timings["the passes alone"].median,
-        bar=MOST,
+        bar=MAX_RATIO,
         sense="at most",
         rounds=comparison.rounds(ROUNDS),
         rate_unit="episodes/s",

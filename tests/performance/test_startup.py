@@ -1,4 +1,4 @@
-"""The time of the command line to its first output, in a new process each time."""
+"""The time of a command from the start of its process to its end."""
 
 import resource
 import subprocess

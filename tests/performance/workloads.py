@@ -1,4 +1,4 @@
-"""The tasks of all sides, from the built-in benchmarks."""
+"""The tasks and algorithms of the comparisons, from the built-in benchmarks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SINUSOID = "sinusoid-5s"
 
 
 def registry() -> Registry:
-    """Returns the registry of what is installed."""
+    """Returns the registry of the installed plugins."""
     return installed_plugins().registry
 
 
@@ -55,9 +55,9 @@ def make_maml(benchmark: str, *, ways: int = 5, **options: Any) -> EveryParamete
     """Returns MAML that adapts every parameter, for a benchmark's kind of problem.
 
     Args:
-        benchmark: the name of the benchmark.
-        ways: classes in an episode of classification.
-        options: hyper-parameters.
+        benchmark: The name of the benchmark.
+        ways: Classes in an episode of classification.
+        options: Hyper-parameters.
     """
     torch.manual_seed(0)
     changes = {} if benchmark == SINUSOID else {"ways": ways}

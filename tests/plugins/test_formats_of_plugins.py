@@ -12,7 +12,7 @@ from metabench.leaderboard.build import Leaderboard, build
 from metabench.leaderboard.formats import render
 from metabench.plugins import Plugins
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.formats import FORMATS
 from tests.helpers.plugin_site import Site
 
@@ -61,7 +61,7 @@ def results(site: Site, tmp_path: Path) -> Path:
     """Two records, and the formats on the site."""
     site.add("formats", SOURCE)
     for name, scores in (("maml", (0.25, 0.75)), ("protonet", (0.75, 0.85))):
-        ResultsFolder(tmp_path / "r").save(made_record(name, scores))
+        ResultsFolder(tmp_path / "r").save(make_record(name, scores))
     return tmp_path / "r"
 
 
@@ -88,13 +88,13 @@ def test_a_format_that_fails_is_an_error_with_the_reason(
 def test_a_format_that_fails_marks_its_plugin_as_broken(site: Site, results: Path) -> None:
     plugins = site.load()
     with pytest.raises(Exception, match="failed: RuntimeError: no luck"):
-        render(plugins.registry, "fails", build([made_record()]))
+        render(plugins.registry, "fails", build([make_record()]))
     assert [info.name for info in plugins.broken] == ["formats"]
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_built_in_formats_are_in_the_registry(name: str) -> None:
-    board: Leaderboard = build([made_record("maml"), made_record("protonet", (0.9, 0.9))])
+    board: Leaderboard = build([make_record("maml"), make_record("protonet", (0.9, 0.9))])
     registry = Plugins(only=()).registry
     assert registry.get("format", name).distribution == "metabench"
     assert render(registry, name, board) == board.render(name)

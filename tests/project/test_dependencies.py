@@ -1,4 +1,4 @@
-"""The lists of dependencies in pyproject.toml, tox.ini, the constraint files and CITATION.cff agree."""
+"""The dependencies in pyproject.toml, tox.ini and the constraint files agree; CITATION.cff, too."""
 
 import configparser
 import re

@@ -1,4 +1,4 @@
-"""A site for plugins that bring recipes."""
+"""A site for plugins with recipes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.helpers.plugin_site import Site
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """An empty site that this process can import from; its modules are forgotten afterwards."""
+    """An empty site that this process can import from; its modules are removed afterwards."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))

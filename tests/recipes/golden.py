@@ -1,12 +1,12 @@
-"""Write the hyper-parameters that every built-in resolves to on every benchmark that ships.
+"""Write the hyper-parameters of every built-in algorithm on every built-in benchmark.
 
 ::
 
     python -m tests.recipes.golden
 
-writes ``golden.json`` anew from the recipes as they are. Run it where values change on purpose, and
-review the difference: the keys of records depend on these values. The table holds what differs from
-the defaults of the algorithm's signature, and the budget where it is less than the benchmark's.
+writes ``golden.json`` from the current recipes. Run it if values change on purpose, and review the
+difference: the keys of records depend on these values. The table holds the values that differ from
+the defaults of the signature, and the budget if it is less than the benchmark's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from metabench.registry import Registry, Spec
 GOLDEN = Path(__file__).with_name("golden.json")
 
 Table = dict[str, list[dict[str, Any]]]
-"""For each algorithm the different values, each with the benchmarks that have them."""
+"""The distinct values of each algorithm, with the benchmarks that have them."""
 
 
 def built_in() -> Registry:
@@ -35,13 +35,13 @@ def built_in() -> Registry:
 
 
 def benchmarks(registry: Registry) -> list[Benchmark]:
-    """Every benchmark that ships, and its form with ``--quick``."""
+    """Returns every built-in benchmark, and its form with ``--quick``."""
     whole = collect_benchmarks(load_suites(registry).values()).values()
     return [form for benchmark in whole for form in (benchmark, benchmark.quickened())]
 
 
 def facts_of(benchmark: Benchmark) -> Facts:
-    """What a recipe is told of a benchmark that ships, without opening its data set."""
+    """Returns the facts of a built-in benchmark without opening its data set."""
     return Facts(
         kind="classification" if benchmark.ways else "regression",
         modality="vector" if benchmark.dataset == "sinusoid" else "image",
@@ -53,7 +53,7 @@ def facts_of(benchmark: Benchmark) -> Facts:
 
 
 def resolve(registry: Registry, spec: Spec, benchmark: Benchmark) -> dict[str, Any]:
-    """All hyper-parameters of a cell, with the budget that the harness makes of the recipe's."""
+    """Returns all hyper-parameters of a cell, with the budget that the trainer applies."""
     cls = spec.load()
     known = parameters_of(cls)
     resolved = values_for(
@@ -71,7 +71,7 @@ def resolve(registry: Registry, spec: Spec, benchmark: Benchmark) -> dict[str, A
 
 
 def differences(registry: Registry, spec: Spec, benchmark: Benchmark) -> dict[str, Any]:
-    """The resolved values that are not the defaults of the signature and of the benchmark."""
+    """Returns the resolved values that differ from the defaults of signature and benchmark."""
     defaults = {name: p.default for name, p in parameters_of(spec.load()).items()}
     defaults[BUDGET] = benchmark.budget
     values = resolve(registry, spec, benchmark)
@@ -79,15 +79,17 @@ def differences(registry: Registry, spec: Spec, benchmark: Benchmark) -> dict[st
 
 
 def table(registry: Registry) -> Table:
-    """Everything, with benchmarks of the same values in one row."""
-    made: Table = {}
+    """Returns the whole table; benchmarks with the same values share a row."""
+    rows_by_algorithm: Table = {}
     for spec in registry.specs("algorithm"):
         rows: dict[str, list[str]] = {}
         for benchmark in benchmarks(registry):
             values = json.dumps(differences(registry, spec, benchmark), sort_keys=True)
             rows.setdefault(values, []).append(benchmark.title)
-        made[spec.name] = [{"benchmarks": b, "values": json.loads(v)} for v, b in rows.items()]
-    return made
+        rows_by_algorithm[spec.name] = [
+            {"benchmarks": b, "values": json.loads(v)} for v, b in rows.items()
+        ]
+    return rows_by_algorithm
 
 
 def read(path: Path = GOLDEN) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -99,11 +101,11 @@ def read(path: Path = GOLDEN) -> Iterator[tuple[str, str, dict[str, Any]]]:
                 yield algorithm, title, row["values"]
 
 
-def text_of(made: Table) -> str:
-    """The table as JSON with a line for each row, so that a change is a line of a diff."""
+def text_of(rows_by_algorithm: Table) -> str:
+    """Returns the table as JSON with one line for each row, so that diffs are short."""
     lines = (
         f'"{algorithm}": [\n ' + ",\n ".join(map(json.dumps, rows)) + "\n]"
-        for algorithm, rows in made.items()
+        for algorithm, rows in rows_by_algorithm.items()
     )
     return "{" + ",\n".join(lines) + "}\n"
 

@@ -1,4 +1,4 @@
-"""Conditions on one number."""
+"""Conditions on an integer."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def test_a_condition_holds_for_the_numbers_that_satisfy_all_comparisons(
         [5],
     ],
 )
-def test_anything_else_is_no_condition(value: object) -> None:
+def test_an_invalid_condition_is_an_error(value: object) -> None:
     with pytest.raises(ValueError, match="not a condition on a number"):
         Comparison.parse(value)
 
 
 @pytest.mark.parametrize("value", [">5,<6", ">=20,<5", "<0"])
-def test_a_condition_that_no_number_satisfies_is_refused(value: str) -> None:
+def test_a_condition_that_no_number_satisfies_is_an_error(value: str) -> None:
     with pytest.raises(ValueError, match="No number satisfies"):
         Comparison.parse(value)
 
 
 @pytest.mark.parametrize("value", [">=5,<=5", ">4,<6", "<1", 0])
-def test_a_condition_that_one_number_satisfies_is_accepted(value: object) -> None:
+def test_a_condition_that_one_number_satisfies_is_valid(value: object) -> None:
     comparison = Comparison.parse(value)
     assert sum(map(comparison.holds, range(20))) == 1
 

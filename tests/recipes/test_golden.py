@@ -1,4 +1,4 @@
-"""The default recipes set what they have set since the records of the leaderboards were made."""
+"""The default recipes set the values with which the records of the leaderboards were made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def stored(algorithm: str) -> dict[str, dict[str, Any]]:
     return {title: values for name, title, values in golden.read() if name == algorithm}
 
 
-def test_the_table_holds_every_built_in_on_every_benchmark() -> None:
+def test_the_table_has_every_built_in_on_every_benchmark() -> None:
     titles = [benchmark.title for benchmark in golden.benchmarks(REGISTRY)]
     everything = {(name, title) for name in REGISTRY.names("algorithm") for title in titles}
     assert {(name, title) for name, title, _ in golden.read()} == everything

@@ -1,4 +1,4 @@
-"""Which recipe files an algorithm takes its values from, and what is listed."""
+"""Which recipe files an algorithm reads, and the rows of ``metabench list recipes``."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_class_that_is_installed_under_another_name_inherits_from_its_own() ->
     assert names_of(MAML, "mine") == ["mine", "maml"]
 
 
-def test_an_algorithm_that_is_listed_with_its_distribution_does_not_inherit_from_its_own_name(
+def test_an_algorithm_under_a_qualified_name_does_not_inherit_from_its_own_name(
     built_in: Registry,
 ) -> None:
     class Theirs(Algorithm):
@@ -76,7 +76,7 @@ def test_an_algorithm_that_is_listed_with_its_distribution_does_not_inherit_from
     assert recipes_of(built_in, names, "theirs") == ()
 
 
-def test_an_algorithm_has_the_file_of_its_name(built_in: Registry) -> None:
+def test_an_algorithm_reads_the_file_of_its_name(built_in: Registry) -> None:
     assert algorithms_of(built_in, "maml") == ["maml"]
 
 
@@ -95,7 +95,7 @@ def test_a_file_that_extends_another_comes_after_it(built_in: Registry) -> None:
     assert algorithms_of(built_in, "fomaml", "maml") == ["maml", "fomaml"]
 
 
-def test_a_plugin_brings_recipes_with_its_algorithm(site: Site) -> None:
+def test_a_plugin_can_ship_recipes_with_its_algorithm(site: Site) -> None:
     add_recipes(site, mine=ENTRY.format(name="default"))
     registry = site.load().registry
     (file,) = recipes_of(registry, ["mine", "maml"], "zoo-theirs")
@@ -103,13 +103,13 @@ def test_a_plugin_brings_recipes_with_its_algorithm(site: Site) -> None:
     assert file.distribution == "zoo-theirs"
 
 
-def test_a_plugin_may_extend_the_recipes_of_a_built_in(site: Site) -> None:
+def test_a_plugin_can_extend_the_recipes_of_a_built_in(site: Site) -> None:
     add_recipes(site, mine='extends = "maml"\n' + ENTRY.format(name="default"))
     names = algorithms_of(site.load().registry, "mine", distribution="zoo-theirs")
     assert names == ["maml", "mine"]
 
 
-def test_an_algorithm_of_another_distribution_does_not_share_recipes_by_its_name(
+def test_algorithms_of_one_name_in_two_distributions_do_not_share_recipes(
     site: Site,
 ) -> None:
     add_recipes(site, maml=ENTRY.format(name="default"))
@@ -156,7 +156,7 @@ def test_an_invalid_file_of_a_plugin_breaks_its_algorithm_and_is_left_out_of_the
     assert message in capsys.readouterr().err
 
 
-def test_an_invalid_file_that_ships_is_a_configuration_error(site: Site) -> None:
+def test_an_invalid_built_in_file_is_a_configuration_error(site: Site) -> None:
     path = site.path / "broken.toml"
     path.write_text("recipe = 3")
     registry = Registry()
@@ -165,7 +165,7 @@ def test_an_invalid_file_that_ships_is_a_configuration_error(site: Site) -> None
         recipe_rows(registry)
 
 
-def test_a_row_tells_name_algorithm_condition_values_and_source(site: Site) -> None:
+def test_a_row_has_name_algorithm_condition_values_and_source(site: Site) -> None:
     entry = ENTRY.format(name="study") + "when = { kind = 'classification', ways = '>=20' }"
     add_recipes(site, mine=entry)
     (row,) = [r for r in recipe_rows(site.load().registry) if r["algorithm"] == "mine"]
@@ -178,7 +178,9 @@ def test_a_row_tells_name_algorithm_condition_values_and_source(site: Site) -> N
     }
 
 
-def test_the_rows_of_an_algorithm_hold_what_its_file_extends(built_in: Registry) -> None:
+def test_the_rows_of_an_algorithm_include_those_of_the_file_that_it_extends(
+    built_in: Registry,
+) -> None:
     rows = recipe_rows(built_in)
     of = {
         n: [r | {"algorithm": ""} for r in rows if r["algorithm"] == n] for n in ("maml", "fomaml")

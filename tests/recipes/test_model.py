@@ -1,4 +1,4 @@
-"""Which benchmarks a condition holds for."""
+"""Which benchmarks a condition matches."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SINUSOID = Facts("regression", "vector", 0, 5, 3_000_000, "sinusoid")
         ({"ways": 5, "shots": 5}, False, False),
     ],
 )
-def test_a_condition_holds_where_all_that_it_asks_for_is_true(
+def test_a_condition_matches_if_all_its_terms_hold(
     when: dict[str, Any], omniglot: bool, sinusoid: bool
 ) -> None:
     condition = Condition.model_validate(when)
     assert (condition.matches(OMNIGLOT), condition.matches(SINUSOID)) == (omniglot, sinusoid)
 
 
-def test_no_condition_on_the_budget_holds_where_it_is_unknown() -> None:
+def test_no_condition_on_the_budget_matches_an_unknown_budget() -> None:
     unknown = dataclasses.replace(OMNIGLOT, budget=0)
     for budget in ("<100000", ">=0", 0):
         assert not Condition.model_validate({"budget": budget}).matches(unknown)

@@ -1,4 +1,4 @@
-"""Every algorithm that ships has a page, and every page is complete."""
+"""Every built-in algorithm has a complete page in the documentation."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_page_has_the_table_of_hyper_parameters_of_the_source(name: str) -> No
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_hyper_parameter_has_a_comment_that_says_what_it_is(name: str) -> None:
+def test_every_hyper_parameter_has_a_comment(name: str) -> None:
     cls = REGISTRY.get("algorithm", name).load()
     meanings = algorithm_pages.comments_of(cls)
     assert [field for field in parameters_of(cls) if not meanings.get(field)] == []
@@ -62,6 +62,6 @@ def test_the_index_links_to_the_page(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(PAGES.glob("*.md")), ids=lambda path: path.stem)
-def test_the_links_of_a_page_lead_somewhere(path: Path) -> None:
+def test_the_links_of_a_page_exist(path: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
         assert (PAGES / link).exists(), link

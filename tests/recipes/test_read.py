@@ -1,4 +1,4 @@
-"""Reading a recipe file, and what is said of one that is not valid."""
+"""Reading recipe files, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_file_has_the_entries_and_the_types_that_it_states(tmp_path: Path) -> None:
+def test_values_keep_the_types_of_the_file(tmp_path: Path) -> None:
     text = ENTRY + 'values = { a = 1, b = 1.0, c = true, d = "x" }\n' + ENTRY + VALUES
     file = read_recipes(write(tmp_path, text))
     first, second = (recipe for _, recipe in file.entries())
@@ -91,7 +91,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_the_error_names_the_file_the_entry_and_the_key_and_what_would_be_right(
+def test_an_error_names_the_file_the_entry_the_key_and_a_valid_value(
     wrong: str, tmp_path: Path
 ) -> None:
     text, message, hint = WRONG[wrong]
@@ -103,11 +103,11 @@ def test_the_error_names_the_file_the_entry_and_the_key_and_what_would_be_right(
     assert hint in caught.value.hint
 
 
-def test_a_file_that_is_not_there_cannot_be_read(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_recipes(tmp_path / "mine.toml")
 
 
-def test_the_file_of_a_plugin_is_the_fault_of_the_plugin(tmp_path: Path) -> None:
+def test_an_invalid_file_of_a_plugin_is_a_plugin_error(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"mine\.toml"):
         read_recipes(write(tmp_path, "recipe = 3"), "theirs")

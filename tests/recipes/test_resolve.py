@@ -1,4 +1,4 @@
-"""What the entries of a recipe come to for a benchmark."""
+"""The values that a recipe sets for a benchmark."""
 
 from __future__ import annotations
 
@@ -66,23 +66,23 @@ def test_later_files_override_earlier_ones(tmp_path: Path) -> None:
     assert resolve(tmp_path, FIVE, more).values == {"lr": 0.3, "steps": 3}
 
 
-def test_another_recipe_does_not_build_on_the_default(tmp_path: Path) -> None:
+def test_another_recipe_does_not_inherit_from_the_default(tmp_path: Path) -> None:
     assert resolve(tmp_path, TWENTY, name="paper") == Resolved("paper", {"lr": 0.5}, ("a paper",))
 
 
-def test_a_recipe_of_no_entry_that_applies_is_not_applicable(tmp_path: Path) -> None:
+def test_a_recipe_without_a_matching_entry_is_not_applicable(tmp_path: Path) -> None:
     with pytest.raises(NotApplicable, match="'paper' of mine does not apply") as caught:
         resolve(tmp_path, FIVE, name="paper")
     assert "5-way 1-shot" in caught.value.message
 
 
-def test_a_recipe_that_the_algorithm_lacks_is_not_applicable(tmp_path: Path) -> None:
+def test_an_unknown_recipe_is_not_applicable(tmp_path: Path) -> None:
     with pytest.raises(NotApplicable, match="mine has no recipe 'study'") as caught:
         resolve(tmp_path, FIVE, name="study")
     assert caught.value.hint == "It has default, paper."
 
 
-def test_the_default_may_have_no_entry() -> None:
+def test_the_default_recipe_can_have_no_entry() -> None:
     resolved = values_for((), FIVE, algorithm="random", hyperparameters=())
     assert resolved == Resolved("default", {}, ())
 
@@ -90,7 +90,7 @@ def test_the_default_may_have_no_entry() -> None:
 WRONG = '[[recipe]]\nname = "default"\nsource = "x"\nwhen = { ways = 20 }\nvalues = { stepz = 3 }'
 
 
-def test_an_unknown_hyper_parameter_names_the_file_the_entry_and_what_there_is(
+def test_an_unknown_hyper_parameter_is_reported_with_its_file_and_entry(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -101,7 +101,7 @@ def test_an_unknown_hyper_parameter_names_the_file_the_entry_and_what_there_is(
     assert caught.value.hint == "It has lr, steps, budget."
 
 
-def test_an_unknown_hyper_parameter_in_the_file_of_a_plugin_is_its_fault(tmp_path: Path) -> None:
+def test_an_unknown_hyper_parameter_in_a_file_of_a_plugin_is_a_plugin_error(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="stepz"):
         resolve(tmp_path, TWENTY, WRONG, distribution="theirs")
     assert resolve(tmp_path, FIVE, WRONG, distribution="theirs").values == {"lr": 0.1, "steps": 3}

@@ -1,4 +1,4 @@
-"""The recipes that ship are ones that their algorithms can run with."""
+"""The built-in recipes are valid for their algorithms."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def test_every_entry_sets_hyper_parameters_of_the_right_type(row: dict[str, Any]
 
 
 @pytest.mark.parametrize("algorithm", sorted({str(row["algorithm"]) for row in ROWS}))
-def test_every_file_is_of_an_algorithm_that_ships(algorithm: str) -> None:
+def test_every_file_belongs_to_a_built_in_algorithm(algorithm: str) -> None:
     assert algorithm in REGISTRY.names("algorithm")
 
 
 @pytest.mark.parametrize(
     ("name", "facts"), PAPERS, ids=[f"{n}-{f.dataset}-{f.ways}w{f.shots}s" for n, f in PAPERS]
 )
-def test_an_algorithm_can_be_made_with_the_values_of_its_paper(name: str, facts: Facts) -> None:
+def test_the_values_of_a_paper_construct_the_algorithm(name: str, facts: Facts) -> None:
     values = paper(name, facts)
     assert BUDGET not in values  # the papers train longer than the benchmarks allow
     algorithm = REGISTRY.get("algorithm", name).load()(problem_of(facts), **values)
@@ -105,7 +105,7 @@ def test_an_algorithm_can_be_made_with_the_values_of_its_paper(name: str, facts:
 
 @pytest.mark.parametrize("name", ["maml", "fomaml", "anil"])
 @pytest.mark.parametrize("shots", [1, 5])
-def test_the_inner_rate_of_mamls_paper_is_that_of_a_mean_loss(name: str, shots: int) -> None:
+def test_the_inner_rate_of_the_maml_paper_is_scaled_to_a_mean_loss(name: str, shots: int) -> None:
     # cbfinn/maml sums over the classes: 0.4 of 5, 0.1 of 20, and 0.01 of 5.
     def rate(facts: Facts) -> float:
         return float(paper(name, dataclasses.replace(facts, shots=shots))["inner_lr"])
@@ -117,18 +117,18 @@ def test_the_inner_rate_of_mamls_paper_is_that_of_a_mean_loss(name: str, shots: 
 
 @pytest.mark.parametrize("name", ["maml", "fomaml", "anil", "meta-sgd", "reptile"])
 @pytest.mark.parametrize("ways", [5, 20])
-def test_the_papers_learn_their_head(name: str, ways: int) -> None:
+def test_the_recipes_of_papers_learn_the_head(name: str, ways: int) -> None:
     values = paper(name, dataclasses.replace(OMNIGLOT, ways=ways))
     assert (values["zero_head"], values["train_ways"]) == (False, 0)
 
 
-def test_reptiles_paper_has_smaller_mini_batches_at_test_than_in_training() -> None:
+def test_the_recipe_of_the_reptile_paper_has_smaller_mini_batches_at_test() -> None:
     five, twenty = (paper("reptile", dataclasses.replace(OMNIGLOT, ways=w)) for w in (5, 20))
     assert (five["inner_batch"], five["test_batch"]) == (10, 5)
     assert (twenty["inner_batch"], twenty["test_batch"]) == (20, 10)
 
 
-def test_the_default_of_an_unknown_budget_is_that_of_a_large_one() -> None:
+def test_the_default_recipe_treats_an_unknown_budget_as_a_large_one() -> None:
     for spec in REGISTRY.specs("algorithm"):
         unknown = resolve(spec, dataclasses.replace(OMNIGLOT, budget=0), "default")
         assert unknown == resolve(spec, OMNIGLOT, "default"), spec.name
@@ -139,7 +139,7 @@ def test_the_default_of_an_unknown_budget_is_that_of_a_large_one() -> None:
 )
 @pytest.mark.parametrize("ways", [2, 5, 10, 20])
 @pytest.mark.parametrize("shots", [1, 2, 5, 10])
-def test_training_episodes_of_an_embedding_have_no_fewer_classes_than_those_of_the_test(
+def test_embeddings_are_trained_on_at_least_the_ways_of_the_test(
     name: str, ways: int, shots: int
 ) -> None:
     spec = REGISTRY.get("algorithm", name)

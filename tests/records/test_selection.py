@@ -12,7 +12,7 @@ from metabench.records.comparability import explain_conflict, reference_record
 from metabench.records.costs import median_cost
 from metabench.records.schema import Record
 from metabench.records.selection import RecordSelection
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.many_records import full_record
 
 LATER = "2026-02-01T00:00:00+00:00"
@@ -32,12 +32,12 @@ def names(selection: RecordSelection) -> list[str]:
 
 
 def test_steps_add_up_what_they_leave_out() -> None:
-    invalid = made_record("invalid", (0.5, 7.0))
-    other = made_record("other", episode_digest="f" * 64)
-    old = made_record("a", seed=0, hyperparameters={"lr": 1})
-    kept = [made_record(name, finished=LATER) for name in ("a", "b")]
+    invalid = make_record("invalid", (0.5, 7.0))
+    other = make_record("other", episode_digest="f" * 64)
+    old = make_record("a", seed=0, hyperparameters={"lr": 1})
+    kept = [make_record(name, finished=LATER) for name in ("a", "b")]
     selection = (
-        select(invalid, other, old, *kept, made_record("q", benchmark=QUICK))
+        select(invalid, other, old, *kept, make_record("q", benchmark=QUICK))
         .with_quick(False)
         .with_valid_scores()
         .latest()
@@ -71,29 +71,29 @@ class TestQuick:
     def test_quick_and_full_runs_are_never_mixed(
         self, quick: bool | None, kept: list[str], message: str
     ) -> None:
-        both = select(made_record("full"), made_record("quick", benchmark=QUICK))
+        both = select(make_record("full"), make_record("quick", benchmark=QUICK))
         assert names(both.with_quick(quick)) == kept
         assert both.with_quick(quick).messages == [message]
 
     def test_none_selects_quick_runs_if_there_are_no_others(self) -> None:
-        assert names(select(made_record("quick", benchmark=QUICK)).with_quick(None)) == ["quick"]
+        assert names(select(make_record("quick", benchmark=QUICK)).with_quick(None)) == ["quick"]
         assert names(select().with_quick(None)) == []
 
 
 class TestLatest:
     def test_an_ok_record_supersedes_later_failures_if_preferred(self) -> None:
-        ok = made_record(seed=0)
-        failed = made_record(scores=None, seed=0, finished=LATER)
+        ok = make_record(seed=0)
+        failed = make_record(scores=None, seed=0, finished=LATER)
         assert select(failed, ok).latest(prefer_ok=True).records == [ok]
         assert select(failed, ok).latest(prefer_ok=False).records == [failed]
 
     def test_an_interrupted_record_supersedes_nothing(self) -> None:
-        ok = made_record(seed=0)
-        interrupted = made_record(scores=None, status="interrupted", finished=LATER)
+        ok = make_record(seed=0)
+        interrupted = make_record(scores=None, status="interrupted", finished=LATER)
         assert select(ok, interrupted).latest(prefer_ok=False).records == [ok]
 
     def test_records_by_algorithm_are_sorted_by_seed(self) -> None:
-        records = [made_record(seed=seed) for seed in (2, 0, 10, 1)]
+        records = [make_record(seed=seed) for seed in (2, 0, 10, 1)]
         random.Random(0).shuffle(records)
         (group,) = select(*records).latest().by_algorithm().values()
         assert [record.seed for record in group] == [0, 1, 2, 10]
@@ -108,22 +108,22 @@ class TestConsistent:
         ],
     )
     def test_the_minority_is_rejected(self, change: dict[str, Any], reason: str) -> None:
-        records = [made_record("a"), made_record("other", **change), made_record("b")]
+        records = [make_record("a"), make_record("other", **change), make_record("b")]
         assert reasons(select(*records).consistent()) == [("other", reason)]
 
     def test_without_a_majority_it_is_an_error_or_the_most_frequent_kind(self) -> None:
-        records = select(made_record("a"), made_record("b", episode_digest="f" * 64))
+        records = select(make_record("a"), make_record("b", episode_digest="f" * 64))
         with pytest.raises(ResultsError, match=r"different test episodes: e+ and f+") as caught:
             records.consistent()
         assert "metabench data verify" in caught.value.hint
         assert names(records.consistent(require_majority=False)) == ["a"]
 
     def test_a_failed_record_has_no_episodes_to_disagree_about(self) -> None:
-        selection = select(made_record("a"), made_record("failed", None)).consistent()
+        selection = select(make_record("a"), make_record("failed", None)).consistent()
         assert names(selection) == ["a", "failed"]
 
     def test_the_choice_does_not_depend_on_the_order_of_the_records(self) -> None:
-        pair = [made_record("a"), made_record("b", episode_digest="f" * 64)]
+        pair = [make_record("a"), make_record("b", episode_digest="f" * 64)]
         kept = {
             tuple(names(select(*records).consistent(require_majority=False)))
             for records in (pair, pair[::-1])
@@ -131,7 +131,7 @@ class TestConsistent:
         assert kept == {("a",)}
 
     def test_two_versions_of_a_benchmark_are_an_error(self) -> None:
-        selection = select(made_record("a"), made_record("b", benchmark={"version": "2"}))
+        selection = select(make_record("a"), make_record("b", benchmark={"version": "2"}))
         assert names(selection.consistent()) == ["a", "b"]
         with pytest.raises(ResultsError, match="blobs-3w1s@1 and blobs-3w1s@2"):
             selection.with_one_version()
@@ -168,15 +168,15 @@ class TestComparability:
     def test_the_first_conflict_of_two_records_is_explained(
         self, change: dict[str, Any], says: str
     ) -> None:
-        assert explain_conflict(made_record("a"), made_record("b", **change)) == says
+        assert explain_conflict(make_record("a"), make_record("b", **change)) == says
 
     def test_further_metrics_do_not_conflict(self) -> None:
         both = {"metrics": ("accuracy", "noise"), "metric_options": {"noise": {"x": 1}}}
-        assert explain_conflict(made_record("a"), made_record("b", benchmark=both)) == ""
+        assert explain_conflict(make_record("a"), make_record("b", benchmark=both)) == ""
 
     def test_the_reference_is_the_newest_record_that_measured_the_metric(self) -> None:
-        old, new = made_record("old"), made_record("new", finished=LATER)
-        records = [old, new, made_record("failed", None, finished="2027")]
+        old, new = make_record("old"), make_record("new", finished=LATER)
+        records = [old, new, make_record("failed", None, finished="2027")]
         assert reference_record(records, "accuracy", lambda _: True) is new
         assert (
             reference_record(records, "accuracy", lambda r: r is not new.metrics["accuracy"]) is old
@@ -186,6 +186,6 @@ class TestComparability:
 
 def test_a_median_cost_ignores_seeds_without_it() -> None:
     costs = [{"adapt_ms": 1.0}, {"adapt_ms": 5.0}, {"adapt_ms": None}, {}]
-    records = [made_record(seed=i, cost=cost) for i, cost in enumerate(costs)]
-    assert median_cost([*records, made_record()], "adapt_ms") == 3.0
+    records = [make_record(seed=i, cost=cost) for i, cost in enumerate(costs)]
+    assert median_cost([*records, make_record()], "adapt_ms") == 3.0
     assert median_cost(records, "peak_device_mb") is None

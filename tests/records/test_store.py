@@ -15,7 +15,7 @@ from metabench.records.schema import AlgorithmId, Record
 from metabench.records.store import ResultsFolder, read_record
 from metabench.utils.digest import digest_of
 from metabench.utils.files import atomic_path
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def write_half(target: Path, error: BaseException) -> None:
 
 
 def test_a_saved_record_loads_unchanged(folder: ResultsFolder) -> None:
-    record = made_record(
+    record = make_record(
         scores=(0.1, 1 / 3, 0.7), cost={"adapt_ms": 0.1 + 0.2, "peak_device_mb": None}
     )
     path = folder.save(record)
@@ -47,7 +47,7 @@ def test_a_saved_record_loads_unchanged(folder: ResultsFolder) -> None:
     st.floats(allow_nan=False, allow_infinity=False),
 )
 def test_scores_survive_json_to_the_last_bit(a: float, b: float) -> None:
-    record = made_record()
+    record = make_record()
     record.metrics["accuracy"].episodes = [a, b]
     back = Record.model_validate_json(record.model_dump_json())
     assert [x.hex() for x in back.metrics["accuracy"].episodes] == [a.hex(), b.hex()]
@@ -93,12 +93,12 @@ class TestWriting:
 
         monkeypatch.setattr(Path, "write_text", full)
         with pytest.raises(OSError, match="No space"):
-            folder.save(made_record())
+            folder.save(make_record())
         assert files_in(folder.path) == []
 
     @pytest.mark.parametrize("status", ["failed", "timeout", "skipped", "interrupted"])
     def test_an_ok_record_is_never_replaced_by_a_failure(self, folder, status: str) -> None:
-        ok = made_record()
+        ok = make_record()
         failed = ok.model_copy(update={"status": status, "metrics": {}, "reason": "planted"})
         folder.save(ok)
         folder.save(failed)
@@ -107,7 +107,7 @@ class TestWriting:
         assert not unreadable
 
     def test_an_ok_record_replaces_failures(self, folder: ResultsFolder) -> None:
-        ok = made_record()
+        ok = make_record()
         failed = ok.model_copy(update={"status": "failed", "metrics": {}})
         for record in (failed, ok, failed, ok):
             folder.save(record)
@@ -162,7 +162,7 @@ class TestNames:
         ],
     )
     def test_a_hostile_name_never_leaves_the_folder(self, folder: ResultsFolder, name: str) -> None:
-        record = made_record(name)
+        record = make_record(name)
         path = folder.save(record)
         assert path.parent == folder.records / record.benchmark.title
         assert path.resolve().is_relative_to(folder.records.resolve())
@@ -170,7 +170,7 @@ class TestNames:
 
     @given(st.text())
     def test_no_name_creates_a_path(self, name: str) -> None:
-        file_name = made_record(name).file_name
+        file_name = make_record(name).file_name
         assert file_name.count("/") == 1
         assert not file_name.rpartition("/")[2].startswith(".")
         assert len(file_name) < 200
@@ -181,22 +181,22 @@ class TestNames:
         self, field: str, value: str
     ) -> None:
         with pytest.raises(ValidationError):
-            made_record(benchmark={field: value})
+            make_record(benchmark={field: value})
 
     def test_names_with_equal_safe_forms_have_different_files(self, folder: ResultsFolder) -> None:
-        first, second = made_record("a/b"), made_record("a:b")
+        first, second = make_record("a/b"), make_record("a:b")
         assert folder.save(first) != folder.save(second)
 
 
 def text_of(**changes: object) -> str:
-    return json.dumps(json.loads(made_record().model_dump_json()) | changes)
+    return json.dumps(json.loads(make_record().model_dump_json()) | changes)
 
 
 class TestReading:
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            (made_record().model_dump_json()[:-40], "not a record"),
+            (make_record().model_dump_json()[:-40], "not a record"),
             ("", "not a record"),
             ("[1, 2]", "not a record"),
             ('{"name": "package", "dependencies": {}}', "not a record"),
@@ -215,17 +215,17 @@ class TestReading:
     def test_an_invalid_file_is_left_out_and_reported_by_name(
         self, folder, text: str, says: str
     ) -> None:
-        good = folder.save(made_record())
+        good = folder.save(make_record())
         bad = good.with_name("bad.json")
         bad.write_text(text)
         records, unreadable = folder.load()
-        assert records == [made_record()]
+        assert records == [make_record()]
         assert [file.path for file in unreadable] == [bad]
         assert says in unreadable[0].reason
         assert "\n" not in unreadable[0].reason
 
     def test_binary_files_and_folders_named_json_are_left_out(self, folder: ResultsFolder) -> None:
-        folder.save(made_record())
+        folder.save(make_record())
         (folder.records / "binary.json").write_bytes(b"\xff\xfe\x00")
         (folder.records / "folder.json").mkdir()
         records, unreadable = folder.load()
@@ -233,14 +233,14 @@ class TestReading:
         assert sorted(file.path.name for file in unreadable) == ["binary.json", "folder.json"]
 
     def test_hidden_files_and_other_suffixes_are_ignored(self, folder: ResultsFolder) -> None:
-        folder.save(made_record())
+        folder.save(make_record())
         (folder.records / ".half.json").write_text("{")
         (folder.records / "notes.txt").write_text("mine")
-        assert folder.load() == ([made_record()], [])
+        assert folder.load() == ([make_record()], [])
 
     def test_a_folder_without_a_records_folder_is_read(self, tmp_path: Path) -> None:
-        (tmp_path / "one.json").write_text(made_record().model_dump_json())
-        assert ResultsFolder(tmp_path).load() == ([made_record()], [])
+        (tmp_path / "one.json").write_text(make_record().model_dump_json())
+        assert ResultsFolder(tmp_path).load() == ([make_record()], [])
 
     def test_a_missing_folder_is_empty_and_is_not_created(self, tmp_path: Path) -> None:
         assert ResultsFolder(tmp_path / "none").load() == ([], [])
@@ -249,4 +249,4 @@ class TestReading:
 
     def test_an_ok_record_requires_its_scores(self) -> None:
         with pytest.raises(ValidationError, match="holds no accuracy"):
-            made_record(scores=None, status="ok")
+            make_record(scores=None, status="ok")

@@ -11,7 +11,7 @@ from metabench.plugins import installed_plugins
 from metabench.records.schema import Record
 from metabench.report import gather, render_site, write_site
 from metabench.report.pictures import pictures_of
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.many_records import HOSTILE, full_records, hostile_record
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -42,7 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     busy = GLYPHS | {"name": "busy"}
     records += [bare_record(f"method-{k}", k, busy) for k in range(12)]
     records += [
-        made_record("broken", None, reason="it broke", benchmark=busy),
+        make_record("broken", None, reason="it broke", benchmark=busy),
         hostile_record(benchmark=busy),
     ]
     for name in ("busy", "bare-0", "bare-1", "bare-2"):
@@ -62,7 +62,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare_record(name: str, k: int, benchmark: dict[str, Any]) -> Record:
     """A record with scores and costs only."""
     scores = tuple(0.5 + (k + i % 7) / 100 for i in range(60))
-    return made_record(
+    return make_record(
         name, scores, cost={"adapt_ms": 1.0 + k, "predict_ms": 1.0}, benchmark=benchmark
     )
 

@@ -16,7 +16,7 @@ from metabench.report.layout import lay_out
 from metabench.report.scales import Scale, log_ticks, round_ticks, scale_of
 from metabench.report.styles import COLOURS, DASHES, MARKERS, Style, colour_variables
 from metabench.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, draw
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.many_records import METHODS, full_record, full_records
 
 NAMES = ["pareto", "adaptation", "shots", "learning", "corruptions", "label-noise", "attacks"]
@@ -33,7 +33,7 @@ def figure_named(name: str, records: list[Record]) -> Figure:
 
 def test_full_records_have_every_chart_and_bare_ones_have_none() -> None:
     assert [figure.name for figure in figures_of(results_of(full_records()))] == NAMES
-    assert figures_of(results_of([made_record("maml"), made_record("protonet")])) == []
+    assert figures_of(results_of([make_record("maml"), make_record("protonet")])) == []
 
 
 def test_every_chart_has_a_summary_and_a_caption() -> None:
@@ -59,7 +59,7 @@ def test_the_front_is_a_step_function() -> None:
 
 
 def test_an_algorithm_without_cost_is_not_in_the_pareto_chart() -> None:
-    pareto = figure_named("pareto", [*full_records(), made_record("uncosted", tuple([0.5] * 60))])
+    pareto = figure_named("pareto", [*full_records(), make_record("uncosted", tuple([0.5] * 60))])
     assert [s.label for s in pareto.series] == ["protonet", "r2d2", "maml", "nearest-mean"]
 
 
@@ -105,21 +105,21 @@ def test_an_algorithm_has_one_style_in_every_chart_and_neighbours_differ() -> No
 
 
 def test_the_distribution_has_a_row_for_each_algorithm_with_a_score() -> None:
-    drawing = distributions(results_of([*full_records(), made_record("broken", None)]))
+    drawing = distributions(results_of([*full_records(), make_record("broken", None)]))
     assert drawing is not None
     assert [row[0] for row in drawing.table.rows] == ["protonet", "r2d2", "maml", "nearest-mean"]
-    one = distributions(results_of([made_record("maml", (0.25, 0.75, 1.0, 1.0))]))
+    one = distributions(results_of([make_record("maml", (0.25, 0.75, 1.0, 1.0))]))
     assert one is not None
     assert one.table.rows == (("maml", "25.00", "62.50", "87.50", "100.00", "100.00", "75.00"),)
 
 
 def test_without_scores_there_is_no_distribution() -> None:
-    assert distributions(results_of([made_record("broken", None)])) is None
+    assert distributions(results_of([make_record("broken", None)])) is None
 
 
 def many(benchmarks: int, names: tuple[str, ...] = ("a", "b", "c")) -> list[BenchmarkResults]:
     records = [
-        made_record(name, (0.5 - 0.1 * k, 0.6 - 0.1 * k), benchmark={"name": f"bench-{i}"})
+        make_record(name, (0.5 - 0.1 * k, 0.6 - 0.1 * k), benchmark={"name": f"bench-{i}"})
         for i in range(benchmarks)
         for k, name in enumerate(names)
     ]
@@ -145,7 +145,7 @@ def test_the_critical_difference_diagram_ranks_the_best_first() -> None:
 
 def test_the_lowest_error_has_the_best_average_rank() -> None:
     records = [
-        made_record(
+        make_record(
             name,
             (k + 1.0, k + 2.0),
             metric="mse",

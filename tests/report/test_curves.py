@@ -14,7 +14,7 @@ from metabench.report.curves import (
 )
 from metabench.report.figure import Point
 from metabench.report.values import MOST_POINTS
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.many_records import STEPS, full_record
 
 RECORD = full_record("maml", 0.9, 10.0)
@@ -22,7 +22,7 @@ CURVES = (adaptation_curve, shots_curve, learning_curve, severity_curve, flips_c
 
 
 def with_values(metric: str, values: object) -> Record:
-    record = made_record()
+    record = make_record()
     record.metrics[metric] = MetricResult.model_construct(
         version="1", direction="higher", unit="", mean=None, ci95=None, episodes=[], values=values
     )
@@ -60,7 +60,7 @@ def test_a_method_without_inner_steps_is_one_point() -> None:
 
 
 def test_a_record_without_a_metric_has_no_curve() -> None:
-    assert [curve(made_record()) for curve in CURVES] == [[]] * len(CURVES)
+    assert [curve(make_record()) for curve in CURVES] == [[]] * len(CURVES)
 
 
 def test_without_pgd_the_square_attack_is_shown() -> None:

@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metabench.report.data import file_names, gather
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.many_records import full_record
 
 
 def test_benchmarks_are_in_natural_order_and_versions_are_separate() -> None:
     records = [
-        made_record("maml", benchmark={"name": "b-20w"}),
-        made_record("maml", benchmark={"name": "b-5w"}),
-        made_record("maml", benchmark={"name": "b-5w", "version": "2"}),
+        make_record("maml", benchmark={"name": "b-20w"}),
+        make_record("maml", benchmark={"name": "b-5w"}),
+        make_record("maml", benchmark={"name": "b-5w", "version": "2"}),
     ]
     data = gather(records)
     assert [s.title for s in data.benchmarks] == ["b-5w@1", "b-5w@2", "b-20w@1"]
@@ -21,7 +21,7 @@ def test_benchmarks_are_in_natural_order_and_versions_are_separate() -> None:
 
 
 def test_quick_records_are_left_out_and_counted() -> None:
-    records = [made_record("maml"), made_record("maml", benchmark={"quick": True})]
+    records = [make_record("maml"), make_record("maml", benchmark={"quick": True})]
     data = gather(records)
     assert [s.title for s in data.benchmarks] == ["blobs-3w1s@1"]
     assert data.left_out == ["1 record(s) of --quick runs"]
@@ -29,8 +29,8 @@ def test_quick_records_are_left_out_and_counted() -> None:
 
 
 def test_a_record_of_different_episodes_is_rejected_and_the_others_ranked() -> None:
-    other = made_record("other", (0.9, 1.0), episode_digest="f" * 64)
-    data = gather([other, made_record("maml"), made_record("protonet")])
+    other = make_record("other", (0.9, 1.0), episode_digest="f" * 64)
+    data = gather([other, make_record("maml"), make_record("protonet")])
     (results,) = data.benchmarks
     assert [row.algorithm for row in results.rows] == ["maml", "protonet"]
     assert data.rejected == [
@@ -39,8 +39,8 @@ def test_a_record_of_different_episodes_is_rejected_and_the_others_ranked() -> N
 
 
 def test_a_record_of_a_different_definition_is_rejected_by_name() -> None:
-    other = made_record("other", (0.9, 1.0), benchmark={"ways": 2})
-    data = gather([made_record("maml"), other, made_record("protonet")])
+    other = make_record("other", (0.9, 1.0), benchmark={"ways": 2})
+    data = gather([make_record("maml"), other, make_record("protonet")])
     assert [row.algorithm for row in data.benchmarks[0].rows] == ["maml", "protonet"]
     assert data.rejected == [
         f"{other.file_name}: its benchmark definition differs from that of most records"
@@ -62,24 +62,24 @@ def test_a_metric_with_unusual_options_is_left_out_and_the_record_kept() -> None
 
 @pytest.mark.parametrize("score", [7.0, -0.1, 1e120])
 def test_an_invalid_score_is_rejected(score: float) -> None:
-    other = made_record("other", (0.5, score))
-    data = gather([other, made_record("maml")])
+    other = make_record("other", (0.5, score))
+    data = gather([other, make_record("maml")])
     assert list(data.files) == ["maml"]
     assert data.rejected == [f"{other.file_name}: invalid accuracy {score:g} of an episode"]
 
 
 def test_superseded_records_are_not_shown() -> None:
-    old = made_record(
+    old = make_record(
         "maml", (0.1, 0.2), finished="2025-01-01T00:00:00+00:00", hyperparameters={"lr": 1}
     )
-    new = made_record("maml", (0.3, 0.4), hyperparameters={"lr": 2})
+    new = make_record("maml", (0.3, 0.4), hyperparameters={"lr": 2})
     (results,) = gather([old, new]).benchmarks
     assert results.ok("maml") == [new]
 
 
 def test_an_algorithm_has_one_style_on_all_benchmarks() -> None:
     records = [
-        made_record(n, benchmark={"name": b}) for b, n in (("one", "z"), ("two", "a"), ("two", "z"))
+        make_record(n, benchmark={"name": b}) for b, n in (("one", "z"), ("two", "a"), ("two", "z"))
     ]
     data = gather(records)
     assert data.benchmarks[0].styles is data.benchmarks[1].styles

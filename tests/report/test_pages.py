@@ -8,7 +8,7 @@ import pytest
 from metabench.records.schema import Record
 from metabench.report import gather, render_site
 from metabench.report.pictures import Picture
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.many_records import HOSTILE, full_records, hostile_record
 
 PICTURE = Picture("data:image/png;base64,AAAA", 10, 20, "Test episode 0")
@@ -52,7 +52,7 @@ def made_of(*records: Record, pictures: list[Picture] | str = "no pictures") -> 
 
 
 def test_there_is_a_page_for_each_algorithm() -> None:
-    pages = made_of(*full_records(), made_record("broken", None, benchmark={"test_episodes": 60}))
+    pages = made_of(*full_records(), make_record("broken", None, benchmark={"test_episodes": 60}))
     names = ["broken", "maml", "nearest-mean", "protonet", "r2d2"]
     assert list(pages) == ["index.html", *(f"algorithms/{name}.html" for name in names)]
     maml = Page(pages["algorithms/maml.html"]).text
@@ -93,7 +93,7 @@ def test_ids_are_unique_and_internal_links_have_a_target() -> None:
 
 
 def test_failed_rows_are_last_with_their_reason() -> None:
-    page = made_of(made_record("protonet"), made_record("broken", None, reason="it broke"))[
+    page = made_of(make_record("protonet"), make_record("broken", None, reason="it broke"))[
         "index.html"
     ]
     assert page.index("protonet</a>") < page.index("broken</a>")
@@ -142,9 +142,9 @@ def test_pictures_are_embedded_or_their_absence_explained() -> None:
 
 
 def test_left_out_records_are_listed_on_the_page() -> None:
-    invalid = made_record("invalid", (0.5, 9.0))
+    invalid = make_record("invalid", (0.5, 9.0))
     page = Page(
-        made_of(made_record("maml"), invalid, made_record("x", benchmark={"quick": True}))[
+        made_of(make_record("maml"), invalid, make_record("x", benchmark={"quick": True}))[
             "index.html"
         ]
     )
@@ -164,12 +164,12 @@ def test_a_benchmark_that_cannot_be_ranked_shows_the_reason(
     monkeypatch.setattr(leaderboard, "build", refuse)
     assert (
         "This benchmark is not ranked: they cannot be compared"
-        in Page(made_of(made_record())["index.html"]).text
+        in Page(made_of(make_record())["index.html"]).text
     )
 
 
 def test_very_long_texts_are_shortened() -> None:
-    long = made_record(
+    long = make_record(
         "x" * 100_000, tuple([0.5, 0.6] * 30), reason="y" * 100_000, traceback="z" * 100_000
     )
     pages = made_of(*full_records(), long)
@@ -180,7 +180,7 @@ def test_very_long_texts_are_shortened() -> None:
 def test_a_regression_benchmark_shows_errors_lowest_first() -> None:
     cost = {"adapt_ms": 1.0, "predict_ms": 2.0}
     records = [
-        made_record(name, (error, error + 0.1), metric="mse", direction="lower", cost=cost)
+        make_record(name, (error, error + 0.1), metric="mse", direction="lower", cost=cost)
         for name, error in (("maml", 0.1), ("anil", 0.5))
     ]
     page = made_of(*records)["index.html"]

@@ -13,7 +13,7 @@ from metabench.report.layout import lay_out
 from metabench.report.paper import plot, save
 from metabench.report.styles import COLOURS, Style
 from metabench.report.values import shorten
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 from tests.helpers.many_records import full_records
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -70,13 +70,13 @@ def test_a_figure_has_the_same_bytes_every_time(tmp_path: Path, ending: str, beg
 
 
 def test_dollar_signs_in_a_name_are_text() -> None:
-    records = [made_record("$\\frac", (0.5, 0.6), cost={"adapt_ms": 1.0, "predict_ms": 1.0})]
+    records = [make_record("$\\frac", (0.5, 0.6), cost={"adapt_ms": 1.0, "predict_ms": 1.0})]
     (legend,) = Results(records).plot("pareto").legends
     assert legend.get_texts()[0].get_text() == r"\$\frac"
 
 
 def test_a_plot_without_data_or_of_an_unknown_kind_is_an_error() -> None:
-    bare = Results([made_record()])
+    bare = Results([make_record()])
     with pytest.raises(
         NothingSelected, match="no record holds what the plot 'robustness' shows"
     ) as caught:

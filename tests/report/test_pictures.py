@@ -4,7 +4,7 @@ from pathlib import Path
 
 from metabench.plugins import installed_plugins
 from metabench.report.pictures import Picture, pictures_of
-from tests.helpers.cells import made_record
+from tests.helpers.cells import make_record
 
 GLYPHS = {"dataset": "glyphs", "ways": 5, "shots": 1, "queries": 15}
 
@@ -12,7 +12,7 @@ GLYPHS = {"dataset": "glyphs", "ways": 5, "shots": 1, "queries": 15}
 def drawn(
     benchmark: dict[str, object], data: Path | None = None, **changes: object
 ) -> list[Picture] | str:
-    record = made_record(benchmark=benchmark, **changes)
+    record = make_record(benchmark=benchmark, **changes)
     return pictures_of(record.benchmark, [record], installed_plugins().registry, data)
 
 

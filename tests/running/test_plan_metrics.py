@@ -11,7 +11,7 @@ from metabench.leaderboard.build import build
 from metabench.metrics.shift import Shift
 from metabench.records.schema import Record
 from metabench.running.plan import Planned, plan
-from tests.helpers.cells import BLOBS, blobs, cell, made_record, run_here, suite_file
+from tests.helpers.cells import BLOBS, blobs, cell, make_record, run_here, suite_file
 
 SHIFT = {"shift": {"episodes": 3}}
 
@@ -157,14 +157,14 @@ class TestStored:
 
 class TestLeaderboard:
     def test_records_with_other_metrics_are_ranked_together(self) -> None:
-        one = made_record("a", benchmark={"metrics": ("accuracy", "cost")})
-        two = made_record("b", benchmark={"metrics": ("accuracy",), "metric_options": SHIFT})
+        one = make_record("a", benchmark={"metrics": ("accuracy", "cost")})
+        two = make_record("b", benchmark={"metrics": ("accuracy",), "metric_options": SHIFT})
         assert [row.algorithm for row in build([one, two]).rows] == ["a", "b"]
 
     def test_records_with_other_options_of_the_ranking_metric_are_not_ranked_together(self) -> None:
         one, two = (
-            made_record("a"),
-            made_record("b", benchmark={"metric_options": {"accuracy": {"x": 1}}}),
+            make_record("a"),
+            make_record("b", benchmark={"metric_options": {"accuracy": {"x": 1}}}),
         )
         with pytest.raises(ResultsError, match="different benchmark definitions"):
             build([one, two])

@@ -1,7 +1,5 @@
 """Permutation tests, Holm's correction, class intervals, seeds and ranks."""
 
-import doctest
-import importlib
 import itertools
 import math
 
@@ -328,12 +326,3 @@ def test_tied_groups_are_maximal() -> None:
     assert tied_groups([1.0, 2.0, 3.0], 5.0) == [[0, 1, 2]]
     assert tied_groups([1.0, 2.0, 3.0], 0.5) == []
     assert tied_groups([1.0, 1.0], 0.0) == [[0, 1]]
-
-
-@pytest.mark.parametrize("name", ["intervals", "classes", "permutation", "seeds", "ranks"])
-def test_the_examples_in_the_docstrings_are_true(name: str) -> None:
-    result = doctest.testmod(
-        importlib.import_module(f"metabench.stats.{name}"), optionflags=doctest.ELLIPSIS
-    )
-    assert result.attempted
-    assert not result.failed

@@ -6,7 +6,8 @@ import torch
 from metabench import Algorithm, Problem, Support
 from metabench.testing import check_algorithm
 from metabench.testing.checks import CHECKS
-from tests.helpers.specimens import CONFORMING, VIOLATIONS, Conforming
+from tests.helpers.conforming import CONFORMING, Conforming
+from tests.helpers.violations import VIOLATIONS
 
 SMALL = (Problem("classification", (4, 4), 3, 2, 3, 3, ""),)
 """Smaller images than those of the kit's own problems."""

@@ -11,7 +11,9 @@ from metabench import Algorithm, NotApplicable, Predictor, Problem, Support
 from metabench.errors import UnknownName, UsageError
 from metabench.testing import ConformanceError, Kit, check_algorithm
 from metabench.testing.checks import CHECKS
-from tests.helpers.specimens import Conforming, OneLogitTooMany, PrefersLastClass
+from tests.helpers.conforming import Conforming
+from tests.helpers.violations.contract import OneLogitTooMany
+from tests.helpers.violations.independence import PrefersLastClass
 
 SMALL = (Problem("classification", (4, 4), 3, 2, 3, 3, ""),)
 NAMES = [check.name for check in CHECKS]

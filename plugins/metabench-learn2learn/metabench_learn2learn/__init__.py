@@ -1,4 +1,4 @@
-"""learn2learn's algorithms and vision models for metabench; learn2learn is imported on first use."""
+"""Algorithms and vision models of learn2learn, which is imported on first use."""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ class VisionModel(Backbone):
                 self.features = int(self.body(torch.zeros(2, *input_shape)).flatten(1).shape[1])
         except (RuntimeError, ValueError, IndexError) as error:
             raise NotApplicable(
-                f"learn2learn's {type(self).__name__} cannot read inputs of shape {input_shape}: {error}"
+                f"learn2learn's {type(self).__name__} cannot read inputs of shape "
+                f"{input_shape}: {error}"
             ) from error
         self.body.train()
         if norm == "batch":

@@ -10,7 +10,7 @@ pytest.importorskip("metabench_learn2learn", reason="this plugin is not installe
 
 
 def test_an_adapter_has_the_score_of_the_native_algorithm(tmp_path: Path) -> None:
-    """The same seed gives the same initial parameters and tasks, so scores differ by rounding only."""
+    """The same seed gives the same initial parameters and tasks: scores differ by rounding."""
     names = ["maml", "l2l-maml"]
     few = {name: {"budget": 4_000, "tasks": 5} for name in names}
     results = metabench.run(

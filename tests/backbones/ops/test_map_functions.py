@@ -65,14 +65,14 @@ def test_products_differentiate_twice(features: int) -> None:
 
 
 @pytest.mark.parametrize("features", [2, 6])
-def test_a_product_s_gradient_lies_in_memory_as_the_weight_does(features: int) -> None:
+def test_the_gradient_of_a_product_has_the_memory_layout_of_the_weight(features: int) -> None:
     weight = rand(2, 4, features)
     (grad,) = torch.autograd.grad(outputs(rand(2, 3, features), weight).sum(), weight)
     assert grad.is_contiguous()
 
 
 @pytest.mark.parametrize("scale", [False, True])
-def test_batch_norm_relu_is_pytorch_s(scale: bool) -> None:
+def test_batch_norm_relu_equals_pytorch(scale: bool) -> None:
     y, beta = rand(2, 7, 3), rand(2, 3)
     gamma = rand(2, 3) if scale else None
     expected = [
@@ -98,7 +98,7 @@ def test_batch_norm_relu_differentiates_twice_in_all_its_inputs(scale: bool) -> 
     assert gradgradcheck(function, inputs)
 
 
-def test_a_third_derivative_of_batch_norm_relu_is_an_error_and_not_a_wrong_number() -> None:
+def test_a_third_derivative_of_batch_norm_relu_is_an_error() -> None:
     y = rand(1, 5, 2)
     loss = batch_norm_relu(y, None, rand(1, 2)).pow(3).sum()
     (first,) = torch.autograd.grad(loss, y, create_graph=True)
@@ -107,14 +107,14 @@ def test_a_third_derivative_of_batch_norm_relu_is_an_error_and_not_a_wrong_numbe
 
 
 @pytest.mark.parametrize("side", [(2, 2), (4, 6), (5, 7)])
-def test_max_pool_is_pytorch_s_and_differentiates_twice(side: tuple[int, int]) -> None:
+def test_max_pool_equals_pytorch_and_differentiates_twice(side: tuple[int, int]) -> None:
     maps = rand(2, *side, 3)
     torch.testing.assert_close(max_pool(maps), F.max_pool2d(maps.movedim(3, 1), 2).movedim(1, 3))
     assert gradcheck(max_pool, maps)
     assert gradgradcheck(lambda m: max_pool(m).pow(3), maps)
 
 
-def test_of_equal_values_max_pool_takes_pytorch_s() -> None:
+def test_max_pool_breaks_ties_as_pytorch_does() -> None:
     maps = torch.zeros(1, 4, 4, 2, dtype=torch.float64, requires_grad=True)
     (got,) = torch.autograd.grad(max_pool(maps).sum(), maps)
     (expected,) = torch.autograd.grad(F.max_pool2d(maps.movedim(3, 1), 2).sum(), maps)

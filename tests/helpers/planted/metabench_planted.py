@@ -57,9 +57,8 @@ class Learner(Algorithm):
 
     def meta_train(self, tasks):
         random.random()
-        momentum = nn.Linear(SIDE * SIDE, 8).requires_grad_(
-            False
-        )  # random values drawn before the first step
+        # Its random values are drawn before the first step.
+        momentum = nn.Linear(SIDE * SIDE, 8).requires_grad_(False)
         if self.keeps:
             tasks.keep(momentum)
         for batch in tasks.batches(self.tasks):
@@ -96,7 +95,7 @@ class Forgetful(Learner):
 
 
 class Trouble(Algorithm):
-    """Fails in the way that is asked for."""
+    """Fails in the way that ``how`` selects."""
 
     name = "trouble"
 
