@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metabench.algorithms.problem import BackboneFactory, Problem
 from metabench.benchmarks.model import Benchmark
+from metabench.benchmarks.salt import salt_digest
 from metabench.datasets.base import SPLITS, ClassDataset, ClassPool, Split, TaskFamily
 from metabench.episodes import (
     ClassSampler,
@@ -64,7 +65,13 @@ def open_dataset(
 
 
 def open_tasks(
-    registry: Registry, benchmark: Benchmark, root: Path | None, device: torch.device, seed: int = 0
+    registry: Registry,
+    benchmark: Benchmark,
+    root: Path | None,
+    device: torch.device,
+    seed: int = 0,
+    *,
+    salt: str = "",
 ) -> BenchmarkTasks:
     """Open the data sets of a benchmark.
 
@@ -74,6 +81,7 @@ def open_tasks(
         root: The folder with one folder for each data set.
         device: The device that episodes are created on.
         seed: The seed of the cell.
+        salt: The secret of the test episodes, if the benchmark is salted.
 
     Returns:
         The episodes of the benchmark.
@@ -87,7 +95,7 @@ def open_tasks(
     other = None
     if benchmark.test_dataset:
         other = open_dataset(registry, benchmark.test_dataset, root, benchmark.test_dataset_options)
-    return BenchmarkTasks(benchmark, dataset, device, seed, other)
+    return BenchmarkTasks(benchmark, dataset, device, seed, other, salt=salt)
 
 
 def _broken_dataset(name: str, error: Exception) -> PluginError:
@@ -116,6 +124,7 @@ class BenchmarkTasks:
         device: The device that episodes are created on.
         seed: The seed of the cell, for its training episodes.
         test_dataset: The data set of meta-test, if it is another one.
+        salt: The secret of the test episodes, if the benchmark is salted.
 
     Raises:
         UsageError: If the benchmark names a test data set and ``test_dataset`` is missing, or the
@@ -127,6 +136,7 @@ class BenchmarkTasks:
     device: torch.device
     seed: int = 0
     test_dataset: ClassDataset | TaskFamily | None = None
+    salt: str = field(default="", repr=False)
     _pools: dict[Split, ClassPool] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -216,8 +226,20 @@ class BenchmarkTasks:
             )
 
     def held_out(self, split: Split) -> Sampler:
-        """Returns the frozen episodes of meta-validation or meta-test."""
-        return self._sampler(self.benchmark.protocol, split, 0)  # 0, not the seed of the cell
+        """Returns the frozen episodes of meta-validation or meta-test.
+
+        Raises:
+            UsageError: If the test episodes are drawn with a salt, and this is not that salt.
+        """
+        parts: list[str | int] = [0]  # 0, not the seed of the cell
+        if split == "test" and self.benchmark.episodes_salt:
+            if not self.salt or salt_digest(self.salt) != self.benchmark.episodes_salt:
+                raise UsageError(
+                    f"the test episodes of {self.benchmark.title} are drawn with a secret salt.",
+                    hint="Give the salt with --episodes-salt.",
+                )
+            parts += ["salt", self.salt]
+        return self._sampler(self.benchmark.protocol, split, *parts)
 
     def drawn_origins(self, split: Split, classes: Tensor) -> set[str]:
         """Returns the origins of some classes of a split.
@@ -270,7 +292,7 @@ class BenchmarkTasks:
         """
         if not self.pools:
             raise UsageError("a regression family has no labelled examples.")
-        key = make_key(self.benchmark.title, "train", self.seed, "labelled", stream)
+        key = make_key(self.benchmark.public.title, "train", self.seed, "labelled", stream)
         index = torch.arange(start, start + count, device=self.device)
         x, rows = labelled_examples(
             self.pools["train"].images, random_bits(key, index, 1).squeeze(1)
@@ -286,7 +308,7 @@ class BenchmarkTasks:
 
     def _sampler(self, protocol: NWayKShot, split: Split, *parts: str | int) -> Sampler:
         # The title has the version: a new version of a benchmark draws other episodes.
-        key = make_key(self.benchmark.title, split, *parts)
+        key = make_key(self.benchmark.public.title, split, *parts)
         dataset = self._dataset_of(split)
         source = f"the {split} split of '{dataset.name}'"
         if isinstance(dataset, TaskFamily):

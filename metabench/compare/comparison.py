@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metabench.compare.pairing import pair
+from metabench.compare.salted import decide_salted
 from metabench.compare.verdicts import ComparisonRow, PendingRow, Verdict, decide, judge_pair
 from metabench.errors import UsageError
 from metabench.records.schema import Record
@@ -110,10 +111,14 @@ def _decide_all(
 ) -> list[ComparisonRow]:
     p_episodes = _p_values(pending, alpha, seed)
     p_values = [max(p, one.row.p_seeds or 0.0) for p, one in zip(p_episodes, pending, strict=True)]
-    return [
-        decide(one.row, p_episodes=p, p_value=corrected, min_effect=min_effect, alpha=alpha)
-        for one, p, corrected in zip(pending, p_episodes, holm(p_values), strict=True)
-    ]
+    rows = []
+    for one, p, corrected in zip(pending, p_episodes, holm(p_values), strict=True):
+        limits = {"p_value": corrected, "min_effect": min_effect, "alpha": alpha}
+        if one.salted_base is None:
+            rows.append(decide(one.row, p_episodes=p, **limits))
+        else:
+            rows.append(decide_salted(one.row, salted_base=one.salted_base, **limits))
+    return rows
 
 
 def _p_values(pending: list[PendingRow], alpha: float, seed: int) -> list[float]:
@@ -121,9 +126,10 @@ def _p_values(pending: list[PendingRow], alpha: float, seed: int) -> list[float]
     # The least p-value, 1 / resamples, must be significant after a correction by len(pending).
     wanted = 10 * len(pending) / alpha
     resamples = int(min(max(_FEWEST_RESAMPLES, wanted), _MOST_RESAMPLES))
-    found = [1.0] * len(pending)
+    found = [one.row.p_episodes or 0.0 for one in pending]
     # Rows with equally many episodes share their sign patterns, which costs little more than one.
-    by_length = grouped(range(len(pending)), lambda i: len(pending[i].differences))
+    paired = [i for i, one in enumerate(pending) if one.salted_base is None]
+    by_length = grouped(paired, lambda i: len(pending[i].differences))
     for members in by_length.values():
         table = np.stack([pending[i].differences for i in members])
         p_values = permutation_tests(table, resamples=resamples, seed=seed)

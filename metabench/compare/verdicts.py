@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from metabench.compare.costs import other_machine, warnings
 from metabench.compare.pairing import Pair, changes, obstacle
+from metabench.compare.salted import is_salted, welch_test
 from metabench.records.comparability import explain_definitions
 from metabench.records.schema import SHARE, Record
 from metabench.stats import seeds_test, t_interval
@@ -80,11 +81,14 @@ class PendingRow:
 
     Attributes:
         row: The row without its verdict.
-        differences: New minus base in each episode, ``[E]``.
+        differences: New minus base in each episode, ``[E]``; empty if the sides have different
+            episodes, and the row its p-value.
+        salted_base: Which side has salted episodes: the base or the new one; ``None`` for neither.
     """
 
     row: ComparisonRow
     differences: NDArray[np.float64] = field(repr=False)
+    salted_base: bool | None = None
 
 
 def judge_pair(pair: Pair) -> list[ComparisonRow | PendingRow]:
@@ -97,8 +101,10 @@ def judge_pair(pair: Pair) -> list[ComparisonRow | PendingRow]:
     base, new = _by_seed(pair.base), _by_seed(pair.new)
     common = sorted(base.keys() & new.keys())
     first = replace(_start(pair.new), seeds=tuple(common))
+    salted = is_salted(pair)
     # Before the seeds: another definition explains why seeds are missing.
-    reason = explain_definitions(pair.base[0].benchmark, pair.new[0].benchmark)
+    definitions = [side[0].benchmark for side in (pair.base, pair.new)]
+    reason = "" if salted else explain_definitions(*definitions)
     if not common:
         reason = reason or f"no common seed: {_list(base)} and {_list(new)}"
     if reason:
@@ -108,7 +114,7 @@ def judge_pair(pair: Pair) -> list[ComparisonRow | PendingRow]:
     for statuses, seeds in groups.items():
         row = replace(first, seeds=tuple(seeds))
         if statuses == ("ok", "ok"):
-            rows.append(_scored(row, pair, seeds))
+            rows.append((_scored_apart if salted else _scored)(row, pair, seeds))
         else:
             rows.append(_unscored(row, base[seeds[0]], new[seeds[0]]))
     return rows
@@ -162,6 +168,37 @@ def _scored(row: ComparisonRow, pair: Pair, seeds: Sequence[int]) -> ComparisonR
         other_machine=other_machine(before, after),
     )
     return PendingRow(scored, differences)
+
+
+def _scored_apart(
+    row: ComparisonRow, pair: Pair, seeds: Sequence[int]
+) -> ComparisonRow | PendingRow:
+    """Returns the row of the seeds that are ok on both sides, which have different episodes."""
+    before, after = ([r for r in side if r.seed in seeds] for side in (pair.base, pair.new))
+    # Each side for itself: public and salted episodes differ, and so do their definitions.
+    if reason := obstacle(before, before) or obstacle(after, after):
+        return replace(row, verdict="not-comparable", reason=reason)
+    result = after[0].metrics[row.metric]
+    was, now = _mean_scores(before), _mean_scores(after)
+    p_value, half_width = welch_test(was, now)
+    difference = float(now.mean() - was.mean())
+    gain = difference if result.direction == "higher" else -difference
+    scale = 1.0 if result.unit == SHARE else max(abs(float(was.mean())), abs(float(now.mean())))
+    scored = replace(
+        row,
+        direction=result.direction,
+        unit=result.unit,
+        base=float(was.mean()),
+        new=float(now.mean()),
+        new_ci95=_known(t_interval(now.tolist()).half_width),
+        difference=difference,
+        ci95=_known(half_width),
+        effect=gain / scale if scale > 0 else 0.0,
+        p_episodes=1.0 if math.isnan(p_value) else p_value,
+        notes=tuple(filter(None, [changes(before[0], after[0])])),
+    )
+    salted_base = bool(pair.base[0].benchmark.episodes_salt)
+    return PendingRow(scored, np.empty(0), salted_base=salted_base)
 
 
 def decide(

@@ -66,6 +66,7 @@ class ResolvedCell:
     Attributes:
         cell: The cell, with its overrides converted to the types of the hyper-parameters.
         key: The sha256 of all that its scores depend on.
+        training_key: The same of the cell with public test episodes, which has the same training.
         tasks: The opened benchmark.
         problem: What the algorithm is constructed with.
         cls: The class of the algorithm.
@@ -75,6 +76,7 @@ class ResolvedCell:
 
     cell: Cell
     key: str
+    training_key: str
     tasks: BenchmarkTasks
     problem: Problem
     cls: type[Algorithm]
@@ -142,6 +144,7 @@ def resolve(cell: Cell, tasks: BenchmarkTasks, registry: Registry) -> ResolvedCe
     return ResolvedCell(
         cell=replace(cell, overrides=overrides),
         key=key_of(algorithm, cell.benchmark, cell.seed, tasks.data_digest),
+        training_key=key_of(algorithm, cell.benchmark.public, cell.seed, tasks.data_digest),
         tasks=tasks,
         problem=problem,
         cls=cls,

@@ -90,14 +90,21 @@ def _run(
     record.environment = environment(
         device=device, threads=conditions.threads, precision=conditions.precision
     )
-    tasks = open_tasks(registry, cell.benchmark, conditions.data, device, cell.seed)
+    tasks = open_tasks(
+        registry,
+        cell.benchmark,
+        conditions.data,
+        device,
+        cell.seed,
+        salt=conditions.episodes_salt,
+    )
     resolved = resolve(cell, tasks, registry)
     record.key, record.algorithm = resolved.key, resolved.algorithm
     record.data_digest = tasks.data_digest
     tasks.check()
 
     # Here and not earlier: what loading plugins and data sets draws must not change a parameter.
-    seed_everything(make_key("cell", cell.benchmark.title, cell.seed))
+    seed_everything(make_key("cell", cell.benchmark.public.title, cell.seed))
     algorithm = resolved.make_algorithm()
     other_datasets = CrossDomain(tasks, registry, conditions.data)
     evaluator = Evaluator(resolved, algorithm, other_datasets, report)
@@ -108,7 +115,7 @@ def _run(
         budget=resolved.budget,
         validate=evaluator.validate,
         direction=evaluator.ranking.direction,
-        key=resolved.key,
+        key=resolved.training_key,
         checkpoint=conditions.checkpoint,
         report=lambda done, score: report(
             {"phase": "train", "done": done, "total": resolved.budget, "score": score}

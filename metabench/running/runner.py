@@ -111,7 +111,7 @@ class _Progress:
 
 
 def _conditions(resources: Resources, folder: ResultsFolder, planned: Planned) -> Conditions:
-    checkpoint = folder.checkpoint(planned.key)
+    checkpoint = folder.checkpoint(planned.training_key or planned.key)
     if planned.fresh:  # otherwise the cell would resume, or use a finished training
         checkpoint.unlink(missing_ok=True)
     return narrow(Conditions, resources, checkpoint=checkpoint)

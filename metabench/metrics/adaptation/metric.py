@@ -80,8 +80,7 @@ class Adaptation(Metric):
         if not trial.model.offers("adapt_path"):
             score = float(score_perturbed(trial, self.episodes).mean())
             reason = (
-                f"'{trial.model.name}' adapts in one pass: it has no adapt_path, and is one "
-                "point."
+                f"'{trial.model.name}' adapts in one pass: it has no adapt_path, and is one point."
             )
             return Measurement(
                 values={**values, "curve": {"score": [score]}, "area": {"n/a": reason}}
@@ -175,4 +174,3 @@ class Adaptation(Metric):
 def _keep_shots(batch: TaskBatch, indices: Tensor, *, shots: int) -> TaskBatch:
     del indices
     return with_fewer_shots(batch, shots)
-
