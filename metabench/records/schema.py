@@ -147,6 +147,8 @@ class Record(_Model):
         training: What meta-training used.
         metrics: The result of each metric, by name.
         notes: Remarks for the reader, such as a deviation from the recipe.
+        sealed: Whether the process of the algorithm never held an answer of meta-test;
+            ``None`` in records that are older than the separation.
         environment: The machine and the installed software.
         started: Time in ISO 8601, UTC.
         finished: Time in ISO 8601, UTC.
@@ -165,6 +167,7 @@ class Record(_Model):
     training: Training = Training()
     metrics: dict[str, MetricResult] = {}
     notes: list[str] = []
+    sealed: bool | None = None
     environment: dict[str, Value | None] = {}
     started: str = ""
     finished: str = ""

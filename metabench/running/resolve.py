@@ -58,6 +58,20 @@ class ResolvedMetric:
         """
         return make_metric(self.spec, self.options)
 
+    def make_ranking(self) -> EpisodeMetric:
+        """Construct the metric as the one that ranks.
+
+        Raises:
+            CellFailed: If it does not score single episodes.
+        """
+        metric = self.make()
+        if not isinstance(metric, EpisodeMetric):
+            raise CellFailed(
+                f"'{metric.name}' cannot rank: the first metric of a benchmark must score each "
+                "episode."
+            )
+        return metric
+
 
 @dataclass(frozen=True)
 class ResolvedCell:
@@ -94,20 +108,6 @@ class ResolvedCell:
         del values[BUDGET]
         return self.cls(self.problem, **values).to(self.tasks.device)
 
-    def make_ranking_metric(self) -> EpisodeMetric:
-        """Construct the metric that ranks.
-
-        Raises:
-            CellFailed: If it does not score single episodes.
-        """
-        metric = self.metrics[0].make()
-        if not isinstance(metric, EpisodeMetric):
-            raise CellFailed(
-                f"'{metric.name}' cannot rank: the first metric of a benchmark must score each "
-                "episode."
-            )
-        return metric
-
 
 def resolve(cell: Cell, tasks: BenchmarkTasks, registry: Registry) -> ResolvedCell:
     """Look up everything that a cell consists of.
@@ -140,7 +140,6 @@ def resolve(cell: Cell, tasks: BenchmarkTasks, registry: Registry) -> ResolvedCe
         hyperparameters=values,
         overrides=overrides,
     )
-    options = cell.benchmark.metric_options
     return ResolvedCell(
         cell=replace(cell, overrides=overrides),
         key=key_of(algorithm, cell.benchmark, cell.seed, tasks.data_digest),
@@ -149,10 +148,20 @@ def resolve(cell: Cell, tasks: BenchmarkTasks, registry: Registry) -> ResolvedCe
         problem=problem,
         cls=cls,
         algorithm=algorithm,
-        metrics=tuple(
-            ResolvedMetric(name, registry.get("metric", name), options.get(name, {}))
-            for name in cell.measured
-        ),
+        metrics=resolve_metrics(cell, registry),
+    )
+
+
+def resolve_metrics(cell: Cell, registry: Registry) -> tuple[ResolvedMetric, ...]:
+    """Returns the metrics of a cell; the first one ranks.
+
+    Raises:
+        UnknownName: If one is not installed.
+    """
+    options = cell.benchmark.metric_options
+    return tuple(
+        ResolvedMetric(name, registry.get("metric", name), options.get(name, {}))
+        for name in cell.measured
     )
 
 

@@ -53,6 +53,7 @@ class Adversarial(Metric):
     name: ClassVar[str] = "adversarial"
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     unit: ClassVar[str] = "share"
+    reveals_labels: ClassVar[bool] = True
 
     episodes: int = 40
     radii: tuple[float, ...] | None = None
