@@ -28,6 +28,8 @@ def main() -> None:
 
     record = _run_here(line, report) if worker is None else _run_sealed(line, worker, report)
     report({"phase": "done", "record": record.model_dump(mode="json")})
+    if worker is not None:  # so that its time counts as that of this process's children
+        worker.wait()
 
 
 def _fork_worker(events: TextIO) -> Worker:

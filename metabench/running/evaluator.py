@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from metabench.benchmarks.leakage import count_repeated, repeats_examples
 from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.episodes import Sampler
 from metabench.metrics.base import Metric
@@ -79,9 +80,22 @@ class Evaluator:
                 metric if isinstance(metric, MetricResult) else measure(metric, trial)
             )
         record.metrics = {metric.name: found[metric.name] for metric in self._metrics}
+        if repeated := self._repeated_queries(trial):
+            queries = trial.predictions().targets.shape
+            total = queries[0] * queries[1]
+            record.notes.append(
+                f"{repeated} of {total} test queries repeat an example of their support set"
+            )
         if trial.leaked_state:
             names = ", ".join(sorted(trial.leaked_state))
             record.notes.append(f"adaptation changed {names}; it was put back")
+
+    def _repeated_queries(self, trial: Trial) -> int:
+        """Returns the number of test queries whose content is in their support set."""
+        # Most pools repeat nothing: then the episodes are not drawn again.
+        if not self._tasks.pools or not repeats_examples(self._tasks.pool("test")):
+            return 0
+        return sum(map(count_repeated, trial.batches()))
 
     def _report_score(self, done: int, batches: list[Predictions]) -> None:
         """Report the mean score of the episodes so far."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from metabench.benchmarks.cross_domain import CrossDomain
+from metabench.benchmarks.leakage import check_contents
 from metabench.benchmarks.tasks import BenchmarkTasks, open_tasks
 from metabench.config import CellSettings
 from metabench.errors import MetabenchError, NotApplicable, PluginError
@@ -120,6 +121,7 @@ def _run(
     record.key, record.algorithm = resolved.key, resolved.algorithm
     record.data_digest = tasks.data_digest
     tasks.check()
+    record.notes += check_contents(tasks.pools)
     model = train(resolved, record, conditions.checkpoint, report)
     other_datasets = CrossDomain(tasks, registry, conditions.data)
     Evaluator(tasks, resolved.metrics, other_datasets, report).test(model, record)

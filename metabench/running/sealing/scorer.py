@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from metabench.benchmarks.cross_domain import CrossDomain
+from metabench.benchmarks.leakage import check_contents
 from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.config import parse_list
 from metabench.errors import CellFailed
@@ -112,6 +113,7 @@ def _follow_training(
         if message.kind == "resolved":
             _identify(message, tasks.data_digest, providers, record)
             tasks.check()
+            record.notes += check_contents(tasks.pools)
         elif message.kind == "event":
             _forward(message, report)
         elif message.kind in ("trained", "ended"):
