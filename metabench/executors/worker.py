@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from metabench.running.sealing.worker import Worker
 
 
+# As the fork server: elsewhere a fork without exec is not safe, or does not exist.
+_FORKS = sys.platform == "linux"
+
+
 def main() -> None:
     """Run the job on stdin; see :meth:`metabench.running.job.Job.line`."""
     events = _reserve_stdout()
-    worker = _fork_worker(events) if sys.platform == "linux" else None
+    worker = _fork_worker(events) if _FORKS else None
     line = sys.stdin.readline()
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -48,6 +48,7 @@ class AlgorithmId(_Model):
             that are older than recipes.
         hyperparameters: All hyper-parameters.
         overrides: Those that differ from the recipe because the user set them.
+        pretrained_on: What the weights that it starts from have seen, as its author declares.
     """
 
     name: str
@@ -58,6 +59,7 @@ class AlgorithmId(_Model):
     recipe: str = ""
     hyperparameters: dict[str, Value] = {}
     overrides: dict[str, Value] = {}
+    pretrained_on: str = ""
 
     @property
     def label(self) -> str:

@@ -139,6 +139,7 @@ def resolve(cell: Cell, tasks: BenchmarkTasks, registry: Registry) -> ResolvedCe
         recipe=cell.recipe,
         hyperparameters=values,
         overrides=overrides,
+        pretrained_on=str(cls.pretrained_on or ""),
     )
     return ResolvedCell(
         cell=replace(cell, overrides=overrides),

@@ -11,6 +11,7 @@ from metabench.benchmarks.model import Benchmark
 from metabench.benchmarks.salt import salt_digest
 from metabench.benchmarks.tasks import open_tasks
 from metabench.compare import compare
+from metabench.config import SALT_VARIABLE
 from metabench.episodes import ClassSampler
 from metabench.executors.processes import ProcessExecutor
 from metabench.leaderboard.verify import problems_of
@@ -101,8 +102,9 @@ class TestMemory:
         assert row.reason == "the public score does not hold on the salted episodes"
 
     def test_the_process_of_the_algorithm_does_not_know_the_salt(
-        self, sealed, folder: Path
+        self, sealed, folder: Path, monkeypatch
     ) -> None:
+        monkeypatch.setenv(SALT_VARIABLE, SALT)
         (folder / "salt.masked").write_bytes(bytes(b ^ 1 for b in SALT.encode()))
         record = sealed("salt-reader", blobs().salted(salt_digest(SALT)), SALT)
         assert record.status == "ok", record.reason + record.traceback
