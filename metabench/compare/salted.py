@@ -34,7 +34,7 @@ def welch_test(base: NDArray[np.float64], new: NDArray[np.float64]) -> tuple[flo
 
     >>> p, half_width = welch_test(np.array([0.7, 0.8, 0.9]), np.array([0.5, 0.6, 0.7, 0.8]))
     >>> round(p, 4), round(half_width, 4)
-    (0.1581, 0.2247)
+    (0.1443, 0.2232)
 
     Args:
         base: Score of each episode, ``[B]``.

@@ -8,9 +8,9 @@ Three processes take part in a cell of the executor ``processes``::
                                   the metrics                   queries -> the algorithm
                                                              <- predictions
 
-* The scorer starts the worker before it reads the job, so that the worker inherits nothing, and
-  imports no plugin but those that provide the data sets and metrics of the benchmark. It starts
-  meta-test after meta-training has ended.
+* The scorer forks the worker before it reads the job, so that the worker inherits nothing, and
+  imports no plugin but those that provide the data sets and metrics of the benchmark. Meta-test
+  begins after meta-training has ended.
 * Every metric asks the algorithm through :class:`metabench.metrics.model.Model`. Its
   implementation in the scorer, :mod:`~metabench.running.sealing.client`, sends support sets and
   query inputs; :mod:`~metabench.running.sealing.service` answers in the worker. A message is
@@ -20,7 +20,6 @@ Three processes take part in a cell of the executor ``processes``::
 * Seeds, batches and devices of the predictions are those of a cell in one process: scores have the
   same bits.
 * Meta-validation stays in the worker: its answers may be used to choose a state.
-* :mod:`~metabench.running.sealing.isolation` keeps the worker from the memory of other processes.
 
 ``docs/threats.md`` states what this prevents, what is detected and what stays open.
 """

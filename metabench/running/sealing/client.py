@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -105,7 +105,7 @@ class RemoteModel(Model):
         return dict(values["cost"])
 
     def ask(self, kind: str, values: dict[str, Any] | None = None, *tensors: Tensor) -> Message:
-        """Send a request and return its reply.
+        """Send a request and return its reply, on the device of the request's tensors.
 
         Raises:
             CellFailed: If the reply is not of the expected form.
@@ -123,7 +123,8 @@ class RemoteModel(Model):
             raise rebuild(reply.values)
         if reply.kind != "reply":
             raise CellFailed(f"the process of the algorithm answered with '{reply.kind}'.")
-        return reply
+        device = tensors[0].device if tensors else torch.device("cpu")
+        return replace(reply, tensors=[tensor.to(device) for tensor in reply.tensors])
 
 
 @dataclass(frozen=True, eq=False)

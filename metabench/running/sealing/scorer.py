@@ -30,6 +30,7 @@ from metabench.running.run_cell import (
 from metabench.running.sealing.channel import Channel, Message
 from metabench.running.sealing.client import RemoteModel
 from metabench.running.sealing.service import CLOSE
+from metabench.runtime.exclusive import timing_lock
 
 
 class _Outcome(BaseModel):
@@ -109,7 +110,10 @@ def _follow_training(
 ) -> tuple[_Outcome, Message] | None:
     """Follow the worker to the end of meta-training. Returns nothing if that failed."""
     while True:
-        message = channel.receive()
+        # While the worker trains, this process waits: it must not keep another cell from timing
+        # something alone.
+        with timing_lock.released():
+            message = channel.receive()
         if message.kind == "resolved":
             _identify(message, tasks.data_digest, providers, record)
             tasks.check()

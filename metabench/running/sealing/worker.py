@@ -18,6 +18,7 @@ from metabench.running.run_cell import cell_settings, error_as_status, new_recor
 from metabench.running.sealing.channel import Channel, ChannelClosed
 from metabench.running.sealing.service import declared, serve
 from metabench.running.train import train
+from metabench.runtime.exclusive import timing_lock
 from metabench.utils.child_process import end_with_parent, run_and_exit
 
 
@@ -81,7 +82,7 @@ def _trained(job: Job, record: Record, channel: Channel) -> LocalModel | None:
     with error_as_status(record):
         registry = installed_plugins().registry
         opened = open_cell(job.cell, registry, job.conditions)
-        tasks = opened.without_test(lambda: str(channel.receive().values["digest"]))
+        tasks = opened.without_test(lambda: _data_digest(channel))
         resolved = resolve(job.cell, tasks, registry)
         identity = resolved.algorithm.model_dump(mode="json")
         channel.send("resolved", {"algorithm": identity})
@@ -97,6 +98,12 @@ def _trained(job: Job, record: Record, channel: Channel) -> LocalModel | None:
     if not models:
         channel.send("ended", _facts(record))
     return models[0] if models else None
+
+
+def _data_digest(channel: Channel) -> str:
+    """Wait for the digest of all data, which the scorer computes."""
+    with timing_lock.released():
+        return str(channel.receive().values["digest"])
 
 
 def _facts(record: Record) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from metabench.algorithms.protonet import ProtoNet
 from metabench.episodes import Support
 from metabench.errors import CellFailed
 from metabench.metrics.local_model import LocalModel
-from metabench.running.sealing.channel import Channel
+from metabench.running.sealing.channel import Channel, Message
 from metabench.running.sealing.client import RemoteModel
 from metabench.running.sealing.service import CLOSE, serve
 from tests.helpers.few_shot import VECTOR, classification, make
@@ -73,6 +73,20 @@ def test_an_error_is_raised_here(answering) -> None:
     with pytest.raises(Exception, match="no") as caught:
         model.predict(*episode(), 0)
     assert type(caught.value).__name__ == "NotApplicable"
+
+
+def test_a_reply_is_on_the_device_of_the_request() -> None:
+    class Stub:
+        def send(self, kind: str, values: Any, *tensors: torch.Tensor) -> None: ...
+
+        def receive(self) -> Message:
+            return Message("reply", {}, [torch.zeros(2, 4, 3)])
+
+    model = RemoteModel(Stub(), PROBLEM, DECLARED)
+    support, query = episode()
+    meta = Support(support.x.to("meta"), support.y.to("meta"), 3)
+    assert model.predict(meta, query.to("meta"), 0).device.type == "meta"
+    assert model.predict(support, query, 0).device.type == "cpu"
 
 
 class TestService:
