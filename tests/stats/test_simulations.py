@@ -64,10 +64,10 @@ def test_with_three_seeds_another_training_alone_is_rarely_an_alarm() -> None:
 
 def test_the_numbers_of_the_page_follow_from_the_simulation() -> None:
     page = (DOCS / "statistics.md").read_text()
-    assert simulations.filled(page) == page
+    assert simulations.with_tables(page) == page
     assert (DOCS / "statistics.svg").read_text().startswith("<?xml")
 
 
 def test_a_page_without_a_place_for_a_table_is_an_error() -> None:
     with pytest.raises(ValueError, match="0 places for the table 'coverage'"):
-        simulations.filled("# What the statistics are worth")
+        simulations.with_tables("# What the statistics are worth")
