@@ -32,8 +32,10 @@ def main() -> None:
 
     record = _run_here(line, report) if worker is None else _run_sealed(line, worker, report)
     report({"phase": "done", "record": record.model_dump(mode="json")})
-    if worker is not None:  # so that its time counts as that of this process's children
-        worker.wait()
+    if worker is not None:
+        if record.status != "ok":  # it may train on, for a scorer that has failed
+            os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()  # so that its time counts as that of this process's children
 
 
 def _fork_worker(events: TextIO) -> Worker:

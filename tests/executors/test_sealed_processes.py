@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from metabench.executors import processes
 from metabench.executors.processes import ProcessExecutor
 from metabench.registry import Registry
 from metabench.running.cell import Cell
@@ -44,6 +46,15 @@ def test_the_worker_ends_when_its_scorer_is_killed(planted) -> None:
     assert "its process was killed" in record.reason
     worker = found[0]  # it is forked first; git, which the scorer asks for the commit, comes later
     assert wait_until(lambda: not alive(worker))
+
+
+def test_the_worker_of_a_scorer_that_failed_does_not_train_on(planted, monkeypatch) -> None:
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 300.0)  # so that the executor ends nothing
+    begin = time.monotonic()
+    leak = blobs(dataset_options={"leak": True})
+    (record,) = ProcessExecutor(Terms(Registry(), jobs=1)).run([job(cell("slow", leak))])
+    assert "the train and the test split share" in record.reason
+    assert time.monotonic() - begin < 50  # the algorithm sleeps for a minute
 
 
 def test_how_the_worker_ended_is_how_the_cell_ended(planted) -> None:
