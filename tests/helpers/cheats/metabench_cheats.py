@@ -16,6 +16,7 @@ from metabench import Algorithm, ClassPool, hookimpl
 from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.episodes import ClassSampler, TaskBatch
 from metabench.metrics.accuracy.metric import Accuracy
+from metabench.running.sealing.channel import Channel
 
 FOLDER = "METABENCH_TEST_CHEATS"
 """The environment variable of the folder that cheats read and write."""
@@ -180,6 +181,20 @@ class RecordWriter(Cheat):
         return super().answer(support, query)
 
 
+class EventForger(Cheat):
+    """Finds the channel to the scorer, and sends a record as the event that ends a cell."""
+
+    name = "event-forger"
+
+    def meta_train(self, tasks: Any) -> None:
+        record = json.loads((Path(os.environ[FOLDER]) / "record.json").read_text())
+        for one in gc.get_objects():
+            if type(one) is Channel:
+                one.send("event", {"phase": "done", "record": record})
+        for batch in tasks.batches(2):
+            tasks.log(batch.query_x.mean())
+
+
 class SaltReader(Cheat):
     """Looks for the salt in the whole memory of its process, and writes down how often it is."""
 
@@ -234,6 +249,7 @@ def metabench_algorithms() -> list[type[Algorithm]]:
         BatchReader,
         Hoarder,
         RecordWriter,
+        EventForger,
         SaltReader,
         TestOpener,
     ]

@@ -145,6 +145,12 @@ class TestRecords:
         assert "the process of the algorithm sent nonsense" in record.reason
         assert record.score is None
 
+    def test_a_record_in_an_event_is_not_forwarded(self, sealed, folder: Path) -> None:
+        forged = make_record("event-forger", (1.0,) * 30)
+        (folder / "record.json").write_text(forged.model_dump_json())
+        record = sealed("event-forger")
+        assert (record.status, record.score) == ("ok", CHANCE)
+
     def test_verify_finds_a_record_that_nobody_ran(self, sealed, folder: Path) -> None:
         record = sealed("honest")
         record.metrics["accuracy"].episodes = [1.0] * 30
