@@ -157,7 +157,7 @@ class TestCells:
         assert clean.notes == []
 
     def test_a_sealed_cell_with_a_leak_fails_too(self, planted) -> None:
-        benchmark = blobs(dataset_options={"leak": True})
+        benchmark = blobs(dataset_options={"copy": True})
         job = Job(cell("learner", benchmark), "a" * 64, Conditions(), ("metabench-planted",))
         (record,) = ProcessExecutor(Terms(planted.registry)).run([job])
         assert record.status == "failed"

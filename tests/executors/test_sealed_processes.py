@@ -51,7 +51,7 @@ def test_the_worker_ends_when_its_scorer_is_killed(planted) -> None:
 def test_the_worker_of_a_scorer_that_failed_does_not_train_on(planted, monkeypatch) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 300.0)  # so that the executor ends nothing
     begin = time.monotonic()
-    leak = blobs(dataset_options={"leak": True})
+    leak = blobs(dataset_options={"copy": True})
     (record,) = ProcessExecutor(Terms(Registry(), jobs=1)).run([job(cell("slow", leak))])
     assert "the train and the test split share" in record.reason
     assert time.monotonic() - begin < 50  # the algorithm sleeps for a minute
