@@ -86,6 +86,7 @@ def build(
     selection = (
         RecordSelection(list(records))
         .with_quick(quick)
+        .with_public_episodes()
         .with_valid_scores()
         .latest()
         .with_one_version()
