@@ -53,7 +53,9 @@ class Evaluator:
         return math.fsum(scores) / len(scores)
 
     def test(self, record: Record) -> None:
-        """Run meta-test and add its results to the record.
+        """Score the frozen episodes and add the results to the record.
+
+        They are those of meta-test; in a trial of a study, those of meta-validation.
 
         Raises:
             LeakageError: If meta-test classes were drawn in meta-training.
@@ -61,8 +63,8 @@ class Evaluator:
             CellFailed: If the ranking metric fails otherwise.
         """
         tasks = self._resolved.tasks
-        episodes = tasks.benchmark.test_episodes
-        sampler = tasks.held_out("test")  # the same for all seeds and algorithms
+        episodes, split = tasks.benchmark.test_episodes, tasks.benchmark.scored_on
+        sampler = tasks.held_out(split)  # the same for all seeds and algorithms
         self._algorithm.eval()
         trial = Trial(
             self._algorithm,
@@ -72,8 +74,8 @@ class Evaluator:
             elsewhere=self._other_datasets,
         )
         # By origin, not by class: rotations of one character are several classes.
-        origins = tasks.drawn_origins("test", trial.predictions().classes)
-        tasks.audit.check(sorted(origins), split="test")
+        origins = tasks.drawn_origins(split, trial.predictions().classes)
+        tasks.audit.check(sorted(origins), split=split)
         record.episode_digest = sampler.digest(episodes)
         ranking, *others = self._resolved.metrics
         record.metrics[ranking.name] = measure(self.ranking, trial, required=True)
