@@ -144,7 +144,7 @@ def test_a_failed_trial_has_no_score_and_is_never_the_best(planted, study) -> No
 def test_a_study_whose_trials_all_failed_says_why(planted, study) -> None:
     failed = make_record(scores=None)
     failed.reason = "the loss is nan"
-    with pytest.raises(CellFailed, match="every trial of maml .* the loss is nan"):
+    with pytest.raises(CellFailed, match=r"every trial of maml .* the loss is nan"):
         _ = outcomes(planted, study, failed, failed).best
 
 
