@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from metabench.metrics.base import Measurement, Metric
 from metabench.metrics.trial import Trial
 from metabench.runtime import timing
 from metabench.runtime.energy import joules_each
 from metabench.runtime.exclusive import timing_lock
+from metabench.runtime.flops import FlopCounter
 from metabench.runtime.memory import peak_process_mb
 
 
@@ -64,29 +63,6 @@ class Cost(Metric):
         if trial.device.type == "cuda":
             values["peak_device_mb"] = torch.cuda.max_memory_allocated(trial.device) / 2**20
         return Measurement(values=values)
-
-
-class FlopCounter(TorchDispatchMode):
-    """Counts the floating-point operations of the code inside, forward and backward."""
-
-    # torch.utils.flop_counter.FlopCounterMode does the same, but also hooks every module, under
-    # which some adaptations cannot be differentiated.
-
-    total = 0
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        # The packet stands for all overloads of an operation, as in PyTorch's own counter.
-        if (count := flop_registry.get(func._overloadpacket)) is not None:
-            self.total += int(count(*args, **kwargs, out_val=out))
-        return out
 
 
 def _flops(function: Callable[[], object]) -> int | dict[str, Any]:

@@ -21,6 +21,7 @@ from metabench.running.cell import Cell
 from metabench.running.evaluator import Evaluator
 from metabench.running.resolve import resolve
 from metabench.running.trainer import Trainer
+from metabench.running.training_flops import training_flops
 from metabench.runtime.counter_rng import make_key
 from metabench.runtime.exclusive import timing_lock
 from metabench.runtime.memory import keep_freed_memory
@@ -118,6 +119,8 @@ def _run(
         trainer.run()
     finally:  # a training that diverges keeps its learning curve in the record
         record.training = trainer.training
+    # After the training and on a copy: nothing that is counted can change what is trained.
+    record.training.flops = training_flops(algorithm, tasks, resolved.budget)
 
     evaluator.test(record)
 
