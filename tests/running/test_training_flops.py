@@ -8,7 +8,7 @@ from torch import nn
 
 from metabench.algorithms.base import Algorithm, Support
 from metabench.running.training_flops import training_flops
-from tests.helpers.cells import blobs, run_here, cell, tasks_of
+from tests.helpers.cells import blobs, cell, run_here, tasks_of
 
 BUDGET = 480
 EXAMPLES = 3 * (1 + 3)  # a task of the small benchmark
