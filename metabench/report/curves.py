@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from metabench.records.schema import Record
+from metabench.records.schema import CurvePoint, Record
 from metabench.report.figure import Point
 from metabench.report.values import at, numbers, parse_number, thinned
 from metabench.utils.finite import number
@@ -45,6 +46,31 @@ def learning_curve(record: Record) -> Curve:
         for p in record.training.curve
         if number(p.score) is not None
     )
+
+
+def with_cost(
+    records: Sequence[Record], cost: Callable[[Record, CurvePoint], float | None]
+) -> tuple[Point, ...]:
+    """Returns the mean learning curve of some seeds by another cost than examples.
+
+    Args:
+        records: The records of one algorithm.
+        cost: Returns the cost at a point of a record's learning curve, or ``None`` if it is
+            unknown: then there is no curve.
+    """
+    # Seeds have the same numbers of examples and different seconds, so points are matched by
+    # examples, and stand at the mean of their costs.
+    costs: dict[float, list[float | None]] = {}
+    for record in records:
+        for reached in record.training.curve:
+            costs.setdefault(float(reached.examples), []).append(cost(record, reached))
+    pooled = []
+    for point in over_seeds([learning_curve(record) for record in records]):
+        known = [value for value in costs[point.x] if value is not None and value > 0]
+        if len(known) < len(costs[point.x]):
+            return ()
+        pooled.append(replace(point, x=fmean(known)))
+    return tuple(pooled)
 
 
 def severity_curve(record: Record) -> Curve:
