@@ -31,6 +31,9 @@ _OPTIONAL = (
     "predict ms",
     "MB",
     "train s",
+    "examples",
+    "TFLOP",
+    "looks",
 )
 """The columns of the ranking that are left out if all of their cells are empty."""
 
@@ -139,6 +142,9 @@ def _cells(row: LeaderboardRow, emphasis: Emphasis, *, bold: bool) -> Cells:
         "predict ms": _number(row.predict_ms),
         "MB": "" if row.peak_mb is None else f"{row.peak_mb:.0f}",
         "train s": "" if row.train_seconds is None else f"{row.train_seconds:.0f}",
+        "examples": f"{row.train_examples:,}" if row.train_examples else "",
+        "TFLOP": "" if row.train_flops is None else f"{row.train_flops / 1e12:.3g}",
+        "looks": "" if row.looks is None else str(row.looks),
         "status": row.status if not row.reason else f"{row.status}: {row.reason}",
     }
 
