@@ -72,6 +72,7 @@ class LeaderboardRow:
         episode_digest: The sha256 of the test episodes.
         reason: Why the status is not ``ok``, or why there is no score.
         extra: The extra columns, by key (:data:`metabench.leaderboard.columns.KEYS`).
+        extra_ci95: Half the width of the 95 % interval of an extra column, by key, if it has one.
         missing: Why an extra column has no value, by key.
     """
 
@@ -114,12 +115,14 @@ class LeaderboardRow:
     episode_digest: str
     reason: str
     extra: dict[str, ColumnValue]
+    extra_ci95: dict[str, float]
     missing: dict[str, str]
 
     def flat(self) -> dict[str, Any]:
         """Returns the row as JSON and CSV have it: each extra column under its own key."""
         row = asdict(self)
         extra, row["why"] = row.pop("extra"), row.pop("missing")
+        extra |= {f"{key}_ci95": value for key, value in row.pop("extra_ci95").items()}
         del row["settings"]  # the label shows them
         return row | {key: value for key, value in extra.items() if key not in row}
 
@@ -171,6 +174,7 @@ def make_row(
         episode_digest=first.episode_digest,
         reason="; ".join(reasons),
         extra=extra.values,
+        extra_ci95=extra.half_widths,
         missing=extra.missing,
         **costs,
         **_score_fields(score),

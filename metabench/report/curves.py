@@ -89,7 +89,11 @@ def severity_curve(record: Record) -> Curve:
 def flips_curve(record: Record) -> Curve:
     """Returns the score by share of flipped support labels."""
     values = _values(record, "noise")
-    return _from_clean(values, _scores_by_number(at(values, "label_noise")))
+    found = at(values, "label_noise")
+    # Labels may be flipped with other shots than the benchmark's, which have a clean score of
+    # their own.
+    own = found if number(at(found, "clean")) is not None else values
+    return _from_clean(own, _scores_by_number(found))
 
 
 def radius_curve(record: Record) -> Curve:

@@ -153,3 +153,10 @@ def test_operations_grow_with_the_examples_of_the_curve() -> None:
     chart = learning_by_flops(results)
     assert chart is not None
     assert [p.x for p in chart.series[0].points] == [2e9, 4e9]
+
+
+def test_the_curve_of_flipped_labels_starts_from_its_own_clean_score() -> None:
+    values = {"clean": 0.8, "label_noise": {"clean": 0.95, "0.4": {"score": 0.7}}}
+    record = make_record("maml")
+    record.metrics["noise"] = MetricResult(version="1", direction="lower", unit="", values=values)
+    assert [(p.x, p.y) for p in flips_curve(record)] == [(0, 0.95), (0.4, 0.7)]
