@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -46,7 +46,10 @@ class Benchmark(BaseModel):
         test_episodes: Frozen episodes of meta-test.
         metrics: The metrics; the first one ranks.
         metric_options: Keyword arguments by metric, also for metrics that ``--metrics`` adds.
+        scored_on: The split of the scored episodes: ``validation`` in a trial of a study.
         quick: Whether this is the reduced form that ``--quick`` runs.
+        episodes_salt: The digest of the secret that its test episodes are drawn with; empty for
+            the public episodes.
     """
 
     # forbid: a misspelt key would otherwise leave its default in force without a word.
@@ -69,7 +72,9 @@ class Benchmark(BaseModel):
     test_episodes: int = Field(default=600, gt=1)
     metrics: tuple[str, ...] = Field(min_length=1)
     metric_options: dict[str, dict[str, OptionValue | tuple[OptionValue, ...]]] = {}
+    scored_on: Literal["test", "validation"] = "test"
     quick: bool = False
+    episodes_salt: str = ""
 
     @field_validator("ways")
     @classmethod
@@ -88,8 +93,19 @@ class Benchmark(BaseModel):
 
     @property
     def title(self) -> str:
-        """``name@version``, with ``+quick`` for the reduced form."""
-        return f"{self.name}@{self.version}{'+quick' if self.quick else ''}"
+        """``name@version``, with ``+quick`` for the reduced form and the salt of its episodes."""
+        quick = "+quick" if self.quick else ""
+        salt = f"+salt-{self.episodes_salt[:8]}" if self.episodes_salt else ""
+        return f"{self.name}@{self.version}{quick}{salt}"
+
+    @property
+    def public(self) -> Benchmark:
+        """The same with the public test episodes. Meta-training depends on nothing else."""
+        return self.salted("") if self.episodes_salt else self
+
+    def salted(self, digest: str) -> Benchmark:
+        """Returns the same with other test episodes, drawn with the secret of this digest."""
+        return self.model_copy(update={"episodes_salt": digest})
 
     @cached_property
     def protocol(self) -> NWayKShot:
@@ -116,6 +132,28 @@ class Benchmark(BaseModel):
                 "validations": min(self.validations, QUICK_VALIDATIONS),
                 "validation_episodes": min(self.validation_episodes, QUICK_VALIDATION_EPISODES),
                 "test_episodes": min(self.test_episodes, QUICK_TEST_EPISODES),
+            }
+        )
+
+    def for_tuning(self, fraction: float, episodes: int) -> Benchmark:
+        """Returns the benchmark of a trial: a part of the budget, scored on meta-validation.
+
+        Args:
+            fraction: The part of the budget, in (0, 1].
+            episodes: The number of meta-validation episodes that are scored.
+        """
+        return self.model_copy(
+            update={
+                # Records of trials never stand among those of the benchmark.
+                "version": f"{self.version}-tuning",
+                "scored_on": "validation",
+                "metrics": self.metrics[:1],
+                "budget": max(1, round(self.budget * fraction)),
+                # The last state is scored. Choosing among several by the same split would favour
+                # methods that validate often.
+                "validations": 1,
+                "validation_episodes": 2,
+                "test_episodes": episodes,
             }
         )
 

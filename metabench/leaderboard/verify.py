@@ -9,6 +9,7 @@ from pathlib import Path
 
 from metabench.errors import ResultsError
 from metabench.leaderboard.build import build
+from metabench.leaderboard.looks import LEDGER, Evaluation, looks_of, read_ledger
 from metabench.leaderboard.pages import board_files, title_of
 from metabench.leaderboard.record_checks import equal, record_problems
 from metabench.records.schema import Record
@@ -38,9 +39,15 @@ def problems_of(
     problems += _name_problems(records, damaged, folder / "records")
     # Without a majority there is no board, and so there are no pages to compare.
     try:
-        board = build(records)
+        ledger = read_ledger(folder)
+        board = build(records, looks=looks_of(ledger))
     except ResultsError as error:
         return [*problems, str(error)]
+    problems += [
+        f"{LEDGER} lacks the record {record.file_name}; `--write` adds it"
+        for record in records
+        if record.status == "ok" and Evaluation.of(record) not in ledger
+    ]
     problems += board.rejected
     for name, text in board_files(board, title_of(folder)).items():
         problems += _page_problems(folder / name, text)

@@ -35,12 +35,15 @@ class Metric(ABC):
         version: Raised whenever the numbers would change.
         direction: Whether higher or lower is better.
         unit: Unit of a score, for tables.
+        reveals_labels: Whether the algorithm can read query labels from what the metric asks, such
+            as the gradient of a loss. Those metrics are measured after all others.
     """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
     direction: ClassVar[Literal["higher", "lower"]]
     unit: ClassVar[str]
+    reveals_labels: ClassVar[bool] = False
 
     @property
     def datasets(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from metabench.metrics.perturbation import (
     transform_images,
 )
 from metabench.metrics.scoring import (
+    drop_interval,
     score_each_perturbation,
     score_interval,
     score_perturbed,
@@ -72,7 +73,7 @@ class Shift(Metric):
 
     def measure(self, trial: Trial) -> Measurement:
         """Measure the drop under each transform; see :class:`Metric`."""
-        require_images(trial.algorithm.problem)
+        require_images(trial.model.problem)
         clean = score_perturbed(trial, self.episodes)
         values: dict[str, Any] = {"episodes": len(clean), "clean": float(clean.mean())}
         mean_drops: dict[PerturbedSet, Tensor] = {}
@@ -90,7 +91,7 @@ class Shift(Metric):
                 values[perturbed][name] = summarize_drop(clean, scores)
                 drops.append(clean - scores)
             mean_drops[perturbed] = torch.stack(drops).mean(0)
-            values[perturbed]["mean_drop"] = float(mean_drops[perturbed].mean())
+            values[perturbed] |= drop_interval(mean_drops[perturbed], "mean_drop")
         if self.groups:
             values["within_group"] = values_or_reason(lambda: _within_group(trial, clean))
         if self.elsewhere:
@@ -123,7 +124,7 @@ def _within_group(trial: Trial, clean: Tensor) -> dict[str, Any]:
         )
     except ProtocolError as error:
         raise NotApplicable(error.message) from error
-    scores = score_perturbed(Trial(trial.algorithm, within, len(clean)), len(clean))
+    scores = score_perturbed(Trial(trial.model, within, len(clean)), len(clean))
     return {**summarize_drop(clean, scores), "groups": len(set(pool.groups))}
 
 
@@ -134,7 +135,7 @@ def _elsewhere(trial: Trial, clean: Tensor, names: tuple[str, ...]) -> dict[str,
     by_dataset: dict[str, Any] = {}
     for name in names:
         sampler = trial.elsewhere(name)
-        scores = score_perturbed(Trial(trial.algorithm, sampler, len(clean)), len(clean))
+        scores = score_perturbed(Trial(trial.model, sampler, len(clean)), len(clean))
         by_dataset[name] = {**score_interval(scores), "data": sampler.source_digest()}
     score = math.fsum(found["score"] for found in by_dataset.values()) / len(by_dataset)
     return {"score": score, "drop": float(clean.mean()) - score, "datasets": by_dataset}

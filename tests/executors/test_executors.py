@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,13 @@ from tests.helpers.cells import (
 )
 
 KEY = "a" * 64
+PLANTED = "metabench-planted"
 
 
 def jobs_of(*cells: Cell) -> list[Job]:
-    return [Job(what, f"{number:064x}", Conditions()) for number, what in enumerate(cells)]
+    return [
+        Job(what, f"{number:064x}", Conditions(), (PLANTED,)) for number, what in enumerate(cells)
+    ]
 
 
 def executor_with(*, jobs: int = 1, forks: bool = True, **asked: Any) -> ProcessExecutor:
@@ -280,10 +284,11 @@ class TestInterrupt:
             if event["phase"] == "train":
                 raise KeyboardInterrupt
 
-        job = Job(cell("learner", blobs(budget=10**8)), KEY, Conditions(checkpoint=tmp_path / "c"))
-        records = executor_with(forks=forks, on_event=interrupt).run([job, *jobs_of(cell("any"))])
+        first, second = jobs_of(cell("learner", blobs(budget=10**8)), cell("any"))
+        first = replace(first, conditions=Conditions(checkpoint=tmp_path / "c"))
+        records = executor_with(forks=forks, on_event=interrupt).run([first, second])
         record = next(records)
-        assert record.status == "interrupted"
+        assert record.status == "interrupted", record.reason + record.traceback
         assert record.reason == "the run was interrupted; its checkpoint is kept"
         assert (tmp_path / "c").exists()
         with pytest.raises(KeyboardInterrupt):
@@ -341,7 +346,7 @@ from metabench.registry import Registry
 
 terms = Terms(Registry(), jobs=1, on_event=lambda *_: print(*executor._workers, flush=True))
 executor = ProcessExecutor(terms)
-list(executor.run([Job(cell("slow"), "a" * 64, Conditions())]))
+list(executor.run([Job(cell("slow"), "a" * 64, Conditions(), ("metabench-planted",))]))
 """
 
 

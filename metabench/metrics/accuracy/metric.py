@@ -43,10 +43,10 @@ class Accuracy(EpisodeMetric):
 
     def measure(self, trial: Trial) -> Measurement:
         """Add the values over all episodes; see :class:`Metric`."""
-        if trial.algorithm.problem.regression:
+        if trial.model.problem.regression:
             raise NotApplicable("it counts correct labels, and this benchmark is regression.")
         predictions = trial.predictions()
-        ways = trial.algorithm.problem.ways
+        ways = trial.model.problem.ways
         of_class = F.one_hot(predictions.targets, ways)
         # Row k counts the queries of label k: its class is column k of `classes`.
         hits = (of_class * _correct(predictions).unsqueeze(-1)).sum(1)

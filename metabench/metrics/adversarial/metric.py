@@ -53,6 +53,7 @@ class Adversarial(Metric):
     name: ClassVar[str] = "adversarial"
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     unit: ClassVar[str] = "share"
+    reveals_labels: ClassVar[bool] = True
 
     episodes: int = 40
     radii: tuple[float, ...] | None = None
@@ -72,7 +73,7 @@ class Adversarial(Metric):
             NotApplicable: If the benchmark is not classification of images.
             UsageError: If a radius is not above 0.
         """
-        problem = trial.algorithm.problem
+        problem = trial.model.problem
         if problem.regression:
             raise NotApplicable(
                 "it attacks the labels of images, and this benchmark is regression."
@@ -114,7 +115,7 @@ class Adversarial(Metric):
             self.restarts,
             self.black_box_episodes,
             self.black_box_steps,
-            joint=trial.algorithm.transductive,
+            joint=trial.model.transductive,
         )
         batch_size = adaptable_batch_size(trial, self.batch)
         for indices, batch in iter_episodes(trial, self.episodes, batch_size=batch_size):

@@ -23,6 +23,7 @@ from metabench.metrics.perturbation import (
     uniform_numbers,
 )
 from metabench.metrics.scoring import (
+    drop_interval,
     iter_episodes,
     score_each_perturbation,
     score_perturbed,
@@ -74,7 +75,7 @@ class Noise(Metric):
         """Measure the drop under each kind of noise; see :class:`Metric`."""
         clean = score_perturbed(trial, self.episodes)
         values: dict[str, Any] = {"episodes": len(clean), "clean": float(clean.mean())}
-        if trial.algorithm.problem.regression:
+        if trial.model.problem.regression:
             drops = self._regression(trial, clean, values)
         else:
             values["label_noise"] = values_or_reason(lambda: self._label_noise(trial, clean))
@@ -82,7 +83,7 @@ class Noise(Metric):
         if not drops:
             return Measurement(values=values)
         mean = torch.stack(drops).mean(0)
-        values["mean_drop"] = float(mean.mean())
+        values |= drop_interval(mean, "mean_drop")
         return Measurement(mean.tolist(), values)
 
     def _label_noise(self, trial: Trial, clean: Tensor) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class Noise(Metric):
         # Other episodes than those of `clean`, so they get clean scores of their own.
         if self.label_shots:
             sampler, _ = with_shots(trial.sampler, (shots,))
-            trial = Trial(trial.algorithm, sampler, trial.episodes)
+            trial = Trial(trial.model, sampler, trial.episodes)
             clean = score_perturbed(trial, self.episodes)
             values |= {"queries": sampler.protocol.queries, "clean": float(clean.mean())}
         for share in self.flips:
@@ -114,7 +115,7 @@ class Noise(Metric):
         drops: list[Tensor] = []
 
         def corrupt_set(perturbed: PerturbedSet, severities: tuple[int, ...]) -> dict[str, Any]:
-            require_images(trial.algorithm.problem)
+            require_images(trial.model.problem)
             settings = [(name, severity) for name in CORRUPTIONS for severity in severities]
             perturbations = [
                 functools.partial(
@@ -128,7 +129,8 @@ class Noise(Metric):
                 found[name].append(summarize_drop(clean, corrupted) | {"severity": severity})
             if perturbed == "query":
                 drops.extend(clean - corrupted for corrupted in scores)
-            return found | {"mean_drop": float(torch.stack([clean - s for s in scores]).mean())}
+            mean = torch.stack([clean - s for s in scores]).mean(0)
+            return found | drop_interval(mean, "mean_drop")
 
         settings: tuple[tuple[PerturbedSet, tuple[int, ...]], ...] = (
             ("query", self.severities),
