@@ -24,7 +24,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-# Scripts rely on these; README.md lists them.
+# Scripts rely on these; docs/scripts.md lists them.
 EXIT_OK = 0
 EXIT_CELL_FAILED = 1
 EXIT_USAGE = 2

@@ -267,8 +267,14 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
 
 
 def first_line(doc: str) -> str:
-    """Returns the first line of a docstring."""
-    return doc.strip().partition("\n")[0].strip()
+    """Returns the first line of a docstring as messages are written, without Sphinx's markup.
+
+    >>> first_line("Wraps :class:`~metabench.Algorithm`, as ``x`` [E].")
+    'Wraps `Algorithm`, as `x` [E].'
+    """
+    line = doc.strip().partition("\n")[0].strip()
+    line = re.sub(r":[\w:]+:`(?:~[\w.]*\.)?([^`<]+?)(?: <[^`>]*>)?`", r"`\1`", line)
+    return line.replace("``", "`")
 
 
 def describe_error(error: BaseException) -> str:

@@ -107,7 +107,7 @@ class Algorithm(nn.Module, ABC):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """Return hyper-parameters that depend on the problem in a way that no recipe file can say.
+        """Returns hyper-parameters that depend on the problem in a way that no recipe file can say.
 
         Entries of recipe files override them.
 
@@ -159,12 +159,12 @@ class Algorithm(nn.Module, ABC):
 
     @classmethod
     def offers(cls, method: str) -> bool:
-        """Return whether the class defines ``adapt_batch``, ``adapt_path`` or ``meta_train``."""
+        """Returns whether the class defines ``adapt_batch``, ``adapt_path`` or ``meta_train``."""
         return getattr(cls, method) is not getattr(Algorithm, method)
 
 
 def parameters_of(cls: type[Algorithm]) -> dict[str, inspect.Parameter]:
-    """Return the hyper-parameters: the keyword-only arguments of ``__init__``, types resolved."""
+    """Returns the hyper-parameters: the keyword-only arguments of ``__init__``, types resolved."""
     if _FROM_FIELDS not in vars(cls.__init__):
         signature = inspect.signature(cls.__init__, eval_str=True)
         return {p.name: p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
@@ -181,7 +181,7 @@ def parameters_of(cls: type[Algorithm]) -> dict[str, inspect.Parameter]:
 
 
 def _field_type(cls: type[Algorithm], field: dataclasses.Field[Any]) -> Any:
-    """Return the type of a field; text is evaluated where the class that declares it stands."""
+    """Returns the type of a field; text is evaluated where the class that declares it stands."""
     if not isinstance(field.type, str):
         return field.type
     home = next(base for base in cls.__mro__ if field.name in vars(base).get("__annotations__", ()))
@@ -193,7 +193,7 @@ def resolve_hyperparameters(
     chosen: Mapping[str, Value | str],
     recipe: Mapping[str, Value] | None = None,
 ) -> dict[str, Value]:
-    """Return the values that an algorithm runs with: chosen, else the recipe's, else the defaults.
+    """Returns the values that an algorithm runs with: chosen, else the recipe's, else the defaults.
 
     Args:
         cls: The algorithm.

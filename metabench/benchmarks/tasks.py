@@ -16,6 +16,7 @@ from metabench.algorithms.problem import BackboneFactory, Problem
 from metabench.benchmarks.model import Benchmark
 from metabench.benchmarks.salt import salt_digest
 from metabench.datasets.base import SPLITS, ClassDataset, ClassPool, Split, TaskFamily
+from metabench.datasets.download import Downloadable
 from metabench.episodes import (
     ClassSampler,
     FamilySampler,
@@ -61,7 +62,10 @@ def open_dataset(
     except MetabenchError:
         raise
     except Exception as error:
-        raise _broken_dataset(name, error) from error
+        raise PluginError(
+            f"data set '{name}' failed: {describe_error(error)}",
+            hint="Run other benchmarks, or exclude its plugin with --no-plugin.",
+        ) from error
     return dataset
 
 
@@ -97,13 +101,6 @@ def open_tasks(
     if benchmark.test_dataset:
         other = open_dataset(registry, benchmark.test_dataset, root, benchmark.test_dataset_options)
     return BenchmarkTasks(benchmark, dataset, device, seed, other, salt=salt)
-
-
-def _broken_dataset(name: str, error: Exception) -> PluginError:
-    return PluginError(
-        f"data set '{name}' failed: {describe_error(error)}",
-        hint="Run other benchmarks, or exclude its plugin with --no-plugin.",
-    )
 
 
 def _make_backbone(spec: Spec) -> BackboneFactory:
@@ -191,10 +188,16 @@ class BenchmarkTasks:
         except OSError as error:
             raise DataError(
                 f"the {split} split of '{dataset.name}' cannot be read: {error}",
-                hint="`metabench data verify` checks every file.",
+                hint=f"`metabench data verify {dataset.name}` checks every file."
+                if isinstance(dataset, Downloadable)
+                else "Replace the file: this data set has no download.",
             ) from error
         except Exception as error:
-            raise _broken_dataset(dataset.name, error) from error
+            raise PluginError(
+                f"the {split} split of '{dataset.name}' failed: {describe_error(error)}",
+                hint="`pool` must return a ClassPool: all classes have equally many examples, all "
+                "of one shape.",
+            ) from error
 
     def _check_opened(self, split: Split) -> None:
         if split not in self.splits:

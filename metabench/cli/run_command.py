@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 )
 @click.option("--fresh", is_flag=True, help="Run again what is stored.")
 @click.option(
-    "--dry-run", is_flag=True, help="Show whether each cell is stored, new or stale, and why."
+    "--dry-run",
+    is_flag=True,
+    help="Show whether each cell is stored, new, stale or skipped, and why.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def command(
@@ -41,14 +43,13 @@ def command(
     its own and leaves one record. A cell that was killed resumes from its checkpoint.
     """
     # Here and below: `metabench --help` imports this module, and must not import rich or torch.
-    from rich.console import Console
-
     from metabench.cli.output import print_json, print_table
+    from metabench.cli.progress import ProgressConsole
     from metabench.plugins import installed_plugins
     from metabench.records.store import ResultsFolder
 
     settings, named = _settings(everything, config, values)
-    console = Console(stderr=True)
+    console = ProgressConsole()
     plugins = installed_plugins()
     settings = _check_resources(settings, plugins)
     folder = ResultsFolder(settings.results)
@@ -139,14 +140,16 @@ def _run(
     from metabench.running.runner import run_planned
     from metabench.utils.redirect import stdout_to_stderr
 
-    todo = sum(p.state != "stored" for p in planned)
-    stored = len(planned) - todo
-    _say(console, f"{counted(len(planned), 'cell')}: {stored} stored, {todo} to run")
+    stored = sum(p.state == "stored" for p in planned)
+    skipped = sum(p.state == "skipped" for p in planned)
+    todo = len(planned) - stored - skipped
+    rest = f", {skipped} skipped" if skipped else ""
+    _say(console, f"{counted(len(planned), 'cell')}: {stored} stored, {todo} to run{rest}")
     # A cell in this process may print; stdout is for the leaderboard alone.
     with stdout_to_stderr(), make_watcher(console) as watcher:
         executor = guarded(plugins.registry, settings.executor)
         records = run_planned(planned, plugins, folder, settings, executor, [watcher])
-    if not todo:
+    if stored == len(planned):
         _say(console, "nothing to do: every cell is stored (--fresh runs them again).")
     return records
 

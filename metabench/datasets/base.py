@@ -19,6 +19,9 @@ from metabench.errors import DataError, UsageError
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
+EMBEDDED = "embedded"
+"""The status of a data set that needs no files."""
+
 
 def data_root(root: Path | None = None) -> Path:
     """Returns the folder that holds one folder per data set.
@@ -147,6 +150,14 @@ class ClassDataset(ABC):
             DataError: If the data are missing or damaged; the hint says how to get them.
         """
 
+    def status(self) -> str:
+        """Returns what ``metabench data list`` shows: in a word, what is present.
+
+        A subclass overrides it, without reading the data: ``embedded`` if it needs no files, or
+        for example ``missing``.
+        """
+        return "unknown"
+
     def check_split(self, split: str) -> None:
         """Check the name of a split.
 
@@ -173,6 +184,10 @@ class TaskFamily(ABC):
 
     def __init__(self, root: Path | None = None) -> None:
         del root
+
+    def status(self) -> str:
+        """Returns what ``metabench data list`` shows: a function needs no files."""
+        return EMBEDDED
 
     @property
     def input_size(self) -> int:

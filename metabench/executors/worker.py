@@ -44,6 +44,9 @@ def _fork_worker(events: TextIO) -> Worker:
     from metabench.utils.child_process import hide_memory
 
     worker = fork_worker(close=[events.fileno()])
+    # SIGTERM reaches both: the worker writes its checkpoint before it ends, and this process ends
+    # as it does.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     hide_memory()
     return worker
 

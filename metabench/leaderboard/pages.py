@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from metabench.utils.files import atomic_path
 from metabench.utils.grouping import grouped
 
 README = "README.md"
+
+_GENERATED = "Generated from the records in this folder, and checked against them, by:"
 
 LEGEND = (
     "A rank is the 95 % interval of the ranks that an algorithm may have, for all rows of a table "
@@ -44,7 +47,7 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
     command = f"metabench leaderboard {title}"
     parts = [
         f"# {title}",
-        "Generated from the records in this folder, and checked against them, by:",
+        _GENERATED,
         f"```sh\n{command} --write\n{command} --verify\n```",
         LEGEND,
         board.render("markdown"),
@@ -57,6 +60,24 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
     if board.left_out:
         parts.append("Left out: " + "; ".join(board.left_out) + ".")
     return {README: "\n\n".join(parts) + "\n", "leaderboard.csv": board.render("csv") + "\n"}
+
+
+def title_of(folder: Path) -> str:
+    """Returns the title of a folder's page: that of an existing page, or else the folder's path.
+
+    The existing title stays because a page is the same however the path to its folder is spelled.
+
+    Args:
+        folder: The folder of the pages.
+    """
+    try:
+        text = (folder / README).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    heading, _, after = text.partition("\n\n")
+    if re.fullmatch(r"# .+", heading) and after.startswith(_GENERATED):
+        return heading.removeprefix("# ")
+    return folder.as_posix()
 
 
 def _equal_seconds(board: Leaderboard) -> list[str]:

@@ -79,7 +79,7 @@ class Learner(Network):
         self.ways = problem.ways
 
     def for_classes_of(self, support: Support) -> Network:
-        """Return the network for the classes of an episode: a head of zeros has as many columns."""
+        """Returns the network for an episode's classes: a head of zeros has as many columns."""
         if not self.zero_head or support.ways == self.features:
             return self
         with support.x.device:  # made there: a copy would break the capture of a CUDA graph
@@ -87,14 +87,14 @@ class Learner(Network):
         return Network(self.backbone, head.to(support.x.dtype))
 
     def rate_scale(self, support: Support) -> float:
-        """Return the factor of an inner learning rate for the number of classes in an episode.
+        """Returns the factor of an inner learning rate for the number of classes in an episode.
 
         The loss is a mean over examples, so the gradient of one class shrinks with their number.
         """
         return support.ways / self.ways if self.zero_head else 1.0
 
     def sees_batch(self) -> bool:
-        """Return whether batch norm takes the statistics of the batch in evaluation too."""
+        """Returns whether batch norm takes the statistics of the batch in evaluation too."""
         return any(
             getattr(module, "norm", "") == "batch"
             or getattr(module, "track_running_stats", True) is False
@@ -103,7 +103,7 @@ class Learner(Network):
 
 
 def learned_parameters(method: nn.Module, learner: Learner) -> list[nn.Parameter]:
-    """Return what the outer loop learns: all parameters of a method but a head of zeros."""
+    """Returns what the outer loop learns: all parameters of a method but a head of zeros."""
     fixed = set(learner.head.parameters()) if learner.zero_head else set()
     return [p for p in method.parameters() if p not in fixed]
 
@@ -162,7 +162,7 @@ def _check_head(problem: Problem, *, zero_head: bool, train_ways: int) -> None:
 
 
 def _known_options(problem: Problem, backbone: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that the backbone has: one without batch norm has no ``norm``."""
+    """Returns the options that the backbone has: one without batch norm has no ``norm``."""
     known = inspect.signature(type(problem.backbone(backbone))).parameters
     if options.get("norm") == "per-step" and "norm" in known and "steps" not in known:
         raise UsageError(

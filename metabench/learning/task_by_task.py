@@ -87,7 +87,7 @@ class TaskByTask(GradientBased):
         return predict
 
     def _forward(self, state: Params, x: Tensor) -> Tensor:
-        """Return the predictions for one task; updates of buffers are discarded."""
+        """Returns the predictions for one task; updates of buffers are discarded."""
         buffers = {name for name, _ in self.learner.named_buffers()}
         own = {name: t.clone() if name in buffers else t for name, t in state.items()}
         out: Tensor = functional_call(self.learner, own, (x,))
@@ -112,6 +112,6 @@ def _at_inner_steps(learners: Iterator[nn.Module]) -> Iterator[nn.Module]:
 
 
 def _state(learner: nn.Module) -> Params:
-    """Return parameters and copies of buffers by name: a forward pass may update buffers."""
+    """Returns parameters and copies of buffers by name: a forward pass may update buffers."""
     buffers = {name: t.clone() for name, t in learner.named_buffers(remove_duplicate=False)}
     return dict(learner.named_parameters(remove_duplicate=False)) | buffers

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def facts_of(problem: Problem) -> Facts:
-    """Return what the condition of a recipe may ask of a problem."""
+    """Returns what the condition of a recipe may ask of a problem."""
     return Facts(
         kind=problem.kind,
         modality=problem.modality,
@@ -39,7 +39,7 @@ def recipe_for(
     name: str = "",
     distribution: str = OWN_DISTRIBUTION,
 ) -> Resolved:
-    """Return the values that a recipe sets for a problem.
+    """Returns the values that a recipe sets for a problem.
 
     Those of :meth:`Algorithm.recipe` come before the entries of the recipe files.
 
@@ -76,7 +76,7 @@ def hyperparameters_for(
     *,
     recipe: str = DEFAULT_RECIPE,
 ) -> dict[str, Value]:
-    """Return the hyper-parameters of an algorithm: chosen, else its recipe's, else the defaults.
+    """Returns the hyper-parameters of an algorithm: chosen, else its recipe's, else the defaults.
 
     Args:
         registry: What is installed.

@@ -61,7 +61,7 @@ def read_recipes(path: Path, distribution: str = OWN_DISTRIBUTION) -> RecipeFile
 
 
 def _explain(path: Path, content: dict[str, Any], error: ValidationError) -> tuple[str, str]:
-    """Return the message and the hint for the first thing that is wrong."""
+    """Returns the message and the hint for the first thing that is wrong."""
     # One at a time: what else is wrong may follow from it.
     first = error.errors()[0]
     location = first["loc"]

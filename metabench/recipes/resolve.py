@@ -37,7 +37,7 @@ def values_for(
     hyperparameters: Collection[str],
     name: str = DEFAULT_RECIPE,
 ) -> Resolved:
-    """Return the hyper-parameters that a recipe sets for a benchmark.
+    """Returns the hyper-parameters that a recipe sets for a benchmark.
 
     The entries of that name whose condition holds apply in order, and each overrides the values of
     those before it. The recipe ``default`` may have none, which leaves the defaults of the

@@ -37,7 +37,7 @@ class Planned:
     Attributes:
         cell: The cell.
         key: Its key.
-        state: Whether its record is stored.
+        state: Whether its record is stored, or it is skipped.
         why: The reason for the state.
         record: Its record, if that is stored.
         training_key: The key of its checkpoint; cells that differ in the salt of their test
@@ -201,7 +201,7 @@ def plan_cell(
     except PluginError as error:
         return _broken(cell, error.message)
     except NotApplicable as error:
-        return _ended(cell, "skipped", error.message, why="it has no such recipe here")
+        return _ended(cell, "skipped", error.message, error.message, state="skipped")
     except MetabenchError:
         raise
     except Exception as error:  # the algorithm's class is a plugin's code
@@ -235,10 +235,10 @@ def _measuring_also(resolved: ResolvedCell, record: Record, registry: Registry) 
 
 
 def _broken(cell: Cell, reason: str) -> Planned:
-    return _ended(cell, "broken-plugin", reason, why="its plugin is broken")
+    return _ended(cell, "broken-plugin", reason, "its plugin is broken", state="new")
 
 
-def _ended(cell: Cell, status: Status, reason: str, *, why: str) -> Planned:
+def _ended(cell: Cell, status: Status, reason: str, why: str, *, state: CellState) -> Planned:
     # A real key would include the version and the hyper-parameters, which nobody knows.
     identity = {
         "ended": cell.algorithm,
@@ -246,4 +246,4 @@ def _ended(cell: Cell, status: Status, reason: str, *, why: str) -> Planned:
         "benchmark": cell.benchmark.title,
         "seed": cell.seed,
     }
-    return Planned(cell, digest_of(identity), "new", why, ended=(status, reason))
+    return Planned(cell, digest_of(identity), state, why, ended=(status, reason))

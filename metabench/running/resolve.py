@@ -128,7 +128,7 @@ def resolve(cell: Cell, tasks: BenchmarkTasks, registry: Registry) -> ResolvedCe
     # With the whole budget of the benchmark, also if the user lowers that of the cell: only the
     # recipe knows the lower one.
     problem = tasks.problem(registry)
-    values = _hyperparameters(spec, cls, problem, cell, registry)
+    values = hyperparameters_of(spec, cls, problem, cell, registry)
     overrides = {name: values[name] for name in cell.overrides}  # converted: 0.10 becomes 0.1
     algorithm = AlgorithmId(
         name=spec.name,
@@ -181,7 +181,7 @@ def algorithm_class(spec: Spec) -> type[Algorithm]:
     return cls
 
 
-def _hyperparameters(
+def hyperparameters_of(
     spec: Spec, cls: type[Algorithm], problem: Problem, cell: Cell, registry: Registry
 ) -> dict[str, Value]:
     """Returns all hyper-parameters of a cell, with the budget among them.

@@ -54,7 +54,7 @@ def run_cell(
 
     The algorithm runs where the answers of meta-test are, and the record says that it is not
     sealed. :func:`metabench.running.sealing.scorer.run_sealed` keeps them apart. Every error but
-    KeyboardInterrupt becomes the status of the record.
+    KeyboardInterrupt, and those that ``report`` raises, becomes the status of the record.
 
     Args:
         cell: The cell.
@@ -65,9 +65,12 @@ def run_cell(
     """
     record = new_record(cell, key)
     record.sealed = False
-    with error_as_status(record), cell_settings(conditions):
-        _run(cell, registry, conditions, report, record)
-        record.status = "ok"
+    try:
+        with error_as_status(record), cell_settings(conditions):
+            _run(cell, registry, conditions, _distinguishable(report), record)
+            record.status = "ok"
+    except _ReportFailed as failed:
+        raise failed.error from None
     record.finished = now()
     return record
 
@@ -125,6 +128,25 @@ def _run(
     model = train(resolved, record, conditions.checkpoint, report)
     other_datasets = CrossDomain(tasks, registry, conditions.data)
     Evaluator(tasks, resolved.metrics, other_datasets, report).test(model, record)
+
+
+class _ReportFailed(BaseException):
+    """Carries an error of ``report`` past the code that records the errors of a cell."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _distinguishable(report: EventHandler) -> EventHandler:
+    """Returns a handler whose errors and exits are raised as :class:`_ReportFailed`."""
+
+    def call(event: dict[str, Any]) -> None:
+        try:
+            report(event)
+        except (Exception, SystemExit) as error:
+            raise _ReportFailed(error) from error
+
+    return call
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from metabench.running.checkpoint import Checkpoint
 from metabench.running.code_digest import code_digest
 from metabench.runtime.energy import total_joules
 from metabench.runtime.exclusive import timing_lock
+from metabench.runtime.interrupts import DeferredInterrupts
 from metabench.runtime.rng_state import preserved_random_state, random_state, set_random_state
 
 CHECKPOINT_SECONDS = 60.0
@@ -72,8 +73,9 @@ class _TrainingDraws:
 class Trainer:
     """Runs meta-training; a resumed training ends with the same bits as an uninterrupted one.
 
-    The checkpoint of a finished training holds the chosen state, so that metrics which are
-    requested later need no second training.
+    A checkpoint is written after each validation, every ``checkpoint_seconds``, and at the end of
+    the outer step in which SIGINT or SIGTERM arrives. That of a finished training holds the chosen
+    state, so that metrics which are requested later need no second training.
 
     Args:
         algorithm: The algorithm, which is trained in place.
@@ -122,6 +124,10 @@ class Trainer:
             "code": code_digest(algorithm) if checkpoint is not None else "",
         }
         self._checkpoint = Checkpoint(checkpoint, identity)
+        # Without a checkpoint to write there is no reason to wait for the end of the step.
+        self._interrupts = DeferredInterrupts(
+            lambda: checkpoint is not None and self.stream.resumable
+        )
         self.stream = TaskStream(
             self._draws,
             tasks.benchmark.protocol,
@@ -138,7 +144,8 @@ class Trainer:
             return self.training
         self._last_checkpoint = self._last_report = self._start_clock()
         self.algorithm.train()
-        self.algorithm.meta_train(self.stream)
+        with self._interrupts:
+            self.algorithm.meta_train(self.stream)
         self._stop_clock()
         # Steps of unequal size may pass the last validation point before the budget is spent.
         if not self.training.curve or self.training.curve[-1].examples < self.stream.spent:
@@ -156,14 +163,21 @@ class Trainer:
             self._last_report = now
             curve = self.training.curve
             self._report(stream.spent, curve[-1].score if curve else None)
-        if stream.spent * self._validations >= (len(self.training.curve) + 1) * stream.budget:
+        validates = (
+            stream.spent * self._validations >= (len(self.training.curve) + 1) * stream.budget
+        )
+        if validates:
             self._stop_clock()
             self._measure()
             self._start_clock()
-        if now - self._last_checkpoint > self._checkpoint_seconds and stream.resumable:
+        interrupted = self._interrupts.pending is not None
+        due = validates or interrupted or now - self._last_checkpoint > self._checkpoint_seconds
+        if due and stream.resumable:
             self._stop_clock()
             self._save()
             self._last_checkpoint = self._start_clock()
+        if interrupted:
+            self._interrupts.deliver()
 
     def _start_clock(self) -> float:
         self._joules = total_joules(self.tasks.device)

@@ -237,3 +237,15 @@ class TestMetrics:
         )
         assert metabench("run", "--config", "run.toml").code == 0
         assert set(records_in(here / "results")["drifter"].metrics) == {"accuracy", "cost"}
+
+
+def test_a_cell_without_the_recipe_is_skipped_and_not_counted_as_one_to_run(
+    metabench, suite: Path, here: Path
+) -> None:
+    command = ("run", "-a", "nearest-mean", "--suite", suite, "--recipe", "paper")
+    (row,) = metabench(*command, "--dry-run", "--json").document
+    assert (row["state"], row["why"]) == ("skipped", "nearest-mean has no recipe 'paper'.")
+    ended = metabench(*command)
+    assert ended.code == 0, "a run whose cells are all skipped"
+    assert "1 cell: 0 stored, 0 to run, 1 skipped" in ended.err
+    assert "nothing to do" not in ended.err

@@ -258,3 +258,19 @@ def trial_of(planted, algorithm: str, episodes: int, benchmark=None) -> Trial:
     model = planted.registry.get("algorithm", algorithm).load()(tasks.problem(planted.registry))
     model.eval()
     return Trial(model, tasks.held_out("test"), episodes)
+
+
+class TestReport:
+    @pytest.mark.parametrize("error", [BrokenPipeError(), SystemExit(1), KeyboardInterrupt()])
+    @pytest.mark.parametrize("phase", ["load", "test", "measure"])
+    def test_its_errors_and_exits_are_not_those_of_the_cell(
+        self, planted, error: BaseException, phase: str
+    ) -> None:
+        def report(event: dict[str, Any]) -> None:
+            if event["phase"] == phase:
+                raise error
+
+        what = cell("nearest-mean", blobs(metrics=("accuracy", "noise")))
+        with pytest.raises(type(error)) as raised:
+            run_cell(what, planted.registry, report=report)
+        assert raised.value is error

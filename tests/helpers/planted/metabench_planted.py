@@ -34,6 +34,9 @@ class Blobs(ClassDataset):
         self.leak = leak
         self.copy = copy
 
+    def status(self):
+        return "embedded"
+
     def pool(self, split):
         self.check_split(split)
         made_from = "train" if (self.leak or self.copy) and split == "test" else split
