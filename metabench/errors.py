@@ -52,6 +52,11 @@ class MetabenchError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
+    @property
+    def one_line(self) -> str:
+        """The message and the hint on one line, for tables and records."""
+        return " ".join(str(self).split())
+
 
 class UsageError(MetabenchError):
     """Invalid option or argument."""

@@ -83,9 +83,12 @@ def _after(code: Any, /, *, strict: bool, **options: Any) -> Any:
 
 
 def _check_plugins() -> None:
+    from metabench.cli.plugin_files import check_files
     from metabench.plugins import installed_plugins
 
-    installed_plugins().check()
+    plugins = installed_plugins()
+    check_files(plugins)
+    plugins.check()
 
 
 def main(arguments: list[str] | None = None) -> None:

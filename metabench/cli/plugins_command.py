@@ -14,11 +14,11 @@ from metabench.cli.records import json_option
 @json_option
 def command(as_json: bool) -> None:
     """Show every plugin: distribution, version, status, reason, and what it provides."""
-    from metabench.benchmarks.model import load_suites
+    from metabench.cli.plugin_files import check_files
     from metabench.plugins import installed_plugins
 
     plugins = installed_plugins()
-    load_suites(plugins.registry)  # marks the plugins whose suites are invalid
+    check_files(plugins)
     if as_json:
         print_json([asdict(info) for info in plugins.infos])
         return

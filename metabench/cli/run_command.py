@@ -9,7 +9,7 @@ import click
 
 from metabench.cli.options import given_settings, settings_options
 from metabench.config import RunSettings
-from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, UsageError
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, EXIT_PLUGIN, UsageError
 from metabench.utils.text import counted
 
 if TYPE_CHECKING:
@@ -53,12 +53,14 @@ def command(
     settings = _check_resources(settings, plugins)
     folder = ResultsFolder(settings.results)
     planned = _plan(settings, plugins, folder, console, fresh=fresh, named=named)
+    code = EXIT_OK
     if dry_run:
         rows = [_planned_row(p) for p in planned]
         (print_json if as_json else print_table)(rows)
-        return EXIT_OK
-    records = _run(planned, settings, plugins, folder, console)
-    return _show(records, folder, console, as_json=as_json)
+    else:
+        records = _run(planned, settings, plugins, folder, console)
+        code = _show(records, folder, console, as_json=as_json)
+    return EXIT_PLUGIN if _names_broken(planned, settings, plugins) else code
 
 
 def _settings(
@@ -160,6 +162,14 @@ def _show(records: list[Record], folder: ResultsFolder, console: Console, *, as_
         cells = counted(len(records), "cell")
         _say(console, f"{failed} of {cells} failed; see the records in '{folder.records}'.")
     return EXIT_CELL_FAILED if failed else EXIT_OK
+
+
+def _names_broken(planned: list[Planned], settings: RunSettings, plugins: Plugins) -> bool:
+    """Returns whether the user named an algorithm whose plugin turned out to be broken."""
+    from metabench.running.selection import named_algorithms
+
+    broken = {p.cell.algorithm for p in planned if p.ended and p.ended[0] == "broken-plugin"}
+    return bool(broken and broken & named_algorithms(plugins.registry, settings))
 
 
 def _say(console: Console, text: str) -> None:

@@ -70,6 +70,16 @@ def recipe_rows(registry: Registry) -> list[dict[str, object]]:
     ]
 
 
+def check_recipe_files(registry: Registry) -> None:
+    """Read every recipe file; a plugin with an invalid or missing one is marked as broken.
+
+    Raises:
+        ConfigError: If a file that ships with metabench is not valid.
+    """
+    for _ in _all(registry):
+        pass
+
+
 def check_recipe_name(registry: Registry, name: str) -> None:
     """Check that some algorithm has a recipe of this name.
 
@@ -88,7 +98,7 @@ def _all(registry: Registry) -> Iterator[tuple[Spec, Recipe]]:
         try:
             files = _chain(registry, spec)
         except PluginError as error:
-            registry.on_broken("recipe", spec, error.message)
+            registry.on_broken("recipe", spec, error.one_line)
         else:
             yield from ((spec, recipe) for file in files for recipe in file.document.recipe)
 

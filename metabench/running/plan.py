@@ -158,7 +158,10 @@ def _plan_cell(
     try:
         resolved = resolve(cell, tasks, registry)
     except PluginError as error:
-        return _broken(cell, error.message)
+        # The plugin is broken from now on: --strict fails, and one warning shows the reason.
+        spec = registry.get("algorithm", cell.algorithm)
+        registry.on_broken("algorithm", spec, error.one_line)
+        return _broken(cell, error.one_line)
     except NotApplicable as error:
         return _ended(cell, "skipped", error.message, why="it has no such recipe here")
     except MetabenchError:
@@ -185,7 +188,8 @@ def _measuring_also(resolved: ResolvedCell, record: Record, registry: Registry) 
 
 
 def _broken(cell: Cell, reason: str) -> Planned:
-    return _ended(cell, "broken-plugin", reason, why="its plugin is broken")
+    prefix = "" if reason.startswith("its plugin is ") else "its plugin is broken: "
+    return _ended(cell, "broken-plugin", reason, why=f"{prefix}{reason}")
 
 
 def _ended(cell: Cell, status: Status, reason: str, *, why: str) -> Planned:

@@ -70,6 +70,12 @@ def select_metrics(registry: Registry, selection: Selection) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: name != "cost"))
 
 
+def named_algorithms(registry: Registry, selection: Selection) -> set[str]:
+    """Returns the algorithms that a selection names: each pattern that selects a single one."""
+    found = [registry.match("algorithm", [pattern]) for pattern in selection.algorithm]
+    return {names[0] for names in found if len(names) == 1}
+
+
 def select_algorithms(registry: Registry, selection: Selection) -> list[str]:
     """Returns the names of the selected algorithms; by default all.
 
