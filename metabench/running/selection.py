@@ -6,7 +6,7 @@ from pathlib import Path
 
 from metabench.benchmarks.model import Benchmark, collect_benchmarks, load_suites, read_suite
 from metabench.config import Selection
-from metabench.errors import ConfigError, UsageError
+from metabench.errors import ConfigError, UsageError, did_you_mean
 from metabench.metrics.base import EpisodeMetric
 from metabench.metrics.options import check_options
 from metabench.registry import Registry, match_names
@@ -24,7 +24,11 @@ def select_benchmarks(registry: Registry, selection: Selection) -> list[Benchmar
     if not selection.suite and selection.benchmark:
         known = collect_benchmarks(load_suites(registry).values())
     elif selection.suite.endswith(".toml"):
-        known = collect_benchmarks([read_suite(Path(selection.suite))])
+        path = Path(selection.suite)
+        suites = registry.names("suite")
+        close = did_you_mean(path.stem, suites)  # `--suite core.toml`
+        hint = f"The installed suites are {', '.join(suites)}.{close}"
+        known = collect_benchmarks([read_suite(path, hint=hint)])
     else:
         path = registry.get("suite", selection.suite or DEFAULT_SUITE).load()
         known = collect_benchmarks([read_suite(path)])
