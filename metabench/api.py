@@ -151,8 +151,7 @@ def run(
         "algorithm": tuple(names),
         "benchmark": _names(benchmarks),
         "suite": suite,
-        # NumPy's integers too: `seeds=np.arange(3)`.
-        "seeds": tuple(int(s) if hasattr(s, "__index__") else s for s in seeds),
+        "seeds": _seeds(seeds),
         "metrics": _names(metrics),
         "recipe": recipe,
         "quick": quick,
@@ -185,6 +184,19 @@ def load_results(path: Path | str) -> Results:
 
 def _names(names: Iterable[str] | str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _seeds(seeds: Iterable[int]) -> tuple[Any, ...]:
+    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
+        raise UsageError(
+            f"seeds = {seeds!r} is not a list of numbers.",
+            hint="Give each seed: seeds=[7] is one seed, seeds=range(3) are three.",
+        )
+    # NumPy's integers too: `seeds=np.arange(3)`. A bool is no seed: validation refuses it.
+    return tuple(
+        int(seed) if hasattr(seed, "__index__") and not isinstance(seed, bool) else seed
+        for seed in seeds
+    )
 
 
 def _register(registry: Registry, algorithm: type[Algorithm]) -> str:

@@ -49,18 +49,21 @@ def toml_text(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def explain(details: Sequence[Mapping[str, Any]], content: Any) -> dict[Place, str]:
+def explain(
+    details: Sequence[Mapping[str, Any]], content: Any, *, values: bool = True
+) -> dict[Place, str]:
     """Returns what is wrong with each invalid value, in the order of the errors.
 
     Args:
         details: The errors, as ``ValidationError.errors()`` returns them.
         content: What was validated.
+        values: Whether to show the invalid values.
     """
     errors: dict[Place, list[Mapping[str, Any]]] = {}
     for detail in details:
         errors.setdefault(_place(detail, content), []).append(detail)
     return {
-        place: _say(found)
+        place: _say(found, value=values)
         for place, found in errors.items()
         if not _follows_from_others(place, found[0], errors)
     }
@@ -91,16 +94,16 @@ def _follows_from_others(
     )
 
 
-def _say(details: Sequence[Mapping[str, Any]]) -> str:
+def _say(details: Sequence[Mapping[str, Any]], *, value: bool) -> str:
     first = details[0]
-    value = first["input"]
     if first["type"] == "missing":
         return "it is missing"
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return NO_SUCH_KEY
     wrong = _say_union(details) if len(details) > 1 else _say_one(first)
     # A table would fill the screen.
-    return wrong if isinstance(value, dict) else f"{wrong} (it is {toml_text(value)})"
+    shown = value and not isinstance(first["input"], dict)
+    return f"{wrong} (it is {toml_text(first['input'])})" if shown else wrong
 
 
 def _say_union(details: Sequence[Mapping[str, Any]]) -> str:

@@ -24,6 +24,16 @@ class TestSelection:
         cells = [p.cell for p in plan(planted.registry, asked, [])]
         assert len(cells) == len({c.title for c in cells}) == 2 * 2 * 2
 
+    def test_a_missing_suite_file_is_an_error_that_lists_the_suites(
+        self, planted, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "core.toml"
+        with pytest.raises(ConfigError) as caught:
+            plan(planted.registry, Selection(suite=str(path)), [])
+        assert caught.value.message == f"suite file '{path}' cannot be read: it does not exist."
+        assert caught.value.hint.startswith("The installed suites are ci, core, omniglot")
+        assert caught.value.hint.endswith("Did you mean 'core'?")
+
     def test_globs_select_benchmarks(self, planted, tmp_path: Path) -> None:
         suite = suite_file(tmp_path / "two.toml", BLOBS, BLOBS | {"name": "blobs-2w1s", "ways": 2})
         asked = Selection(algorithm=("learner",), benchmark=("*-2w*",), suite=str(suite))
