@@ -27,6 +27,7 @@ from metabench.runtime.memory import keep_freed_memory
 from metabench.runtime.precision import computing_in
 from metabench.runtime.provenance import environment
 from metabench.runtime.rng_state import preserved_random_state, seed_everything
+from metabench.utils.text import counted
 
 EventHandler = Callable[[dict[str, Any]], None]
 """Receives the events of a cell, with the keys ``phase``, ``done``, ``total`` and ``score``."""
@@ -118,6 +119,11 @@ def _run(
         trainer.run()
     finally:  # a training that diverges keeps its learning curve in the record
         record.training = trainer.training
+    if algorithm.offers("meta_train") and not record.training.examples:
+        budget = counted(resolved.budget, "example")
+        record.notes.append(
+            f"meta-training drew nothing: an outer step exceeds the budget, {budget}"
+        )
 
     evaluator.test(record)
 
