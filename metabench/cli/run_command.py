@@ -60,6 +60,7 @@ def command(
     else:
         records = _run(planned, settings, plugins, folder, console)
         code = _show(records, folder, console, as_json=as_json)
+        _say_unmeasured(records, settings.metrics, console)
     return EXIT_PLUGIN if _names_broken(planned, settings, plugins) else code
 
 
@@ -162,6 +163,15 @@ def _show(records: list[Record], folder: ResultsFolder, console: Console, *, as_
         cells = counted(len(records), "cell")
         _say(console, f"{failed} of {cells} failed; see the records in '{folder.records}'.")
     return EXIT_CELL_FAILED if failed else EXIT_OK
+
+
+def _say_unmeasured(records: list[Record], metrics: tuple[str, ...], console: Console) -> None:
+    """Say why a metric that the user named has no result; a glob names none."""
+    for name in metrics:
+        found = [r.metrics[name] for r in records if name in r.metrics]
+        for reason in dict.fromkeys(m.reason for m in found if m.status != "ok"):
+            cells = sum(m.reason == reason for m in found)
+            _say(console, f"{name} was not measured in {counted(cells, 'cell')}: {reason}")
 
 
 def _names_broken(planned: list[Planned], settings: RunSettings, plugins: Plugins) -> bool:

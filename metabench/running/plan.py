@@ -20,6 +20,7 @@ from metabench.running.cell import Cell
 from metabench.running.resolve import BUDGET, ResolvedCell, ResolvedMetric, resolve
 from metabench.running.selection import (
     check_benchmark,
+    check_ranking_kind,
     select_algorithms,
     select_benchmarks,
     select_metrics,
@@ -140,7 +141,8 @@ def _open(
         on_open(dataset)
     # On the CPU, whatever the device: the plan reads digests and sizes.
     tasks = open_tasks(registry, benchmark, data, torch.device("cpu"))
-    tasks.check()
+    tasks.check()  # first: it says so if the data set is of another kind than the protocol
+    check_ranking_kind(registry, benchmark, tasks.problem(registry).kind)
     others: dict[str, None] = {}
     for name, options in benchmark.metric_options.items():  # without options, no metric has any
         if name in (metrics or benchmark.metrics):

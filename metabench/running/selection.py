@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from metabench.benchmarks.model import Benchmark, collect_benchmarks, load_suites, read_suite
 from metabench.config import Selection
-from metabench.errors import ConfigError, UsageError, did_you_mean
-from metabench.metrics.base import EpisodeMetric
-from metabench.metrics.options import check_options
-from metabench.registry import Registry, match_names
+from metabench.errors import ConfigError, MetabenchError, PluginError, UsageError, did_you_mean
+from metabench.metrics.base import EpisodeMetric, ProblemKind
+from metabench.metrics.options import make_metric
+from metabench.registry import Registry, Spec, match_names
 
 DEFAULT_SUITE = "core"
 
@@ -43,7 +45,8 @@ def check_benchmark(registry: Registry, benchmark: Benchmark) -> None:
 
     Raises:
         UnknownName: If a metric or the backbone is not installed.
-        ConfigError: If the first metric does not score episodes, or a metric has no such option.
+        ConfigError: If the first metric does not score episodes, or a metric has no such option or
+            refuses its value.
     """
     registry.get("backbone", benchmark.backbone)
     specs = [registry.get("metric", name) for name in benchmark.metrics]
@@ -54,11 +57,47 @@ def check_benchmark(registry: Registry, benchmark: Benchmark) -> None:
             hint="Put another metric first.",
         )
     for name, options in benchmark.metric_options.items():
-        try:
-            check_options(registry.get("metric", name), options)
-        except ConfigError as error:
-            message = f"benchmark '{benchmark.name}': {error.message}"
-            raise ConfigError(message, hint=error.hint) from error
+        _check_metric_options(registry.get("metric", name), options, benchmark)
+
+
+def _check_metric_options(spec: Spec, options: Mapping[str, Any], benchmark: Benchmark) -> None:
+    try:
+        make_metric(spec, options)
+    except PluginError:
+        raise
+    except MetabenchError as error:
+        message = f"benchmark '{benchmark.name}': {error.message}"
+        raise ConfigError(message, hint=error.hint) from error
+    except ValueError as error:  # the metric's own check of its options
+        raise ConfigError(
+            f"benchmark '{benchmark.name}': metric '{spec.name}' cannot be constructed with "
+            f"{dict(options)}: {error}",
+            hint="Change its table in metric_options.",
+        ) from error
+    except Exception:
+        return  # a bug of a plugin's metric fails that metric alone, in the run
+
+
+def check_ranking_kind(registry: Registry, benchmark: Benchmark, kind: ProblemKind) -> None:
+    """Check that the metric that ranks a benchmark applies to its kind of problem.
+
+    Args:
+        registry: What is installed.
+        benchmark: The benchmark.
+        kind: What its data set is.
+
+    Raises:
+        ConfigError: If the metric does not apply.
+    """
+    spec = registry.get("metric", benchmark.metrics[0])
+    if kind in spec.load().kinds:
+        return
+    usual = {"classification": "accuracy", "regression": "mse"}[kind]
+    raise ConfigError(
+        f"benchmark '{benchmark.name}' is {kind}, and cannot be ranked by '{spec.name}', which "
+        f"applies to {' and '.join(spec.load().kinds)}.",
+        hint=f"Put another metric first, such as '{usual}'.",
+    )
 
 
 def select_metrics(registry: Registry, selection: Selection) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def _say_one(detail: Mapping[str, Any]) -> str:
         return str(context["error"])
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
-        return f"it must be {words} {context[bound]}"
+        return f"it must be {words} {context[bound]:g}"
     if kind == "too_short":
         least = context["min_length"]
         return f"it must have at least {least} item{'s' * (least != 1)}"

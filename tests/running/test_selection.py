@@ -71,6 +71,16 @@ class TestSelection:
             ({"backbone": "mpl"}, UnknownName, "unknown backbone 'mpl'. Did you mean 'mlp'?"),
             ({"metrics": ("cost", "accuracy")}, ConfigError, "cannot be ranked by 'cost'"),
             (
+                {"metrics": ("mse",)},
+                ConfigError,
+                "is classification, and cannot be ranked by 'mse', which applies to regression.",
+            ),
+            (
+                {"metric_options": {"noise": {"severities": [9]}}},
+                ConfigError,
+                "benchmark 'blobs-3w1s': invalid value for the metric option noise.severities",
+            ),
+            (
                 {"dataset_options": {"leek": True}},
                 ConfigError,
                 "data set 'blobs' has no option 'leek'",

@@ -13,7 +13,7 @@ from metabench.metrics.accuracy.calibration import (
     macro_f1,
     negative_log_likelihood,
 )
-from metabench.metrics.base import EpisodeMetric, Measurement
+from metabench.metrics.base import EpisodeMetric, Measurement, ProblemKind
 from metabench.metrics.scoring import worst_decile
 from metabench.metrics.trial import Predictions, Trial
 
@@ -32,6 +32,7 @@ class Accuracy(EpisodeMetric):
 
     name: ClassVar[str] = "accuracy"
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
+    kinds: ClassVar[tuple[ProblemKind, ...]] = ("classification",)
     unit: ClassVar[str] = "share"
 
     def scores(self, predictions: Predictions) -> list[float]:
