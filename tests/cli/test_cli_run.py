@@ -110,7 +110,7 @@ class TestRun:
         assert "blobs-3w1s@1+quick" in ended.out
         board = metabench("leaderboard")
         assert board.code == 5
-        assert "1 record(s) of --quick runs" in board.err
+        assert "1 record of --quick runs" in board.err
         assert "blobs-3w1s@1+quick" in metabench("leaderboard", "--quick").out
 
     def test_the_seeds_of_an_algorithm_are_one_row(
