@@ -86,7 +86,8 @@ class Results:
 
         names = sorted({r.benchmark.name for r in self.records})
         globs = (benchmarks,) if isinstance(benchmarks, str) else tuple(benchmarks)
-        chosen = match_names("benchmark", names, globs) if globs else names
+        held = f"The records are of {', '.join(names)}." if names else "There are no records."
+        chosen = match_names("benchmark", names, globs, hint=held) if globs else names
         kept = RecordSelection(self.records).with_quick(None).records
         records = [r for r in kept if r.benchmark.name in chosen]
         return plot(gather(records, quick=None).benchmarks, kind)

@@ -89,7 +89,11 @@ def check_recipe_name(registry: Registry, name: str) -> None:
     """
     known = {recipe.name for _, recipe in _all(registry)}
     if name not in known | {DEFAULT_RECIPE}:
-        raise UnknownName("recipe", name, known)
+        names = ", ".join(sorted(known | {DEFAULT_RECIPE}))
+        hint = (
+            f"The recipes are {names}; `metabench list recipes` shows which algorithms have each."
+        )
+        raise UnknownName("recipe", name, known, hint=hint)
 
 
 def _all(registry: Registry) -> Iterator[tuple[Spec, Recipe]]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from metabench.benchmarks.model import Benchmark, collect_benchmarks, load_suites, read_suite
 from metabench.config import Selection
-from metabench.errors import ConfigError, MetabenchError, PluginError, UsageError, did_you_mean
+from metabench.errors import (
+    ConfigError,
+    MetabenchError,
+    PluginError,
+    UnknownName,
+    UsageError,
+    did_you_mean,
+)
 from metabench.metrics.base import EpisodeMetric, ProblemKind
 from metabench.metrics.options import make_metric
 from metabench.registry import Registry, Spec, match_names
@@ -36,8 +44,26 @@ def select_benchmarks(registry: Registry, selection: Selection) -> list[Benchmar
         known = collect_benchmarks([read_suite(path)])
     names = list(known)
     if selection.benchmark:
-        names = match_names("benchmark", names, selection.benchmark)
+        try:
+            names = match_names("benchmark", names, selection.benchmark)
+        except UnknownName as error:
+            if not selection.suite:
+                raise
+            raise _not_in_suite(registry, selection.suite, error.name, names) from None
     return [known[name].quickened() if selection.quick else known[name] for name in names]
+
+
+def _not_in_suite(registry: Registry, suite: str, pattern: str, names: list[str]) -> UnknownName:
+    """Returns the error for a benchmark that a suite lacks, which says where it is."""
+    others = [
+        name
+        for name, other in load_suites(registry).items()
+        if name != suite and fnmatch.filter([b.name for b in other.benchmark], pattern)
+    ]
+    hint = f"It has {', '.join(names)}."
+    if others:
+        hint += f"\nSuite '{others[0]}' has it: leave --suite out, or give --suite {others[0]}."
+    return UnknownName("benchmark", pattern, names, where=f"in suite '{suite}'", hint=hint)
 
 
 def check_benchmark(registry: Registry, benchmark: Benchmark) -> None:

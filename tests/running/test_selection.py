@@ -39,6 +39,24 @@ class TestSelection:
         asked = Selection(algorithm=("learner",), benchmark=("*-2w*",), suite=str(suite))
         assert [p.cell.benchmark.name for p in plan(planted.registry, asked, [])] == ["blobs-2w1s"]
 
+    def test_a_benchmark_of_another_suite_is_an_error_that_names_both(self, planted) -> None:
+        asked = Selection(suite="core", benchmark=("omniglot*",))
+        with pytest.raises(UnknownName) as caught:
+            plan(planted.registry, asked, [])
+        assert caught.value.message.startswith("unknown benchmark 'omniglot*' in suite 'core'.")
+        names, other = caught.value.hint.splitlines()
+        assert names == "It has sinusoid-5s, glyphs-5w1s, glyphs-5w5s."
+        assert other == "Suite 'omniglot' has it: leave --suite out, or give --suite omniglot."
+
+    def test_a_benchmark_that_no_suite_has_comes_with_those_of_the_suite(
+        self, planted, suite: str
+    ) -> None:
+        with pytest.raises(UnknownName) as caught:
+            plan(planted.registry, Selection(suite=suite, benchmark=("blobs-3w2s",)), [])
+        where = f"in suite '{suite}'. Did you mean 'blobs-3w1s'?"
+        assert caught.value.message == f"unknown benchmark 'blobs-3w2s' {where}"
+        assert caught.value.hint == "It has blobs-3w1s."
+
     def test_an_empty_list_of_seeds_is_an_error(self, planted, suite: str) -> None:
         with pytest.raises(NothingSelected):
             plan(planted.registry, Selection(algorithm=("learner",), suite=suite, seeds=()), [])
