@@ -208,7 +208,9 @@ def resolve_hyperparameters(
         if name not in known:
             raise UsageError(
                 f"'{cls.name}' has no hyper-parameter '{name}'.",
-                hint=f"It has {', '.join(known)}." if known else "It has none at all.",
+                hint=f"It has {', '.join(known)}, and as every algorithm 'budget'."
+                if known
+                else "It has 'budget' alone, as every algorithm.",
             )
         values[name] = convert_value(f"{cls.name}.{name}", known[name], value)
     return values

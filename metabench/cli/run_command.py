@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.option("--all", "everything", is_flag=True, help="Run all installed algorithms.")
 @settings_options(RunSettings)
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="A TOML file with any of these settings."
+    "--config",
+    type=click.Path(path_type=Path),
+    help="A TOML file with the options from --algorithm to --results.",
 )
 @click.option("--fresh", is_flag=True, help="Run again what is stored.")
 @click.option(

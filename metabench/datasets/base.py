@@ -93,7 +93,8 @@ class ClassPool:
         if not len(self.groups) == len(self.origins) == len(self.class_names):
             raise DataError(
                 f"a class pool has {len(self.groups)} groups and {len(self.origins)} origins for "
-                f"{counted(len(self.class_names), 'class', 'classes')}; it needs one of each per class."
+                f"{counted(len(self.class_names), 'class', 'classes')}; it needs one of each per "
+                "class."
             )
 
     @property

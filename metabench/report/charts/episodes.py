@@ -52,7 +52,8 @@ def distributions(results: BenchmarkResults) -> Drawing | None:
         "episodes",
         "Episodes: distribution of the scores",
         f"The distribution of the {label} for {counted(len(scores), 'algorithm')}. "
-        f"Half of the episodes of {shorten(best, 40)} are between {low} and {high}, the median is {middle}.",
+        f"Half of the episodes of {shorten(best, 40)} are between {low} and {high}, "
+        f"the median is {middle}.",
         "A histogram of the episodes. The bar below it extends from the first to the third "
         "quartile, its gap is the median, and the marker is the mean.",
         WIDTH,
