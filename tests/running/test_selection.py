@@ -94,6 +94,12 @@ class TestSelection:
                 "is classification, and cannot be ranked by 'mse', which applies to regression.",
             ),
             (
+                {"dataset": "sinusoid", "ways": 0},
+                ConfigError,
+                "is regression, and cannot be ranked by 'accuracy', which applies to "
+                "classification.",
+            ),
+            (
                 {"metric_options": {"noise": {"severities": [9]}}},
                 ConfigError,
                 "benchmark 'blobs-3w1s': invalid value for the metric option noise.severities",
