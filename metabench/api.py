@@ -134,7 +134,8 @@ def run(
         metrics: Names or globs of the metrics besides the one that ranks; by default those of each
             benchmark.
         results: The results folder.
-        resources: Device, threads, precision, data folder, jobs, time limit and executor.
+        resources: Device, threads, precision, data folder, salt of the test episodes, jobs, time
+            limit and executor.
         watchers: Objects that follow the run.
 
     Raises:
@@ -163,7 +164,14 @@ def run(
     resources = validate(Resources, resources)
     folder = ResultsFolder(Path(results))
     stored, unreadable = folder.load()
-    planned = plan(plugins.registry, selection, stored, data=resources.data, fresh=fresh)
+    planned = plan(
+        plugins.registry,
+        selection,
+        stored,
+        data=resources.data,
+        episodes_salt=resources.episodes_salt,
+        fresh=fresh,
+    )
     make_executor = guarded(plugins.registry, resources.executor)
     records = run_planned(planned, plugins, folder, resources, make_executor, watchers)
     return Results(records, unreadable)

@@ -25,6 +25,9 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 MAX_SEEDS = 10_000
 
+SALT_VARIABLE = "METABENCH_EPISODES_SALT"
+"""The environment variable of ``--episodes-salt``: a command line is visible to all users."""
+
 DEFAULT_RECIPE = "default"
 """The recipe of hyper-parameters that a run uses unless it names another."""
 
@@ -93,6 +96,7 @@ class Option:
         help: What the setting does.
         metavar: How its value is called in the help text.
         short: The short form of the option, such as ``-a``.
+        env: The environment variable that sets it too.
         parse: Converts the text, or the texts of a repeatable option, to the setting's type.
         ge: The least valid number; of an array, that of each item.
         gt: A number that the value must exceed.
@@ -101,6 +105,7 @@ class Option:
     help: str
     metavar: str = ""
     short: str = ""
+    env: str = ""
     parse: Callable[[Any], object] | None = None
     ge: int | None = None
     gt: int | None = None
@@ -172,7 +177,7 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class CellSettings:
-    """How a cell is run. None of it is part of the cell's key."""
+    """How a cell is run. None of it is part of the cell's key, but the digest of a salt."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "revalidate_instances": "always"}
 
@@ -188,6 +193,14 @@ class CellSettings:
         Precision, Option("Precision of products: highest (float32), tf32 or bf16.", "NAME")
     ] = "highest"
     data: Annotated[Path | None, Option("The folder with one folder for each data set.")] = None
+    episodes_salt: Annotated[
+        str,
+        Option(
+            "Test on other episodes, drawn with this secret; or set METABENCH_EPISODES_SALT.",
+            "SECRET",
+            env=SALT_VARIABLE,
+        ),
+    ] = field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

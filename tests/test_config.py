@@ -91,6 +91,7 @@ class TestFile:
                 quick = true
                 metrics = ["cost"]
                 recipe = "paper"
+                episodes_salt = "a maintainer's secret"
                 [set.maml]
                 inner_lr = 0.4
                 first_order = true

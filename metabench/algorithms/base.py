@@ -82,6 +82,8 @@ class Algorithm(nn.Module, ABC):
         name: The name on the command line.
         version: Raised whenever results change.
         library: The library that does the work, if that is not metabench.
+        pretrained_on: What the weights that it starts from have seen, such as ``ImageNet-1k``;
+            empty if they are random. Records state it.
         problem: The problem that the algorithm is made for.
         gradient_order: Order of the outer gradient through the inner loop: 2 if it flows through
             the inner gradients, 1 if they are constants, ``None`` without an inner loop.
@@ -95,6 +97,7 @@ class Algorithm(nn.Module, ABC):
     name: ClassVar[str]
     version: ClassVar[str] = "1"
     library: ClassVar[str] = ""
+    pretrained_on: ClassVar[str] = ""
 
     problem: Problem = dataclasses.field(kw_only=False)
     gradient_order: Literal[1, 2] | None = dataclasses.field(default=None, init=False)

@@ -48,6 +48,8 @@ class Benchmark(BaseModel):
         metrics: The metrics, each once; the first one ranks.
         metric_options: Keyword arguments by metric, also for metrics that ``--metrics`` adds.
         quick: Whether this is the reduced form that ``--quick`` runs.
+        episodes_salt: The digest of the secret that its test episodes are drawn with; empty for
+            the public episodes.
     """
 
     # forbid: a misspelt key would otherwise leave its default in force without a word.
@@ -72,6 +74,7 @@ class Benchmark(BaseModel):
     metrics: tuple[str, ...] = Field(min_length=1)
     metric_options: dict[str, dict[str, OptionValue | tuple[OptionValue, ...]]] = {}
     quick: bool = Field(default=False, strict=True)
+    episodes_salt: str = ""
 
     @field_validator("ways")
     @classmethod
@@ -90,8 +93,19 @@ class Benchmark(BaseModel):
 
     @property
     def title(self) -> str:
-        """``name@version``, with ``+quick`` for the reduced form."""
-        return f"{self.name}@{self.version}{'+quick' if self.quick else ''}"
+        """``name@version``, with ``+quick`` for the reduced form and the salt of its episodes."""
+        quick = "+quick" if self.quick else ""
+        salt = f"+salt-{self.episodes_salt[:8]}" if self.episodes_salt else ""
+        return f"{self.name}@{self.version}{quick}{salt}"
+
+    @property
+    def public(self) -> Benchmark:
+        """The same with the public test episodes. Meta-training depends on nothing else."""
+        return self.salted("") if self.episodes_salt else self
+
+    def salted(self, digest: str) -> Benchmark:
+        """Returns the same with other test episodes, drawn with the secret of this digest."""
+        return self.model_copy(update={"episodes_salt": digest})
 
     @cached_property
     def protocol(self) -> NWayKShot:

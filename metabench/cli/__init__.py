@@ -23,6 +23,7 @@ COMMANDS = (
     "leaderboard",
     "backends",
     "compare",
+    "plan",
     "report",
     "plot",
     "data",

@@ -52,6 +52,11 @@ _PATH = click.Path(path_type=Path)
     help="The probability of any false alarm in the table.",
 )
 @click.option("--require-baseline", is_flag=True, help="Exit with 2 if BASE is missing or empty.")
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="Do not fail if a cell of BASE is gone, or its new record is unreadable.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 if a file is not a valid record.")
 def command(
     base: Path,
@@ -63,14 +68,16 @@ def command(
     min_effect: float,
     alpha: float,
     require_baseline: bool,
+    allow_missing: bool,
     strict: bool,
 ) -> int:
     """Compare the records in NEW with those in BASE, cell by cell and episode by episode.
 
     Exits with 3 if a cell is worse: a significant loss (paired permutation test over the frozen
-    episodes, Student's test over the seeds, Holm's correction) of at least the least effect, or a
-    cell that was ok and has failed; with 5 if BASE and NEW share nothing that can be compared. Time
-    and memory only warn. If there is no baseline yet, it says so and exits with 0.
+    episodes, Student's test over seeds and episodes, Holm's correction) of at least the least
+    effect, or a cell that was ok and has failed; with 1 if a cell of BASE is gone or its new record
+    is unreadable; with 5 if BASE and NEW share nothing that can be compared. One seed on each side,
+    time and memory only warn. If there is no baseline yet, it says so and exits with 0.
     """
     from metabench.cli.output import print_json
     from metabench.compare import (
@@ -86,7 +93,13 @@ def command(
     after, damaged = _load_new(new)
     notices = [f"'{base}' has no baseline yet: nothing was compared."] if not before else []
     unreadable += damaged
-    result = compare(before, after, min_effect=min_effect, alpha=alpha)
+    result = compare(
+        before,
+        after,
+        min_effect=min_effect,
+        alpha=alpha,
+        unreadable=[file.path for file in damaged],
+    )
     left_out = result.left_out
     named = [f"{file.path} {file.reason}" for file in unreadable]
     result = replace(result, left_out=[*left_out, *named])
@@ -99,7 +112,8 @@ def command(
     for text in notices:
         click.echo(f"notice: {text}", err=True)
     print_left_out(left_out, unreadable)
-    code = _exit_code(result, baseline=bool(before), damaged=strict and bool(unreadable))
+    failed = bool(result.gone and not allow_missing) or bool(unreadable and strict)
+    code = _exit_code(result, baseline=bool(before), failed=failed)
     if as_json:
         print_json(to_document(result) | {"notices": notices, "exit_code": code})
     else:
@@ -134,10 +148,10 @@ def _load_new(path: Path) -> tuple[list[Record], list[Unreadable]]:
     return records, unreadable
 
 
-def _exit_code(result: Comparison, *, baseline: bool, damaged: bool) -> int:
+def _exit_code(result: Comparison, *, baseline: bool, failed: bool) -> int:
     if result.regressions:  # first: it is the answer that CI waits for
         return EXIT_REGRESSION
-    if damaged:
+    if failed:
         return EXIT_CELL_FAILED
     if baseline and not result.compared:
         return EXIT_NOTHING

@@ -22,6 +22,7 @@ from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, UsageEr
 from metabench.utils.text import counted
 
 if TYPE_CHECKING:
+    from metabench.leaderboard.build import Leaderboard
     from metabench.records.schema import Record
     from metabench.records.store import Unreadable
 
@@ -62,6 +63,11 @@ _RESULTS = ":results:"
     "--verify", is_flag=True, help="Check the records, and that the page agrees with them."
 )
 @click.option("--columns", metavar="NAMES", help="Further columns: pgd_0.1,shift_drop, ... or all.")
+@click.option(
+    "--aggregate",
+    is_flag=True,
+    help="One table over all benchmarks: average ranks and interquartile means.",
+)
 @quick_option
 @strict_option
 def command(
@@ -74,14 +80,15 @@ def command(
     write: Path | None,
     verify: bool,
     columns: str | None,
+    aggregate: bool,
     quick: bool,
     strict: bool,
 ) -> int:
     """Rank the algorithms of each benchmark, from the records in RESULTS."""
-    if (write or verify) and (benchmarks or suite or metric or quick):
+    if (write or verify) and (benchmarks or suite or metric or quick or aggregate):
         raise UsageError(
             "--write and --verify apply to all records, ranked as the benchmarks say.",
-            hint="Omit --benchmark, --suite, --metric and --quick.",
+            hint="Omit --benchmark, --suite, --metric, --aggregate and --quick.",
         )
     from metabench.leaderboard import build as leaderboard
     from metabench.leaderboard import formats
@@ -106,6 +113,9 @@ def command(
         for path in write_files(board_files(board, results.as_posix()), folder):
             click.echo(f"wrote {path}", err=True)
         return code
+    if aggregate:
+        click.echo(_aggregate(board, form, results))
+        return code
     if board.rows or form == "json":  # an empty array is a valid document
         click.echo(formats.render(registry, form, board, list(parse_list(columns or ""))))
     if code == EXIT_OK and not board.rows:
@@ -115,6 +125,17 @@ def command(
             f"'{results}' has no record{which} to rank.", hint=f"`{run}` creates records."
         )
     return code
+
+
+def _aggregate(board: Leaderboard, form: str, results: Path) -> str:
+    from metabench.leaderboard.aggregate import render_aggregate
+
+    if not board.aggregate:
+        raise NothingSelected(
+            f"'{results}' has no two algorithms that are ranked on the same two benchmarks.",
+            hint="A rank needs three seeds.",
+        )
+    return render_aggregate(board.aggregate, form)
 
 
 def _verify(results: Path, records: list[Record], unreadable: list[Unreadable]) -> int:

@@ -125,6 +125,7 @@ def _plan(
             settings,
             stored,
             data=settings.data,
+            episodes_salt=settings.episodes_salt,
             fresh=fresh,
             # A named algorithm of a broken plugin is an error; without names it is a row.
             broken={} if named else plugins.registry.broken,

@@ -17,7 +17,8 @@ _MOST_LISTED = 5
 _LEAST_ERROR = 1e-100  # the square of a smaller one underflows to 0
 _COUNTED: tuple[tuple[Verdict, str], ...] = (
     ("better", "better"),
-    ("same", "the same"),
+    ("equivalent", "equivalent"),
+    ("undecided", "undecided"),
     ("new", "new"),
     ("gone", "gone"),
 )
@@ -40,6 +41,11 @@ def sentence(comparison: Comparison) -> str:
     refused = comparison.of("not-comparable")
     if refused:
         text += f" {len(refused)} {_is(refused)} not comparable."
+    gone = comparison.gone
+    if gone:
+        names = "; ".join(row.title for row in gone[:_MOST_LISTED])
+        more = f"; and {len(gone) - _MOST_LISTED} more" if len(gone) > _MOST_LISTED else ""
+        text += f" The new results lack {names}{more}."
     return text
 
 
@@ -49,6 +55,7 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
         "verdict": sentence(comparison),
         "regressions": len(comparison.regressions),
         "compared": comparison.compared,
+        "gone": len(comparison.gone),
         "min_effect": comparison.min_effect,
         "alpha": comparison.alpha,
         "rows": [asdict(row) for row in comparison.rows],
@@ -72,13 +79,13 @@ def to_markdown(comparison: Comparison, *, notices: Sequence[str] = ()) -> str:
     """
     lines = ["## metabench", "", f"**{_escape(sentence(comparison))}**", ""]
     # A pull request shows what needs attention; the rest is folded.
-    shown = [row for row in comparison.rows if row.verdict != "same" or row.warnings]
+    shown = [row for row in comparison.rows if row.verdict != "equivalent" or row.warnings]
     folded = [row for row in comparison.rows if row not in shown]
     if shown:
         lines += [_markdown_table(shown), ""]
     if folded:
         lines += [
-            f"<details><summary>{len(folded)} the same</summary>",
+            f"<details><summary>{len(folded)} equivalent</summary>",
             "",
             _markdown_table(folded),
             "",
@@ -95,7 +102,8 @@ def _explanations(comparison: Comparison) -> list[str]:
     found = [
         f"Worse or better: significant at {comparison.alpha:g} after Holm's correction over the "
         f"table, and by at least {100 * comparison.min_effect:g} % (relative, for a metric that is "
-        "not a share). Time and memory only warn."
+        "not a share). Equivalent: shown to differ by less. Undecided: neither; more seeds would "
+        "tell. One seed a side, time and memory only warn."
     ]
     if any(row.benchmark.endswith("+quick") for row in rows):
         found.append("Quick records check that the code runs; their scores mean nothing.")
@@ -151,8 +159,9 @@ def _is(rows: Sequence[ComparisonRow]) -> str:
 
 def _cells(row: ComparisonRow) -> dict[str, str]:
     difference = "" if row.difference is None else _score(row, row.difference, signed=True)
-    if row.ci95 is not None:
-        difference += f" ± {100 * row.ci95:.2f}" if row.unit == SHARE else f" ± {row.ci95:.3g}"
+    if row.low is not None and row.high is not None:
+        ends = (_score(row, end, signed=True) for end in (row.low, row.high))
+        difference += f" ({' to '.join(ends)})"
     return {
         "verdict": row.verdict,
         "algorithm": row.algorithm,

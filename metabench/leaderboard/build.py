@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
+from metabench.leaderboard.aggregate import AggregateRow, aggregate
 from metabench.leaderboard.extras import extra_values
-from metabench.leaderboard.ranks import rank_rows
+from metabench.leaderboard.ranks import ScoredRow, rank_rows
 from metabench.leaderboard.render import Format, render_rows, to_frame
 from metabench.leaderboard.rows import LeaderboardRow, make_row
 from metabench.leaderboard.scores import check_metric
@@ -24,10 +26,12 @@ class Leaderboard:
     Attributes:
         rows: By benchmark, best first, rows without a score last.
         selection: The records of the rows, and those that were left out.
+        scored: The rows with their scores, in any order; none of ``--quick`` runs.
     """
 
     rows: list[LeaderboardRow]
     selection: RecordSelection
+    scored: Sequence[ScoredRow] = field(default=(), repr=False)
 
     @property
     def left_out(self) -> list[str]:
@@ -38,6 +42,11 @@ class Leaderboard:
     def rejected(self) -> list[str]:
         """The records that are invalid, or inconsistent with the majority, in words."""
         return self.selection.rejected
+
+    @cached_property
+    def aggregate(self) -> list[AggregateRow]:
+        """The algorithms over all benchmarks; none if they share fewer than two."""
+        return aggregate(self.scored)
 
     def to_frame(self) -> pd.DataFrame:
         """Returns one row for each row of the leaderboard."""
@@ -77,6 +86,7 @@ def build(
     selection = (
         RecordSelection(list(records))
         .with_quick(quick)
+        .with_public_episodes()
         .with_valid_scores()
         .latest()
         .with_one_version()
@@ -97,4 +107,6 @@ def build(
         make_row(group, extra[place], metric, references[place[0]])
         for place, group in groups.items()
     ]
-    return Leaderboard(rank_rows(rows), selection)
+    quick_runs = any(record.benchmark.quick for record in selection.records)
+    ranked = rank_rows(rows, quick=quick_runs)
+    return Leaderboard(ranked, selection, () if quick_runs else rows)

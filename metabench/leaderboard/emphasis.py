@@ -1,4 +1,4 @@
-"""Bold text in tables of any format."""
+"""The styles of tables, and bold text in tables of any format."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import re
 
 MARKS = {"markdown": ("**", "**"), "html": ("<strong>", "</strong>"), "latex": (r"\textbf{", "}")}
 """The opening and the closing mark of bold text, for each format that has bold text."""
+
+TABULATE_STYLES = {
+    "table": "simple",
+    "markdown": "pipe",
+    "html": "html",
+    "latex": "latex_booktabs",
+}
+"""The style of tabulate for each format of a table."""
 
 # Characters of Unicode's private use area, which no text contains.
 _OPEN, _CLOSE = "\ue000", "\ue001"

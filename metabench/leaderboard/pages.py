@@ -8,6 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from metabench.errors import ResultsError
+from metabench.leaderboard.aggregate import render_aggregate
 from metabench.leaderboard.build import Leaderboard
 from metabench.leaderboard.render import by_benchmark
 from metabench.leaderboard.rows import LeaderboardRow
@@ -17,12 +18,15 @@ from metabench.utils.grouping import grouped
 README = "README.md"
 
 LEGEND = (
-    "Algorithms share a rank if the paired permutation test on the same episodes, with Holm's "
-    "correction over the table, does not distinguish them from the best of that rank. There are "
-    "three measures of spread: ± is half the width of the 95 % interval over the test episodes, "
-    "*new classes* is the 95 % interval for other test classes, and *seed sd* is the standard "
-    "deviation over the seeds. Bold marks the first rank and the best value of a column. A column "
-    "with a minus sign is the score that is lost; *nm* is the loss of nearest-mean."
+    "A rank is the 95 % interval of the ranks that an algorithm may have, for all rows of a table "
+    "at once: from a bootstrap over seeds, test episodes and the groups of the test classes (their "
+    "origins or the classes, where there are no groups). *beats next* is the probability that it "
+    "is better than the next row. A row with fewer than three seeds is provisional and has no "
+    "rank. There are three measures of spread: ± is half the width of the 95 % interval over the "
+    "test episodes, *new classes* is the 95 % interval for other test classes, and *seed sd* is "
+    "the standard deviation over the seeds. Bold marks the rows that may be first, if any may not, "
+    "and the best value of a column. A column with a minus sign is the score that is lost; *nm* is "
+    "the loss of nearest-mean."
 )
 """How to read a page."""
 
@@ -42,6 +46,7 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
         f"```sh\n{command} --write\n{command} --verify\n```",
         LEGEND,
         board.render("markdown"),
+        *_over_benchmarks(board),
         *_machines(board),
     ]
     if sources:
@@ -49,6 +54,19 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
     if board.left_out:
         parts.append("Left out: " + "; ".join(board.left_out) + ".")
     return {README: "\n\n".join(parts) + "\n", "leaderboard.csv": board.render("csv") + "\n"}
+
+
+def _over_benchmarks(board: Leaderboard) -> list[str]:
+    """Returns the table over all benchmarks with its heading, if there is one."""
+    if not board.aggregate:
+        return []
+    return [
+        "### Over the benchmarks",
+        "Average ranks, with the average of the rank intervals at a corrected level, and the mean "
+        "of the middle half of all seeds on all benchmarks whose score is a share. These are the "
+        "algorithms that are ranked on every benchmark.",
+        render_aggregate(board.aggregate, "markdown"),
+    ]
 
 
 def _machines(board: Leaderboard) -> list[str]:

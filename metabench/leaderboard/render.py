@@ -11,22 +11,18 @@ import pandas as pd
 from tabulate import tabulate
 
 from metabench.leaderboard.columns import COLUMNS, ExtraColumn, choose
-from metabench.leaderboard.emphasis import Emphasis
+from metabench.leaderboard.emphasis import TABULATE_STYLES, Emphasis
 from metabench.leaderboard.extras import ColumnValue
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.leaderboard.scores import form_of
 from metabench.utils.grouping import grouped
+from metabench.utils.text import counted
 
 Format = Literal["table", "markdown", "csv", "json", "html", "latex"]
 
-_TABULATE_STYLES = {
-    "table": "simple",
-    "markdown": "pipe",
-    "html": "html",
-    "latex": "latex_booktabs",
-}
-
 _OPTIONAL = (
+    "rank",
+    "beats next",
     "new classes",
     "seed sd",
     "paper",
@@ -52,7 +48,8 @@ def render_rows(rows: Sequence[LeaderboardRow], form: Format, columns: Sequence[
     for benchmark, group in by_benchmark(rows).items():
         emphasis = Emphasis(form)
         ranking = _ranking(group, emphasis)
-        parts.append(f"{_heading(form, benchmark, group[0])}\n{_table(ranking, form, emphasis)}")
+        heading = _heading(form, benchmark, group[0], levels_of(group))
+        parts.append(f"{heading}\n{_table(ranking, form, emphasis)}")
         # A terminal shows the second table only for more than accuracy and costs, if not asked.
         if columns or form != "table" or _has_more_than_costs(group):
             extra = _extra_columns(group, chosen, emphasis)
@@ -68,8 +65,9 @@ def render_rows(rows: Sequence[LeaderboardRow], form: Format, columns: Sequence[
 
 def to_frame(rows: Sequence[LeaderboardRow]) -> pd.DataFrame:
     """Returns one row of a frame for each row of a leaderboard."""
-    # CSV has no place for the reasons, which are an object; an empty frame has no such column.
-    return pd.DataFrame([row.flat() for row in rows]).drop(columns="why", errors="ignore")
+    # CSV has no place for objects: the reasons and the probabilities. An empty frame has neither.
+    frame = pd.DataFrame([row.flat() for row in rows])
+    return frame.drop(columns=["why", "beats"], errors="ignore")
 
 
 def by_benchmark(rows: Sequence[LeaderboardRow]) -> dict[str, list[LeaderboardRow]]:
@@ -82,43 +80,57 @@ def _table(
 ) -> str:
     if form == "markdown":  # tabulate does not escape the end of a cell
         body = [{name: text.replace("|", "\\|") for name, text in row.items()} for row in body]
-    style = _TABULATE_STYLES[form]
+    style = TABULATE_STYLES[form]
     text = tabulate(body, headers="keys", tablefmt=style, disable_numparse=disable_numparse)
     return emphasis.apply(text)
 
 
-def _heading(form: Format, benchmark: str, row: LeaderboardRow) -> str:
+def levels_of(rows: Sequence[LeaderboardRow]) -> str:
+    """Returns in a sentence how many levels the table of a benchmark can tell apart."""
+    levels = [row.level for row in rows if row.level is not None]
+    if not levels:
+        return ""
+    return (
+        f"This table tells apart {counted(max(levels), 'level')} among "
+        f"{counted(len(levels), 'ranked algorithm')}."
+    )
+
+
+def _heading(form: Format, benchmark: str, row: LeaderboardRow, levels: str) -> str:
     digest = f", episodes {row.episode_digest[:12]}" if row.episode_digest else ""
     on = f" on {row.episodes} episodes" if row.episodes else ""  # a column has no episode scores
     text = f"{benchmark}: {row.metric}{on}{digest}"
     match form:
         case "markdown":
-            return f"### {text}\n"
+            return "\n\n".join(filter(None, [f"### {text}", levels])) + "\n"
         case "html":  # tabulate escapes the cells, but the heading is ours
-            return f"<h3>{html.escape(text)}</h3>"
-        case "latex":  # a comment: a paper has its own captions
-            return f"% {text}"
+            return f"<h3>{html.escape(text)}</h3>" + (f"\n<p>{levels}</p>" if levels else "")
+        case "latex":  # comments: a paper has its own captions
+            return "\n".join(f"% {line}" for line in (text, levels) if line)
         case _:
-            return text
+            return "\n".join(filter(None, [text, levels]))
 
 
 def _ranking(rows: Sequence[LeaderboardRow], emphasis: Emphasis) -> list[Cells]:
     """Returns the cells of the ranking; the scores of the first rank are bold."""
     distinguished = any(row.rank not in (None, 1) for row in rows)
     body = [_cells(row, emphasis, bold=distinguished and row.rank == 1) for row in rows]
+    for row, below, cells in zip(rows, rows[1:], body, strict=False):
+        probability = row.beats.get(below.algorithm)
+        cells["beats next"] = "" if probability is None else f"{100 * probability:.0f} %"
     empty = {name for name in _OPTIONAL if not any(cells[name] for cells in body)}
     return [{name: text for name, text in cells.items() if name not in empty} for cells in body]
 
 
 def _cells(row: LeaderboardRow, emphasis: Emphasis, *, bold: bool) -> Cells:
-    score = _score(row, row.score, _plus_minus(row, row.ci95))
     return {
-        "rank": "" if row.rank is None else str(row.rank),
+        "rank": rank_text(row),
         "algorithm": f"{row.algorithm}@{row.version}" if row.version else row.algorithm,
         "library": row.library,
         "backbone": row.backbone,
-        row.metric: emphasis.mark(score) if bold else score,
-        "new classes": _interval(row, row.class_low, row.class_high),
+        row.metric: emphasis.mark(_interval(row)) if bold else _interval(row),
+        "beats next": "",
+        "new classes": _ends(row, row.class_low, row.class_high),
         "seed sd": _score(row, row.seed_sd),
         "paper": _score(row, row.paper),
         "difference": _score(row, row.paper_difference, sign="+"),
@@ -142,13 +154,38 @@ def _score(row: LeaderboardRow, value: float | None, after: str = "", sign: str 
     return f"{value:{sign},.2f}{after}" if abs(value) < 10 else f"{value:{sign},.0f}{after}"
 
 
-def _plus_minus(row: LeaderboardRow, half_width: float | None) -> str:
-    if half_width is None:
-        return ""
+def rank_text(row: LeaderboardRow) -> str:
+    """Returns the interval of a rank as text: ``2``, ``2 to 4``, ``provisional`` or nothing."""
+    if row.rank is None:
+        return "provisional" if row.provisional else ""
+    if row.rank_high is None or row.rank_high == row.rank:
+        return str(row.rank)
+    return f"{row.rank} to {row.rank_high}"
+
+
+def _interval(row: LeaderboardRow) -> str:
+    """Returns the score with its interval; a share has both ends where ± would leave 0 to 1."""
+    if row.score is None or row.ci95 is None:
+        return _score(row, row.score)
+    if leaves_the_shares(row):
+        return f"{_score(row, row.score)} ({_ends(row, row.ci95_low, row.ci95_high)})"
+    return _score(row, row.score, _plus_minus(row, row.ci95))
+
+
+def leaves_the_shares(row: LeaderboardRow) -> bool:
+    """Returns whether ± would leave 0 to 1, and the ends of Wilson's interval are to be shown."""
+    low, high = row.ci95_low, row.ci95_high
+    if row.score is None or row.ci95 is None or low is None or high is None:
+        return False
+    outside = row.score - row.ci95 < 0 or row.score + row.ci95 > 1
+    return outside and low >= 0 and high <= 1
+
+
+def _plus_minus(row: LeaderboardRow, half_width: float) -> str:
     return f" ± {100 * half_width:.2f}" if row.metric == "accuracy" else f" ± {half_width:.3f}"
 
 
-def _interval(row: LeaderboardRow, low: float | None, high: float | None) -> str:
+def _ends(row: LeaderboardRow, low: float | None, high: float | None) -> str:
     # Both ends, because the score need not be in the middle.
     if low is None or high is None:
         return ""

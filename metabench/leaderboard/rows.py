@@ -20,6 +20,9 @@ from metabench.records.costs import median_cost
 from metabench.records.schema import Record, Value
 from metabench.runtime.provenance import machine_of
 
+FEWEST_SEEDS = 3
+"""A row with fewer seeds is provisional: it says too little of another training for a rank."""
+
 
 @dataclass(frozen=True)
 class LeaderboardRow:
@@ -33,11 +36,19 @@ class LeaderboardRow:
         library: The library that does its computations, or its distribution.
         backbone: The network below the head.
         status: ``ok``, or the status of the seeds that are not.
-        rank: Its rank on the benchmark (:func:`metabench.stats.shared_ranks`); ``None`` without
-            a score.
+        rank: The best rank that it may have, the same as ``rank_low``; its place for a column
+            with one value a row; ``None`` without a score, of ``--quick`` runs and if provisional.
+        rank_low: The lower end of the 95 % interval of its rank, for all rows at once
+            (:func:`metabench.stats.rank_intervals`).
+        rank_high: The upper end.
+        level: The level on which the table places it: 1 if nothing is told to be better.
+        provisional: Whether it has fewer than :data:`FEWEST_SEEDS` seeds, and so no rank.
+        beats: The probability that it is better than each other ranked row, by label.
         score: The mean over the episodes of the mean over the seeds.
         ci95: Half the width of the 95 % t-interval over the episodes, of the same test classes.
-        class_low: The lower end of the 95 % bootstrap interval for new test classes.
+        ci95_low: The lower end of the interval; of Wilson's for a share, within 0 and 1.
+        ci95_high: The upper end.
+        class_low: The lower end of the 95 % interval for new test classes, origins or groups.
         class_high: The upper end.
         seed_sd: The standard deviation of the seeds' means.
         episodes: The number of test episodes.
@@ -68,8 +79,15 @@ class LeaderboardRow:
     backbone: str
     status: str
     rank: int | None
+    rank_low: int | None
+    rank_high: int | None
+    level: int | None
+    provisional: bool
+    beats: dict[str, float]
     score: float | None
     ci95: float | None
+    ci95_low: float | None
+    ci95_high: float | None
     class_low: float | None
     class_high: float | None
     seed_sd: float | None
@@ -135,6 +153,11 @@ def make_row(
         backbone=str(algorithm.hyperparameters.get("backbone") or first.benchmark.backbone),
         status=_status(other, len(records)),
         rank=None,
+        rank_low=None,
+        rank_high=None,
+        level=None,
+        provisional=_provisional(score, len(ok)),
+        beats={},
         seeds=len(ok),
         parameters=None if parameters is None else round(parameters),
         machine="; ".join(sorted({machine_of(r.environment) for r in records if r.environment})),
@@ -147,6 +170,12 @@ def make_row(
         **_paper_fields(first, score),
     )
     return row, score
+
+
+def _provisional(score: AggregateScore, seeds: int) -> bool:
+    # Seeds that were measured otherwise than the newest record are not part of the score.
+    scored = seeds if score.by_seed is None else len(score.by_seed)
+    return score.value is not None and scored < FEWEST_SEEDS
 
 
 def _status(other: Sequence[Record], seeds: int) -> str:
@@ -163,12 +192,12 @@ def _score_fields(score: AggregateScore) -> dict[str, Any]:
         "direction": score.direction,
         "score": score.value,
         "ci95": score.ci95,
-        # Rounded: the last bits of the bootstrap differ between processors, and committed pages
-        # are verified on other machines.
-        "class_low": round(interval.low, 6) if interval else None,
-        "class_high": round(interval.high, 6) if interval else None,
+        "ci95_low": score.low,
+        "ci95_high": score.high,
+        "class_low": interval.low if interval else None,
+        "class_high": interval.high if interval else None,
         "seed_sd": score.seed_sd,
-        "episodes": 0 if score.episodes is None else len(score.episodes),
+        "episodes": score.episodes,
     }
 
 

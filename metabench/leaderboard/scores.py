@@ -14,8 +14,15 @@ from metabench.errors import UnknownName
 from metabench.leaderboard.columns import ALL_COLUMNS, ValueFormat
 from metabench.leaderboard.extras import ExtraValues
 from metabench.records.comparability import measurement_of
-from metabench.records.schema import MetricResult, Record
-from metabench.stats import ClassInterval, class_interval, seed_sd, t_interval
+from metabench.records.schema import SHARE, MetricResult, Record
+from metabench.stats import (
+    ClassInterval,
+    ClassSlots,
+    class_interval,
+    score_interval,
+    seed_sd,
+    t_interval,
+)
 
 COSTS = ("adapt_ms", "predict_ms", "peak_mb", "train_seconds", "train_examples")
 """The costs that a leaderboard can rank by, lowest first."""
@@ -31,22 +38,35 @@ class AggregateScore:
     Attributes:
         metric: The metric or the column.
         direction: Whether a higher or a lower score is better; empty if there is no score.
+        unit: The unit of the score, of a metric with a score in every episode.
         value: The mean over the episodes of the mean over the seeds, or the value of the column.
         ci95: Half the width of the 95 % t-interval over the episodes.
+        low: The lower end of the 95 % interval over the episodes, within 0 and 1 for a share.
+        high: The upper end.
         new_classes: The interval for new test classes, if the records state the classes.
         seed_sd: The standard deviation of the seeds' means, if there are two seeds.
-        episodes: The mean over the seeds in each episode, ``[E]``.
+        by_seed: The score of each seed in each episode, ``[S, E]``.
+        classes: The classes of the episodes, and the mean over the seeds on each of them.
         missing: Why there is no score.
     """
 
     metric: str
     direction: str = ""
+    unit: str = ""
     value: float | None = None
     ci95: float | None = None
+    low: float | None = None
+    high: float | None = None
     new_classes: ClassInterval | None = None
     seed_sd: float | None = None
-    episodes: NDArray[np.float64] | None = None
+    by_seed: NDArray[np.float64] | None = None
+    classes: ClassSlots | None = None
     missing: str = ""
+
+    @property
+    def episodes(self) -> int:
+        """The number of episodes; 0 without a score in every episode."""
+        return 0 if self.by_seed is None else self.by_seed.shape[1]
 
 
 def check_metric(name: str, records: Iterable[Record]) -> None:
@@ -76,18 +96,25 @@ def score_of_metric(
     alike = [r for r in records if conditions and _conditions(r, metric) == conditions]
     if not alike:
         return AggregateScore(metric, missing=_why_missing(records, metric))
+    by_seed = np.array([r.metrics[metric].episodes for r in alike])
     # Seeds first: the episodes are then independent samples of one averaged model.
-    scores = np.mean([r.metrics[metric].episodes for r in alike], axis=0)
-    value, half_width = t_interval(scores)
-    spread = seed_sd([math.fsum(r.metrics[metric].episodes) / len(scores) for r in alike])
+    value, half_width = t_interval(by_seed.mean(0))
+    spread = seed_sd([math.fsum(row) / len(row) for row in by_seed])
+    result = alike[0].metrics[metric]
+    low, high = _ends(by_seed.mean(0), result.unit)
+    classes = _class_slots(alike, metric)
     return AggregateScore(
         metric,
-        alike[0].metrics[metric].direction,
+        result.direction,
+        result.unit,
         value,
         _known(half_width),
-        _interval_for_new_classes(alike, metric, scores),
+        low,
+        high,
+        _interval_for_new_classes(classes),
         _known(spread),
-        scores,
+        by_seed,
+        classes,
     )
 
 
@@ -102,7 +129,7 @@ def score_of_column(name: str, costs: Mapping[str, Any], extra: ExtraValues) -> 
     value = costs[name] if name in costs else extra.values.get(name)
     if value is None:
         return AggregateScore(name, missing=extra.missing.get(name, f"{name} was not measured"))
-    return AggregateScore(name, _DIRECTIONS[name], float(value))
+    return AggregateScore(name, _DIRECTIONS[name], value=float(value))
 
 
 def is_column(name: str) -> bool:
@@ -139,20 +166,65 @@ def class_hits_of(
     return classes, hits
 
 
-def _interval_for_new_classes(
-    records: Sequence[Record], metric: str, scores: NDArray[np.float64]
-) -> ClassInterval | None:
+def clusters_of(
+    record: Record, metric: str, classes: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """Returns what the classes of each episode belong to, ``[E, ways]``.
+
+    Their groups, else their origins, else the classes themselves. Nothing if the record states
+    groups or origins that are not those of these classes.
+
+    Args:
+        record: The record.
+        metric: The metric that states them.
+        classes: The classes of each episode, ``[E, ways]``.
+    """
+    values = record.metrics[metric].values
+    name = next((name for name in ("class_groups", "class_origins") if name in values), "")
+    if not name:
+        return classes
+    try:
+        clusters = np.asarray(values[name])
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if clusters.dtype != np.int64 or clusters.shape != classes.shape:
+        return None
+    pairs = np.unique(np.stack([classes.ravel(), clusters.ravel()]), axis=1)
+    # A class belongs to one cluster in all episodes.
+    return clusters if pairs.shape[1] == len(np.unique(classes)) else None
+
+
+def _class_slots(records: Sequence[Record], metric: str) -> ClassSlots | None:
+    """Returns the clusters of the classes and the mean share of right queries, ``[1, E, ways]``."""
     found = [class_hits_of(record, metric) for record in records]
     known = [one for one in found if one is not None]
-    if len(known) < len(found) or any(
-        not np.array_equal(known[0][0], classes) for classes, _ in known
-    ):
+    if len(known) < len(found):
+        return None
+    classes = known[0][0]
+    if any(not np.array_equal(classes, others) for others, _ in known):
         return None  # the hits of different classes cannot be averaged
+    clusters = clusters_of(records[0], metric, classes)
+    if clusters is None:
+        return None
     hits = np.mean([of_seed for _, of_seed in known], axis=0)
+    return ClassSlots(clusters, hits[None] / records[0].benchmark.queries)
+
+
+def _interval_for_new_classes(classes: ClassSlots | None) -> ClassInterval | None:
+    if classes is None:
+        return None
     try:
-        return class_interval(known[0][0], hits, queries=records[0].benchmark.queries)
+        return class_interval(classes.clusters, classes.shares[0], queries=1)
     except ValueError:  # too few episodes or classes for an interval
         return None
+
+
+def _ends(scores: NDArray[np.float64], unit: str) -> tuple[float | None, float | None]:
+    if len(scores) < 2:
+        return None, None
+    # A drop of accuracy is stated in shares too, and may be negative.
+    share = unit == SHARE and scores.min() >= 0 and scores.max() <= 1
+    return score_interval(scores, share=bool(share))
 
 
 def _conditions(record: Record, metric: str) -> tuple[object, ...]:

@@ -38,6 +38,8 @@ class Metric(ABC):
         direction: Whether higher or lower is better.
         unit: Unit of a score, for tables.
         kinds: Kinds of problems that it applies to; it cannot rank benchmarks of another kind.
+        reveals_labels: Whether the algorithm can read query labels from what the metric asks, such
+            as the gradient of a loss. Those metrics are measured after all others.
     """
 
     name: ClassVar[str]
@@ -45,6 +47,7 @@ class Metric(ABC):
     direction: ClassVar[Literal["higher", "lower"]]
     unit: ClassVar[str]
     kinds: ClassVar[tuple[ProblemKind, ...]] = ("classification", "regression")
+    reveals_labels: ClassVar[bool] = False
 
     @property
     def datasets(self) -> tuple[str, ...]:

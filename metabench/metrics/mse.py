@@ -29,7 +29,7 @@ class MeanSquaredError(EpisodeMetric):
 
     def measure(self, trial: Trial) -> Measurement:
         """Add the mean of the worst tenth of the episodes; see :class:`Metric`."""
-        if not trial.algorithm.problem.regression:
+        if not trial.model.problem.regression:
             raise NotApplicable(
                 "it measures distances to real values, and this benchmark has labels."
             )

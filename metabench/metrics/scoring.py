@@ -62,7 +62,7 @@ def adaptable_batch_size(trial: Trial, batch_size: int) -> int:
 
     :meth:`Trial.adapted` takes that many episodes.
     """
-    return batch_size if trial.algorithm.offers("adapt_batch") else 1
+    return batch_size if trial.model.offers("adapt_batch") else 1
 
 
 def score_perturbed(

@@ -74,7 +74,7 @@ class Shift(Metric):
 
     def measure(self, trial: Trial) -> Measurement:
         """Measure the drop under each transform; see :class:`Metric`."""
-        require_images(trial.algorithm.problem)
+        require_images(trial.model.problem)
         clean = score_perturbed(trial, self.episodes)
         values: dict[str, Any] = {"episodes": len(clean), "clean": float(clean.mean())}
         mean_drops: dict[PerturbedSet, Tensor] = {}
@@ -125,7 +125,7 @@ def _within_group(trial: Trial, clean: Tensor) -> dict[str, Any]:
         )
     except ProtocolError as error:
         raise NotApplicable(error.message) from error
-    scores = score_perturbed(Trial(trial.algorithm, within, len(clean)), len(clean))
+    scores = score_perturbed(Trial(trial.model, within, len(clean)), len(clean))
     return {**summarize_drop(clean, scores), "groups": len(set(pool.groups))}
 
 
@@ -136,7 +136,7 @@ def _elsewhere(trial: Trial, clean: Tensor, names: tuple[str, ...]) -> dict[str,
     by_dataset: dict[str, Any] = {}
     for name in names:
         sampler = trial.elsewhere(name)
-        scores = score_perturbed(Trial(trial.algorithm, sampler, len(clean)), len(clean))
+        scores = score_perturbed(Trial(trial.model, sampler, len(clean)), len(clean))
         by_dataset[name] = {**score_interval(scores), "data": sampler.source_digest()}
     score = math.fsum(found["score"] for found in by_dataset.values()) / len(by_dataset)
     return {"score": score, "drop": float(clean.mean()) - score, "datasets": by_dataset}

@@ -59,13 +59,12 @@ class Transduction(Metric):
                     together = _predict_together(predict, batch)
                     # Batch norm in training mode, for example, raises an error on one value.
                     try:
-                        single = [predict(x).float() for x in batch.query_x.split(1, dim=1)]
+                        alone = predict.alone(batch.query_x).float()
                     except torch.OutOfMemoryError:
                         raise
                     except (RuntimeError, ValueError) as error:
                         reason = f"it cannot predict a single query: {error}"
                         return Measurement(values={"transductive": True, "alone": {"n/a": reason}})
-            alone = torch.cat(single, dim=1)
             together_scores.append(score_episodes(together, batch.query_y))
             alone_scores.append(score_episodes(alone, batch.query_y))
             changed.append(_changed(together, alone, batch.query_y))

@@ -48,6 +48,7 @@ class AlgorithmId(_Model):
             that are older than recipes.
         hyperparameters: All hyper-parameters.
         overrides: Those that differ from the recipe because the user set them.
+        pretrained_on: What the weights that it starts from have seen, as its author declares.
     """
 
     name: str
@@ -58,6 +59,7 @@ class AlgorithmId(_Model):
     recipe: str = ""
     hyperparameters: dict[str, Value] = {}
     overrides: dict[str, Value] = {}
+    pretrained_on: str = ""
 
     @property
     def label(self) -> str:
@@ -147,6 +149,8 @@ class Record(_Model):
         training: What meta-training used.
         metrics: The result of each metric, by name.
         notes: Remarks for the reader, such as a deviation from the recipe.
+        sealed: Whether the process of the algorithm never held an answer of meta-test;
+            ``None`` in records that are older than the separation.
         environment: The machine and the installed software.
         started: Time in ISO 8601, UTC.
         finished: Time in ISO 8601, UTC.
@@ -165,6 +169,7 @@ class Record(_Model):
     training: Training = Training()
     metrics: dict[str, MetricResult] = {}
     notes: list[str] = []
+    sealed: bool | None = None
     environment: dict[str, Value | None] = {}
     started: str = ""
     finished: str = ""

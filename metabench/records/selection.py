@@ -31,12 +31,21 @@ from metabench.utils.text import counted
 _T = TypeVar("_T", bound=Hashable)
 
 Reason = Literal[
-    "quick", "full", "superseded", "score", "definition", "episodes", "metric", "metric-options"
+    "quick",
+    "full",
+    "salted",
+    "superseded",
+    "score",
+    "definition",
+    "episodes",
+    "metric",
+    "metric-options",
 ]
 
 _COUNTED: dict[Reason, str] = {
     "quick": "of --quick runs",
     "full": "of full runs",
+    "salted": "of test episodes drawn with a salt",
     "superseded": "superseded by later ones of the same algorithm",
 }
 """The reasons that are no fault of a record: a message counts these records."""
@@ -122,6 +131,13 @@ class RecordSelection:
             quick = bool(self.records) and all(r.benchmark.quick for r in self.records)
         reason: Reason = "full" if quick else "quick"
         return self._without(LeftOut(r, reason) for r in self.records if r.benchmark.quick != quick)
+
+    def with_public_episodes(self) -> RecordSelection:
+        """Keep the records of public test episodes; those drawn with a salt if all are."""
+        if all(r.benchmark.episodes_salt for r in self.records):
+            return self
+        salted = (r for r in self.records if r.benchmark.episodes_salt)
+        return self._without(LeftOut(r, "salted") for r in salted)
 
     def with_valid_scores(self) -> RecordSelection:
         """Keep the records whose scores are all finite, and within 0 and 1 if they are shares."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from metabench.leaderboard.render import leaves_the_shares, rank_text
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.report.data import BenchmarkResults
 from metabench.report.values import format_number
@@ -64,11 +65,11 @@ def columns_of(results: BenchmarkResults) -> list[TableColumn]:
         return TableColumn(title, about, tuple(TableCell(value(row)) for row in rows), False)
 
     columns = [
-        numeric(
+        TableColumn(
             "rank",
-            "Shared by algorithms that the test on the same episodes does not distinguish from "
-            "the best of them.",
-            lambda row: row.rank,
+            "The 95 % interval of the ranks that it may have, over seeds, episodes and classes. "
+            "Fewer than three seeds are provisional.",
+            tuple(TableCell(rank_text(row), row.rank) for row in rows),
         ),
         TableColumn(
             results.metric + unit,
@@ -131,7 +132,9 @@ def _metric_columns(results: BenchmarkResults) -> list[TableColumn]:
 
 
 def best_algorithms(rows: Sequence[LeaderboardRow]) -> set[str]:
-    """Returns the algorithms of the first rank."""
+    """Returns the algorithms that may be first, if the table tells any apart from them."""
+    if not any(row.rank not in (None, 1) for row in rows):
+        return set()
     return {row.algorithm for row in rows if row.rank == 1}
 
 
@@ -155,6 +158,17 @@ def _new_classes_cell(row: LeaderboardRow, *, percent: bool) -> TableCell:
 
 
 def _score_cell(row: LeaderboardRow, *, percent: bool) -> TableCell:
+    score = number(row.score)
+    return TableCell(
+        format_number(score, percent=percent), score, _interval_suffix(row, percent=percent)
+    )
+
+
+def _interval_suffix(row: LeaderboardRow, *, percent: bool) -> str:
     score, ci95 = number(row.score), number(row.ci95)
-    half = "" if ci95 is None else f"± {100 * ci95:.2f}" if percent else f"± {ci95:.3g}"
-    return TableCell(format_number(score, percent=percent), score, half)
+    if score is None or ci95 is None:
+        return ""
+    if leaves_the_shares(row):
+        ends = (format_number(end, percent=percent) for end in (row.ci95_low, row.ci95_high))
+        return f"({' to '.join(ends)})"
+    return f"± {100 * ci95:.2f}" if percent else f"± {ci95:.3g}"

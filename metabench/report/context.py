@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from metabench.leaderboard.render import levels_of, rank_text
 from metabench.records.schema import MetricResult, Record, Value
 from metabench.report.charts import figures_of
 from metabench.report.charts.episodes import distributions
@@ -23,6 +24,7 @@ class BenchmarkContext:
     Attributes:
         results: Its results.
         columns: The columns of its leaderboard.
+        levels: How many levels the leaderboard tells apart, as a sentence.
         best: The algorithms of the first rank.
         drawings: The charts.
         pictures: The first test episodes.
@@ -31,6 +33,7 @@ class BenchmarkContext:
 
     results: BenchmarkResults
     columns: list[TableColumn]
+    levels: str
     best: set[str]
     drawings: list[Drawing]
     pictures: list[Picture]
@@ -86,6 +89,7 @@ def benchmark_context(results: BenchmarkResults, pictures: list[Picture] | str) 
     return BenchmarkContext(
         results,
         columns_of(results),
+        levels_of(results.rows),
         best_algorithms(results.rows),
         drawings,
         pictures if isinstance(pictures, list) else [],
@@ -121,7 +125,7 @@ def _algorithm(results: BenchmarkResults, label: str) -> AlgorithmContext:
     environments = grouped(known, lambda r: tuple(_pairs(r.environment)))
     return AlgorithmContext(
         results,
-        "" if row is None or row.rank is None else str(row.rank),
+        "" if row is None else rank_text(row),
         "" if row is None else format_number(row.score, percent=results.percent),
         records,
         _pairs(first.algorithm.hyperparameters),

@@ -10,6 +10,7 @@ import torch
 
 from metabench.benchmarks.cross_domain import CrossDomain
 from metabench.benchmarks.model import Benchmark
+from metabench.benchmarks.salt import salt_digest
 from metabench.benchmarks.tasks import BenchmarkTasks, open_tasks
 from metabench.config import DEFAULT_RECIPE, Selection
 from metabench.errors import MetabenchError, NotApplicable, NothingSelected, PluginError
@@ -40,6 +41,8 @@ class Planned:
         state: Whether its record is stored.
         why: The reason for the state.
         record: Its record, if that is stored.
+        training_key: The key of its checkpoint; cells that differ in the salt of their test
+            episodes share it. Empty if the cell cannot run.
         ended: The status and reason of a cell that cannot run: its plugin is broken, or its
             algorithm has no such recipe for the benchmark.
         fresh: Whether to ignore its checkpoint.
@@ -51,6 +54,7 @@ class Planned:
     state: CellState
     why: str
     record: Record | None = None
+    training_key: str = ""
     ended: tuple[Status, str] | None = None
     fresh: bool = False
     work: float = 0.0
@@ -62,6 +66,7 @@ def plan(
     stored: Iterable[Record],
     *,
     data: Path | None = None,
+    episodes_salt: str = "",
     fresh: bool = False,
     broken: Mapping[str, str] | None = None,
     on_open: Callable[[str], None] = lambda dataset: None,
@@ -73,6 +78,7 @@ def plan(
         selection: What to run.
         stored: The stored records.
         data: The folder with one folder for each data set.
+        episodes_salt: The secret that test episodes are drawn with; empty for the public ones.
         fresh: Whether to run from the beginning, whatever is stored.
         broken: Algorithms of broken plugins with the reason; each is listed and does not run.
         on_open: Called with the name of each data set before it is read.
@@ -90,12 +96,15 @@ def plan(
         raise NothingSelected(
             "no cell was selected.", hint="`metabench list algorithms` shows what is installed."
         )
+    if episodes_salt:
+        digest = salt_digest(episodes_salt)
+        benchmarks = [benchmark.salted(digest) for benchmark in benchmarks]
     for benchmark in benchmarks:  # all of them, before the first data set is read
         check_benchmark(registry, benchmark)
     records = StoredRecords(stored)
     planned: list[Planned] = []
     for benchmark in benchmarks:
-        tasks = _open(registry, benchmark, metrics, data, on_open)
+        tasks = _open(registry, benchmark, metrics, data, episodes_salt, on_open)
         for name in algorithms:
             overrides = dict(selection.set.get(name, {}))
             cells = [
@@ -134,13 +143,14 @@ def _open(
     benchmark: Benchmark,
     metrics: Iterable[str],
     data: Path | None,
+    salt: str,
     on_open: Callable[[str], None],
 ) -> BenchmarkTasks:
     """Open all data sets of a benchmark, also those that only its metrics use."""
     for dataset in filter(None, (benchmark.dataset, benchmark.test_dataset)):
         on_open(dataset)
     # On the CPU, whatever the device: the plan reads digests and sizes.
-    tasks = open_tasks(registry, benchmark, data, torch.device("cpu"))
+    tasks = open_tasks(registry, benchmark, data, torch.device("cpu"), salt=salt)
     tasks.check()  # first: it says so if the data set is of another kind than the protocol
     check_ranking_kind(registry, benchmark, tasks.problem(registry).kind)
     others: dict[str, None] = {}
@@ -178,7 +188,16 @@ def _plan_cell(
         cell = _measuring_also(resolved, record, registry)
     work = expected_work(cell.benchmark, resolved.algorithm.hyperparameters)
     kept = record if state == "stored" else None
-    return Planned(cell, resolved.key, state, why, kept, fresh=fresh, work=work)
+    return Planned(
+        cell,
+        resolved.key,
+        state,
+        why,
+        kept,
+        training_key=resolved.training_key,
+        fresh=fresh,
+        work=work,
+    )
 
 
 def _measuring_also(resolved: ResolvedCell, record: Record, registry: Registry) -> Cell:

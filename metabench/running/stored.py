@@ -61,7 +61,7 @@ class StoredRecords:
 
 
 def _label(algorithm: AlgorithmId, benchmark: Benchmark, seed: int) -> tuple[object, ...]:
-    return algorithm.label, benchmark.name, benchmark.quick, seed
+    return algorithm.label, benchmark.name, benchmark.quick, benchmark.episodes_salt, seed
 
 
 def _not_measured(record: Record, resolved: ResolvedCell) -> str:

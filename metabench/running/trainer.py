@@ -118,7 +118,7 @@ class Trainer:
         self._joules: float | None = None
         identity = {
             "key": key,
-            "benchmark": tasks.benchmark.scored.model_dump_json(),
+            "benchmark": tasks.benchmark.scored.model_dump_json(exclude={"episodes_salt"}),
             "code": code_digest(algorithm) if checkpoint is not None else "",
         }
         self._checkpoint = Checkpoint(checkpoint, identity)

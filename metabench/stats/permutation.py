@@ -126,49 +126,6 @@ def _patterns(n: int, rows: int, resamples: int, seed: int) -> Iterator[NDArray[
         yield np.unpackbits(drawn, axis=1, count=n)
 
 
-def pairwise_permutation_tests(
-    scores: ArrayLike, *, resamples: int = 9999, seed: int = 0
-) -> dict[tuple[int, int], float]:
-    """Returns the two-sided :func:`permutation_test` of every two rows, with shared patterns.
-
-    >>> pairwise_permutation_tests([[1, 2, 3], [0, 1, 2], [1, 2, 3]])
-    {(0, 1): 0.25, (0, 2): 1.0, (1, 2): 0.25}
-
-    Args:
-        scores: The scores, ``[K, n]``.
-        resamples: See :func:`permutation_test`.
-        seed: See :func:`permutation_test`.
-
-    Returns:
-        The p-value of each pair of rows, smaller index first.
-
-    Raises:
-        ValueError: See :func:`permutation_test`.
-    """
-    table = np.asarray(scores, dtype=np.float64)
-    table = table - table.mean(0)  # the differences stay, and large scores lose no digits in sums
-    first, second = np.triu_indices(len(table), 1)
-    differences = table[first] - table[second]
-    if table.size and not np.isfinite(table).all():
-        raise ValueError("a permutation test needs finite differences")
-    few = (differences != 0).sum(1) <= EXACT
-    p_values = np.ones(len(first))
-    if few.any():
-        p_values[few] = permutation_tests(differences[few])
-    observed, slack = differences.sum(1), _ROUNDING * np.abs(differences).sum(1)
-    if not few.all():
-        count = np.zeros(len(first))
-        for bits in _patterns(table.shape[1], len(first), resamples, seed):
-            # The sum of a pair's differences is the difference of two sums: K sums for a pattern
-            # instead of K (K - 1) / 2.
-            sums = bits.astype(np.float64) @ table.T
-            flipped = 2 * (sums[:, first] - sums[:, second]) - observed
-            count += (np.abs(flipped) >= np.abs(observed) - slack).sum(0)
-        p_values[~few] = ((1 + count) / (1 + resamples))[~few]
-    pairs = zip(first.tolist(), second.tolist(), strict=True)
-    return dict(zip(pairs, p_values.tolist(), strict=True))
-
-
 def _extreme(
     patterns: NDArray[Any], table: NDArray[np.float64], alternative: Alternative
 ) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Ranks within a benchmark, shared by algorithms without a significant difference, and over it."""
+"""Ranks over several benchmarks: averages, and tests of them."""
 
 from __future__ import annotations
 
@@ -9,69 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metabench.stats.permutation import holm, pairwise_permutation_tests
-
 FEWEST_BENCHMARKS = 5
 """Fewer benchmarks are no evidence: :func:`friedman` refuses them."""
-
-# The least possible p-value, after the correction, is a quarter of the level.
-_MARGIN = 4
-
-
-def shared_ranks(
-    scores: ArrayLike,
-    *,
-    higher_is_better: bool = True,
-    alpha: float = 0.05,
-    resamples: int = 9999,
-    seed: int = 0,
-) -> list[int]:
-    r"""Returns the ranks of algorithms on one benchmark, shared if they are not distinguished.
-
-    Two are distinguished if their paired permutation test is significant at level ``alpha`` after
-    Holm's correction over all :math:`K (K - 1) / 2` pairs. From the best mean down, an algorithm
-    shares a rank unless it is distinguished from the best of that rank; then its rank is its place.
-    So the first of each rank is shown to be worse than the first of the rank before, while the
-    last of one rank may not be distinguished from the first of the next.
-
-    >>> shared_ranks([[9, 9, 8, 9, 9, 8, 9, 9, 8, 9], [9, 8, 9, 9, 9, 8, 9, 8, 9, 9], [1] * 10])
-    [1, 1, 3]
-
-    Args:
-        scores: The scores of each algorithm on the same episodes, ``[K, E]``.
-        higher_is_better: False for errors.
-        alpha: The probability of distinguishing any two equally good algorithms.
-        resamples: See :func:`~metabench.stats.permutation_test`; raised if the correction over
-            many pairs would leave no p-value below ``alpha``.
-        seed: See :func:`~metabench.stats.permutation_test`.
-
-    Returns:
-        The rank of each algorithm, in the order of the rows.
-
-    Raises:
-        ValueError: If there is no episode, or a score is not finite.
-    """
-    table = np.asarray(scores, dtype=np.float64)
-    if table.ndim != 2 or table.size == 0:
-        raise ValueError(f"scores must be [algorithms, episodes]; they are {table.shape}")
-    if not higher_is_better:
-        table = -table
-    pairs = len(table) * (len(table) - 1) // 2
-    resamples = max(resamples, math.ceil(_MARGIN * pairs / alpha))
-    p_values = pairwise_permutation_tests(table, resamples=resamples, seed=seed)
-    corrected = holm(list(p_values.values()))
-    distinguished = {pair for pair, p in zip(p_values, corrected, strict=True) if p < alpha}
-    means = table.mean(1)
-    ranks = [1] * len(table)
-    best: list[int] = []
-    rank = 1
-    for mean in sorted(set(means.tolist()), reverse=True):
-        equals = np.flatnonzero(means == mean).tolist()
-        if not best or any((min(i, j), max(i, j)) in distinguished for i in best for j in equals):
-            best, rank = equals, 1 + int((means > mean).sum())
-        for i in equals:
-            ranks[i] = rank
-    return ranks
 
 
 def average_ranks(scores: ArrayLike, *, higher_is_better: bool = True) -> list[float]:

@@ -81,13 +81,13 @@ def folder(tmp_path: Path) -> ResultsFolder:
 
 
 @pytest.fixture
-def best(metabench: Any, folder: ResultsFolder) -> list[tuple[str, int]]:
-    """The ranks of the valid records."""
-    return ranks(metabench("leaderboard", folder.path, "--format", "json").document)
+def best(metabench: Any, folder: ResultsFolder) -> list[tuple[str, float]]:
+    """The scores of the valid records, best first."""
+    return scores(metabench("leaderboard", folder.path, "--format", "json").document)
 
 
-def ranks(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
-    return [(row["algorithm"], row["rank"]) for row in rows]
+def scores(rows: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    return [(row["algorithm"], row["score"]) for row in rows]
 
 
 def commands(folder: ResultsFolder, tmp_path: Path) -> list[tuple[Any, ...]]:
@@ -116,7 +116,7 @@ def test_an_invalid_file_is_named_left_out_and_counted(
         count = "2 files are not valid records." if twice else "1 file is not a valid record."
         assert count in ended.err
         assert metabench(*command, "--strict").code == 1
-    assert ranks(metabench(*commands_of_all[0]).document) == best
+    assert scores(metabench(*commands_of_all[0]).document) == best
 
 
 @pytest.mark.parametrize("case", INCONSISTENT)
@@ -130,7 +130,7 @@ def test_an_inconsistent_record_is_named_left_out_and_counted(
         assert f"left out: {INCONSISTENT[case].file_name}: " in ended.err
         assert "1 record is invalid or inconsistent with the majority." in ended.err
         assert metabench(*command, "--strict").code == 1
-    assert ranks(metabench("leaderboard", folder.path, "--format", "json").document) == best
+    assert scores(metabench("leaderboard", folder.path, "--format", "json").document) == best
 
 
 @pytest.mark.parametrize("case", OTHER_VALUES)
@@ -142,7 +142,7 @@ def test_values_that_are_not_numbers_are_not_shown_as_numbers(
     for command in commands(folder, tmp_path):
         assert metabench(*command).code == 0
     last = metabench("leaderboard", folder.path, "--format", "json").document[-1]
-    assert (last["algorithm"], last["rank"]) == ("odd", 5)
+    assert (last["algorithm"], last["score"]) == ("odd", pytest.approx(0.05))
     assert {last[name] for name in ("adapt_ms", "peak_mb", "parameters", "adapt_flops")} == {None}
 
 
@@ -164,4 +164,4 @@ def test_a_file_too_large_for_a_record_is_not_read(metabench, folder, best, monk
     (folder.records / "large.json").write_text(" " * 1_000_001)
     ended = metabench("leaderboard", folder.path, "--format", "json")
     assert "large.json is too large for a record: 1 MiB" in ended.err
-    assert ranks(ended.document) == best
+    assert scores(ended.document) == best

@@ -7,15 +7,17 @@ import pytest
 
 from metabench.records.schema import MetricResult
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import BLOBS, make_record, suite_file
+from tests.helpers.cells import BLOBS, make_record, suite_file, with_seeds
 from tests.helpers.formats import FORMATS
+from tests.leaderboard.test_aggregate import of_three_benchmarks
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     folder = ResultsFolder(tmp_path / "results")
-    folder.save(make_record("maml", (0.25, 0.75) * 10))
-    folder.save(make_record("protonet", (0.75, 0.85) * 10))
+    ok = make_record("maml", (0.25, 0.75) * 10), make_record("protonet", (0.75, 0.85) * 10)
+    for record in with_seeds(*ok):
+        folder.save(record)
     folder.save(make_record("broken", None, reason="it broke", benchmark={"test_episodes": 20}))
     return folder.path
 
@@ -47,6 +49,10 @@ def test_the_json_has_the_documented_shape(metabench, results: Path) -> None:
         "algorithm": str,
         "status": str,
         "rank": int,
+        "rank_low": int,
+        "rank_high": int,
+        "provisional": bool,
+        "beats": dict,
         "score": float,
         "ci95": float,
         "episodes": int,
@@ -54,7 +60,7 @@ def test_the_json_has_the_documented_shape(metabench, results: Path) -> None:
         "episode_digest": str,
     }
     assert {name: type(rows[0][name]) for name in types} == types
-    assert (rows[0]["episodes"], rows[0]["seeds"], rows[0]["episode_digest"]) == (20, 1, "e" * 64)
+    assert (rows[0]["episodes"], rows[0]["seeds"], rows[0]["episode_digest"]) == (20, 3, "e" * 64)
 
 
 def test_a_damaged_record_is_named_and_counted_and_an_error_with_strict(
@@ -163,3 +169,16 @@ class TestWhatIsShown:
         ended = metabench("leaderboard", results, "--write", *other)
         assert ended.code == 2
         assert "--metric" in ended.err
+
+
+def test_aggregate_prints_one_table_over_all_benchmarks(metabench, tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    for record in of_three_benchmarks():
+        folder.save(record)
+    assert "1.33 (1.33 to 1.33)" in metabench("leaderboard", folder.path, "--aggregate").out
+    rows = metabench("leaderboard", folder.path, "--aggregate", "--format", "json").document
+    assert [row["algorithm"] for row in rows] == ["b", "a"]
+    assert len(rows[0]["profile"]) == len(rows[0]["thresholds"])
+    assert metabench("leaderboard", folder.path, "--aggregate", "--format", "csv").code == 2
+    assert metabench("leaderboard", folder.path, "--aggregate", "-b", "one").code == 5
+    assert metabench("leaderboard", folder.path, "--aggregate", "--write").code == 2

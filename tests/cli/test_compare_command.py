@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,16 +8,16 @@ import pytest
 from metabench.cli import main
 from metabench.records.schema import Record
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import make_record
+from tests.helpers.cells import make_record, with_seeds
 
 FLAT = tuple(np.linspace(0.4, 0.6, 30).tolist())
 LOWER = tuple(score - 0.05 for score in FLAT)
 
 
-def folder(path: Path, *records: Record) -> str:
-    """A results folder with these records."""
+def folder(path: Path, *records: Record, seeds: int = 3) -> str:
+    """A results folder with several seeds of these records."""
     (path / "records").mkdir(parents=True)
-    for record in records:
+    for record in with_seeds(*records, seeds=seeds):
         for metric in record.metrics.values():
             metric.unit = "share"
         ResultsFolder(path).save(record)
@@ -46,7 +47,7 @@ def test_it_exits_with_3_if_a_cell_is_worse_and_otherwise_with_0(
 ) -> None:
     code, out, _ = call(base, base)
     assert code == 0
-    assert "No cell is worse (2 the same)." in out
+    assert "No cell is worse (2 equivalent)." in out
     worse = folder(tmp_path / "new", make_record(scores=LOWER), make_record("protonet", FLAT))
     code, out, _ = call(base, worse)
     assert code == 3
@@ -78,7 +79,7 @@ def test_json_is_one_document_with_the_exit_code(call, base: str, tmp_path: Path
     document = json.loads(out)
     assert code == document["exit_code"] == 3
     assert document["regressions"] == 1
-    assert [row["verdict"] for row in document["rows"]] == ["worse", "same"]
+    assert [row["verdict"] for row in document["rows"]] == ["worse", "equivalent"]
     assert document["rows"][0]["difference"] == pytest.approx(-0.05)
 
 
@@ -132,11 +133,11 @@ def test_missing_new_results_are_an_error(call, base: str, tmp_path: Path) -> No
 
 
 def test_nothing_comparable_exits_with_5(call, base: str, tmp_path: Path) -> None:
-    other = folder(tmp_path / "new", make_record(scores=FLAT, episode_digest="f" * 64))
-    code, out, _ = call(base, other)
+    cells = [make_record(name, FLAT, episode_digest="f" * 64) for name in ("maml", "protonet")]
+    code, out, _ = call(base, folder(tmp_path / "new", *cells))
     assert code == 5
     assert "No cell could be compared" in out
-    assert "1 is not comparable" in out
+    assert "2 are not comparable" in out
     assert "different test episodes" in out
 
 
@@ -158,36 +159,51 @@ def test_invalid_files_are_named_and_left_out(call, base: str, tmp_path: Path, t
     (new / "records" / "stray.json").write_text(text, encoding="latin-1")
     code, out, err = call(base, str(new))
     assert code == 0
-    assert "2 the same" in out
+    assert "2 equivalent" in out
     assert f"left out: {new / 'records' / 'stray.json'} " in err
     assert "1 file is not a valid record." in err
     assert call(base, str(new), "--strict")[0] == 1
 
 
-def test_a_truncated_record_is_left_out_and_its_cell_is_missing(
-    call, base: str, tmp_path: Path
+@pytest.mark.parametrize(
+    "spoil", [lambda text: text[:200], lambda text: text.replace("[0.4,", "[NaN,", 1)]
+)
+def test_a_cell_whose_new_record_is_unreadable_fails(
+    call, base: str, tmp_path: Path, spoil: Callable[[str], str]
 ) -> None:
     new = tmp_path / "new"
     folder(new, make_record(scores=FLAT), make_record("protonet", FLAT))
-    (path,) = new.rglob("maml*.json")
-    path.write_text(path.read_text()[:200])
+    path = next(new.rglob("maml-s1-*.json"))
+    path.write_text(spoil(path.read_text()))
     code, out, err = call(base, str(new))
-    assert code == 0
+    assert code == 1
     assert "1 gone" in out
-    assert f"left out: {path} is not a record" in err
+    assert f"its record {path.name} is unreadable" in out
+    assert f"left out: {path} " in err
+    assert call(base, str(new), "--allow-missing")[0] == 0
 
 
-def test_a_record_with_a_score_that_is_not_a_number_is_left_out(
-    call, base: str, tmp_path: Path
-) -> None:
-    new = tmp_path / "new"
-    folder(new, make_record(scores=FLAT), make_record("protonet", FLAT))
-    (path,) = new.rglob("maml*.json")
-    path.write_text(path.read_text().replace("[0.4,", "[NaN,", 1))
-    code, out, err = call(base, str(new))
+def test_a_cell_of_the_baseline_that_is_gone_fails(call, base: str, tmp_path: Path) -> None:
+    new = folder(tmp_path / "new", make_record(scores=FLAT))
+    code, out, _ = call(base, new)
+    assert code == 1
+    assert "The new results lack protonet on blobs-3w1s@1." in out
+    assert call(base, new, "--allow-missing")[0] == 0
+    document = json.loads(call(base, new, "--json")[1])
+    assert document["exit_code"] == document["gone"] == 1
+
+
+def test_a_regression_goes_before_a_cell_that_is_gone(call, base: str, tmp_path: Path) -> None:
+    assert call(base, folder(tmp_path / "new", make_record(scores=LOWER)))[0] == 3
+
+
+def test_one_seed_a_side_warns_and_does_not_fail(call, tmp_path: Path) -> None:
+    before = folder(tmp_path / "base", make_record(scores=FLAT), seeds=1)
+    after = folder(tmp_path / "new", make_record(scores=LOWER), seeds=1)
+    code, out, _ = call(before, after)
     assert code == 0
-    assert "1 gone" in out
-    assert str(path) in err
+    assert "undecided" in out
+    assert "a loss that is significant over the episodes" in out
 
 
 @pytest.mark.parametrize(

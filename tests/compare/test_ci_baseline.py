@@ -1,5 +1,6 @@
 """The committed baseline of continuous integration, and the workflow that compares with it."""
 
+import itertools
 import json
 import re
 import shlex
@@ -12,9 +13,11 @@ from click.testing import CliRunner, Result
 
 from metabench.benchmarks.model import read_suite
 from metabench.cli import cli
+from metabench.compare import compare
 from metabench.records.schema import Record
 from metabench.records.store import ResultsFolder
 from metabench.stats import t_interval
+from metabench.utils.grouping import grouped
 
 ROOT = Path(__file__).parents[2]
 BASELINE = ROOT / "leaderboards" / "ci"
@@ -55,7 +58,29 @@ def test_the_baseline_equals_itself() -> None:
     result = metabench("compare", BASELINE, BASELINE, "--require-baseline", "--json")
     document = json.loads(result.stdout)
     assert (result.return_value, document["exit_code"]) == (0, 0)
-    assert {row["verdict"] for row in document["rows"]} == {"same"}
+    assert {row["verdict"] for row in document["rows"]} == {"equivalent"}
+
+
+def test_the_committed_seeds_among_themselves_are_no_regression(records: list[Record]) -> None:
+    """Three of the seven seeds against the other four, in all 35 ways: the same code."""
+    alarms = 0
+    for chosen in itertools.combinations(range(7), 3):
+        # Common numbers make them comparable; the test over seeds does not pair by them.
+        base, new = (
+            _numbered([r for r in records if (r.seed in chosen) == side]) for side in (False, True)
+        )
+        alarms += any(row.verdict == "worse" for row in compare(base, new).rows)
+    assert alarms <= 0.05 * 35
+
+
+def _numbered(records: list[Record]) -> list[Record]:
+    """Returns the records of each cell with the seeds 0, 1, 2, ..."""
+    cells = grouped(records, lambda r: (r.algorithm.name, r.benchmark.name))
+    return [
+        record.model_copy(update={"seed": seed})
+        for group in cells.values()
+        for seed, record in enumerate(group)
+    ]
 
 
 def test_a_loss_of_two_points_fails_and_is_named_in_the_outputs_of_the_workflow(
@@ -70,7 +95,7 @@ def test_a_loss_of_two_points_fails_and_is_named_in_the_outputs_of_the_workflow(
         "compare", BASELINE, new.path, "--markdown", markdown, "--benchmark-json", entries
     )
     assert result.return_value == 3
-    assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s@2 by 2.0 points" in result.stdout
+    assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s@2 by 2.1 points" in result.stdout
     assert "1 of 6 cells is worse: protonet on ci-glyphs-5w1s" in markdown.read_text()
     for entry in json.loads(entries.read_text()):  # the schema of customBiggerIsBetter
         assert {name: type(value) for name, value in entry.items()} == {

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from metabench.compare import (
 from metabench.compare.verdicts import ComparisonRow
 from metabench.errors import UsageError
 from metabench.records.schema import Record
-from tests.helpers.cells import make_record
+from tests.helpers.cells import make_record, with_seeds
 from tests.helpers.simulations import accuracies
 
 MIRROR = {"worse": "better", "better": "worse", "new": "gone", "gone": "new"}
@@ -43,17 +44,22 @@ def only(base: list[Record], new: list[Record], **options: Any) -> ComparisonRow
     return row
 
 
+def trained(algorithm: str = "maml", scores: Any = (0.5,) * 20, **changes: Any) -> list[Record]:
+    """Returns three seeds with the same scores: another training changes nothing."""
+    return with_seeds(record(algorithm, scores, **changes))
+
+
 # Verdicts.
 
 
-def test_identical_records_are_the_same() -> None:
+def test_identical_records_are_equivalent() -> None:
     records = [record(name, seed=seed) for name in ("maml", "protonet") for seed in (0, 1)]
     records += [
         record("proto", None, reason="it broke"),
         record("nearest", None, status="skipped"),
     ]
     rows = compare(records, records).rows
-    assert [row.verdict for row in rows] == ["same"] * 4
+    assert [row.verdict for row in rows] == ["equivalent"] * 4
     assert {row.reason for row in rows} == {
         "no difference",
         "failed (it broke) on both sides",
@@ -63,59 +69,136 @@ def test_identical_records_are_the_same() -> None:
 
 def test_a_significant_loss_of_the_minimum_effect_is_worse() -> None:
     base, new = accuracies(np.random.default_rng(0), 0.8, drop=0.02)
-    row = only([record(scores=base)], [record(scores=new)])
+    row = only(trained(scores=base), trained(scores=new))
     assert row.verdict == "worse"
     assert row.difference == pytest.approx((new - base).mean())
     assert row.effect == row.difference
     assert abs(row.difference + 0.02) <= 2 * row.ci95
-    assert row.p_value == row.p_episodes < 0.001
+    assert row.p_episodes <= row.p_value < 0.001
+    assert row.low < row.difference < row.high < 0
+    assert row.confidence == 0.95
+
+
+@pytest.mark.parametrize(("drop", "word"), [(0.02, "loss"), (-0.02, "gain")])
+def test_one_seed_a_side_warns_and_gives_no_verdict(drop: float, word: str) -> None:
+    base, new = accuracies(np.random.default_rng(0), 0.8, drop=drop)
+    row = only([record(scores=base)], [record(scores=new)])
+    assert (row.verdict, row.p_seeds, row.p_equivalent) == ("undecided", None, None)
     assert "one seed" in row.reason
+    assert row.warnings == (f"a {word} that is significant over the episodes",)
+    assert f"a {word} that is" in to_markdown(compare([record(scores=base)], [record(scores=new)]))
 
 
-def test_a_significant_loss_below_the_minimum_effect_is_the_same() -> None:
+def test_one_seed_a_side_without_a_significant_difference_does_not_warn() -> None:
+    base, new = accuracies(np.random.default_rng(0), 0.8)
+    assert only([record(scores=base)], [record(scores=new)]).warnings == ()
+    row = only([record(scores=base)], [record(scores=base)])
+    assert (row.verdict, row.reason) == ("equivalent", "no difference")
+
+
+def test_a_loss_that_is_shown_to_be_below_the_minimum_effect_is_equivalent() -> None:
     base, new = accuracies(np.random.default_rng(0), 0.8, drop=0.02)
-    row = only([record(scores=base)], [record(scores=new)], min_effect=0.1)
-    assert (row.verdict, row.reason) == ("same", "significant, but below the minimum effect")
+    row = only(trained(scores=base), trained(scores=new), min_effect=0.1)
+    assert (row.verdict, row.reason) == ("equivalent", "less than the minimum effect")
+    assert row.p_value < 0.05
+    assert row.p_equivalent < 0.05
+    assert -0.1 < row.low < row.high < 0.1
+    assert row.confidence == pytest.approx(0.9)
 
 
-def test_a_large_loss_in_few_episodes_is_not_significant() -> None:
-    row = only([record(scores=[0.9, 0.8, 0.7])], [record(scores=[0.5, 0.6, 0.7])])
-    assert (row.verdict, row.reason) == ("same", "not significant")
+def test_a_difference_around_the_minimum_effect_is_undecided() -> None:
+    base, new = accuracies(np.random.default_rng(0), 0.8, drop=0.02)
+    row = only(
+        trained(scores=base), trained(scores=new), min_effect=abs((new - base).mean()) + 1e-6
+    )
+    assert row.verdict == "undecided"
+    assert row.reason == "significant, but not shown to be the minimum effect or less"
 
 
-@pytest.mark.parametrize(("factor", "verdict"), [(0.9, "better"), (1.1, "worse"), (1.005, "same")])
+def test_a_large_loss_in_few_episodes_is_undecided() -> None:
+    row = only(trained(scores=[0.9, 0.8, 0.7]), trained(scores=[0.5, 0.6, 0.7]))
+    assert (row.verdict, row.reason) == ("undecided", "not significant")
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(0.9, "better"), (1.1, "worse"), (1.005, "equivalent")]
+)
 def test_a_lower_squared_error_is_better_and_its_effect_is_relative(
     factor: float, verdict: str
 ) -> None:
     errors = np.random.default_rng(0).gamma(2, 3, size=200)
-    base = record(scores=errors, metric="mse", direction="lower")
-    row = only([base], [record(scores=errors * factor, metric="mse", direction="lower")])
+    base = trained(scores=errors, metric="mse", direction="lower")
+    row = only(base, trained(scores=errors * factor, metric="mse", direction="lower"))
     assert row.verdict == verdict
     assert row.effect == pytest.approx(
         errors.mean() * (1 - factor) / (errors.mean() * max(1, factor))
     )
 
 
-def test_the_correction_is_over_the_whole_comparison() -> None:
+def test_the_correction_is_over_all_cells_with_a_difference() -> None:
     rng = np.random.default_rng(5)
     ten = rng.integers(0, 4, size=(10, 8)) / 4
-    base = [record(f"a{i}", scores) for i, scores in enumerate(ten)]
-    lost = [record("a0", ten[0] - 0.25), *base[1:]]
-    assert only(base[:1], lost[:1]).verdict == "worse"
-    assert {row.verdict for row in compare(base, lost).rows} == {"same"}
-
-
-def test_the_largest_loss_is_first() -> None:
-    flat = np.full(30, 0.5)
-    base = [record(name, flat) for name in "abcd"]
-    new = [
-        record("a", flat + 0.1),
-        record("b", flat - 0.1),
-        record("c", flat - 0.3),
-        record("e", flat),
+    base = [one for i, scores in enumerate(ten) for one in trained(f"a{i}", scores)]
+    moved = [one for i, s in enumerate(ten) for one in trained(f"a{i}", s - 0.25 * (i == 0))]
+    assert {row.verdict for row in compare(base, moved).rows} == {"worse", "equivalent"}
+    noisy = [
+        one
+        for i, s in enumerate(ten)
+        for one in trained(f"a{i}", s - 0.25 if i == 0 else np.roll(s, 1))
     ]
-    found = [(row.algorithm, row.verdict) for row in compare(base, new).rows]
-    assert found == [("c", "worse"), ("b", "worse"), ("d", "gone"), ("a", "better"), ("e", "new")]
+    found = compare(base, noisy).rows
+    assert {row.verdict for row in found} == {"undecided"}
+    assert min(row.confidence for row in found) == pytest.approx(1 - 0.05 / 10)
+
+
+def test_the_largest_loss_is_first_and_then_what_is_gone() -> None:
+    flat = np.full(30, 0.5)
+    base = [one for name in "abcd" for one in trained(name, flat)]
+    changed = {"a": flat + 0.1, "b": flat - 0.1, "c": flat - 0.3, "e": flat}
+    new = [one for name, scores in changed.items() for one in trained(name, scores)]
+    found = compare(base, new)
+    assert [(row.algorithm, row.verdict) for row in found.rows] == [
+        ("c", "worse"),
+        ("b", "worse"),
+        ("d", "gone"),
+        ("a", "better"),
+        ("e", "new"),
+    ]
+    assert "The new results lack d on blobs-3w1s@1." in sentence(found)
+
+
+# Cells that are gone.
+
+
+def file_of(made: Record, key: str = "") -> Path:
+    path = Path("results/records") / made.file_name
+    return path.with_name(path.name.replace(made.key[:10], key)) if key else path
+
+
+@pytest.mark.parametrize("key", ["", "0123456789"])
+def test_a_cell_whose_only_new_record_is_unreadable_is_gone_with_the_reason(key: str) -> None:
+    base = [record(), record("protonet")]
+    found = compare(base, base[1:], unreadable=[file_of(base[0], key)])
+    assert [(row.algorithm, row.verdict) for row in found.rows] == [
+        ("maml", "gone"),
+        ("protonet", "equivalent"),
+    ]
+    assert "is unreadable" in found.gone[0].reason
+
+
+def test_one_unreadable_seed_of_several_is_gone() -> None:
+    base = [record(seed=seed) for seed in range(3)]
+    found = compare(base, base[:2], unreadable=[file_of(base[2])])
+    assert [(row.verdict, row.seeds) for row in found.rows] == [
+        ("gone", (2,)),
+        ("equivalent", (0, 1)),
+    ]
+
+
+def test_an_unreadable_file_of_a_cell_that_has_a_readable_record_is_not_gone() -> None:
+    base = [record()]
+    assert compare(base, base, unreadable=[file_of(base[0], "0123456789")]).gone == []
+    assert compare(base, base, unreadable=[Path("results/records/stray.json")]).gone == []
 
 
 def test_other_changes_are_noted() -> None:
@@ -149,14 +232,14 @@ def test_a_cell_that_is_no_longer_ok_is_worse(status: str) -> None:
 def test_a_seed_that_is_no_longer_ok_is_worse_whatever_the_other_seeds() -> None:
     base = [record(seed=seed) for seed in range(3)]
     rows = compare(base, [*base[:2], record(scores=None, seed=2)]).rows
-    assert [(row.verdict, row.seeds) for row in rows] == [("worse", (2,)), ("same", (0, 1))]
+    assert [(row.verdict, row.seeds) for row in rows] == [("worse", (2,)), ("equivalent", (0, 1))]
 
 
 def test_an_interrupted_cell_gives_no_verdict() -> None:
     row = only([record()], [record(scores=None, status="interrupted")])
     assert (row.verdict, row.reason) == ("not-comparable", "was ok and is interrupted")
     again = record(scores=None, status="interrupted", finished="2027")
-    assert only([record()], [record(), again]).verdict == "same"
+    assert only([record()], [record(), again]).verdict == "equivalent"
 
 
 def test_two_different_failures_are_not_comparable() -> None:
@@ -230,14 +313,14 @@ def test_quick_records_are_compared_with_quick_ones_and_marked() -> None:
 
 def test_each_version_of_a_benchmark_is_compared_with_itself() -> None:
     two = [record(), record(benchmark={"version": "2"})]
-    assert [row.verdict for row in compare(two[:1], two).rows] == ["new", "same"]
-    assert [row.verdict for row in compare(two, two[1:]).rows] == ["gone", "same"]
+    assert [row.verdict for row in compare(two[:1], two).rows] == ["new", "equivalent"]
+    assert [row.verdict for row in compare(two, two[1:]).rows] == ["gone", "equivalent"]
 
 
 def test_superseded_records_are_counted() -> None:
     old = record(scores=(0.9,) * 20, hyperparameters={"lr": 1.0}, finished="2025", seed=1)
     found = compare([record()], [old, record(), record(scores=(0.1,) * 20, finished="2024")])
-    assert [row.verdict for row in found.rows] == ["same"]
+    assert [row.verdict for row in found.rows] == ["equivalent"]
     assert found.left_out == ["new: 2 records superseded by later ones of the same algorithm"]
 
 
@@ -252,12 +335,12 @@ def retrained(rng, *, sd: float, seeds: range, drop: float = 0.0) -> list[Record
     ]
 
 
-def test_a_difference_within_the_variation_between_seeds_is_the_same() -> None:
+def test_a_difference_within_the_variation_between_seeds_is_undecided() -> None:
     base = retrained(np.random.default_rng(1), sd=0.03, seeds=range(3))
     new = retrained(np.random.default_rng(4), sd=0.03, seeds=range(3))
     row = only(base, new)
     assert row.p_episodes < 0.05 < row.p_seeds == row.p_value
-    assert (row.verdict, row.reason) == ("same", "within the variation between seeds")
+    assert (row.verdict, row.reason) == ("undecided", "within the variation between seeds")
 
 
 def test_a_baseline_of_many_seeds_detects_a_loss_of_one_seed() -> None:
@@ -292,7 +375,7 @@ CELLS = st.lists(
 
 @given(CELLS)
 def test_any_records_equal_themselves(records: list[Record]) -> None:
-    assert {row.verdict for row in compare(records, records).rows} <= {"same"}
+    assert {row.verdict for row in compare(records, records).rows} <= {"equivalent"}
 
 
 @given(CELLS, CELLS)
@@ -314,8 +397,9 @@ def test_swapping_the_sides_mirrors_every_verdict(base: list[Record], new: list[
 @given(CELLS, CELLS)
 def test_p_values_are_between_0_and_1_and_the_correction_raises_them(base, new) -> None:
     for row in compare(base, new).rows:
-        if row.p_value is not None:
+        if row.p_episodes is not None:
             assert 0 <= row.p_episodes <= row.p_value <= 1
+            assert row.low <= row.difference <= row.high
 
 
 @given(CELLS, CELLS)

@@ -84,28 +84,29 @@ def first_order(steps: Callable[..., Any]) -> Callable[..., Any]:
 
 def test_maml_without_its_second_order_term_is_detected(base, monkeypatch) -> None:
     monkeypatch.setattr(learner, "gradient_steps", first_order(learner.gradient_steps))
-    assert verdicts(with_planted(base, "maml")) == {"maml": "worse", "protonet": "same"}
+    assert verdicts(with_planted(base, "maml")) == {"maml": "worse", "protonet": "equivalent"}
 
 
 def test_an_inner_rate_ten_times_too_small_is_detected_and_named(base) -> None:
     found = with_planted(base, "maml", inner_lr=0.05)
-    assert verdicts(found) == {"maml": "worse", "protonet": "same"}
+    assert verdicts(found) == {"maml": "worse", "protonet": "equivalent"}
     assert "inner_lr was 0.5 and is 0.05" in found.rows[0].notes
 
 
 def test_protonet_with_a_wrong_distance_is_detected(base, monkeypatch) -> None:
     monkeypatch.setattr(protonet, "squared_distances", cosines)
-    assert verdicts(with_planted(base, "protonet")) == {"maml": "same", "protonet": "worse"}
+    assert verdicts(with_planted(base, "protonet")) == {"maml": "equivalent", "protonet": "worse"}
 
 
-def test_an_equivalent_implementation_is_the_same_over_20_seeds(monkeypatch) -> None:
+def test_an_equivalent_implementation_is_equivalent_over_20_seeds(monkeypatch) -> None:
     before = [train("protonet", seed, budget=6000) for seed in range(20)]
     monkeypatch.setattr(protonet, "squared_distances", one_by_one)
     after = [train("protonet", seed, budget=6000) for seed in range(20)]
     alone = [compare([b], [a]).rows[0] for b, a in zip(before, after, strict=True)]
-    assert {row.verdict for row in alone} == {"same"}
+    assert {row.verdict for row in alone} <= {"equivalent", "undecided"}
+    assert not any(row.warnings for row in alone)
     (together,) = compare(before, after).rows
-    assert (together.verdict, len(together.seeds)) == ("same", 20)
+    assert (together.verdict, len(together.seeds)) == ("equivalent", 20)
 
 
 def test_training_again_with_the_same_code_gives_the_same_records(base) -> None:

@@ -15,7 +15,7 @@ from metabench.compare import (
     to_table,
 )
 from metabench.records.schema import Record
-from tests.compare.test_comparison import only, record
+from tests.compare.test_comparison import only, record, trained
 
 MACHINE = {"cpu": "a", "gpu": None, "threads": 1, "torch": "2.13.0", "device": "cpu"}
 
@@ -37,7 +37,7 @@ def timed(environment: dict[str, Any] = MACHINE, **cost: float) -> Record:
 
 def test_time_and_memory_only_warn() -> None:
     row = only([timed()], [timed(adapt_ms=20.0, predict_ms=5.5, peak_process_mb=700.0)])
-    assert row.verdict == "same"
+    assert row.verdict == "equivalent"
     assert row.warnings == (
         "slower: adapt_ms was 10 and is 20",
         "larger: peak_process_mb was 500 and is 700",
@@ -67,9 +67,9 @@ def test_costs_of_another_machine_are_not_compared_with_the_reason(fact: str) ->
 def test_the_benchmark_json_is_valid_for_the_action() -> None:
     flat = np.linspace(0.4, 0.6, 20)
     found = compare(
-        [record(scores=flat), record("gone")],
+        [*trained(scores=flat), record("gone")],
         [
-            record(scores=flat + 0.1),
+            *trained(scores=flat + 0.1),
             record(
                 "new", scores=2 * flat, metric="mse", direction="lower", benchmark={"name": "waves"}
             ),
@@ -100,11 +100,12 @@ def test_the_benchmark_json_is_valid_for_the_action() -> None:
 def test_the_summary_states_the_verdict_and_shows_the_worst_first() -> None:
     flat = np.full(30, 0.5)
     found = compare(
-        [record("a", flat), record("b", flat)], [record("a", flat - 0.042), record("b", flat)]
+        [*trained("a", flat), *trained("b", flat)],
+        [*trained("a", flat - 0.042), *trained("b", flat)],
     )
     text = to_markdown(found, notices=["a remark"])
-    assert "1 of 2 cells is worse: a on blobs-3w1s@1 by 4.2 points (p = 0.0002" in sentence(found)
-    assert text.index("| worse") < text.index("<summary>1 the same")
+    assert "1 of 2 cells is worse: a on blobs-3w1s@1 by 4.2 points (p = 0.0001" in sentence(found)
+    assert text.index("| worse") < text.index("<summary>1 equivalent")
     assert "* a remark" in text
     assert to_document(found)["regressions"] == 1
     assert to_table(found).splitlines()[2].startswith("worse")

@@ -31,10 +31,13 @@ from tests.helpers.cells import (
 )
 
 KEY = "a" * 64
+PLANTED = "metabench-planted"
 
 
 def jobs_of(*cells: Cell) -> list[Job]:
-    return [Job(what, f"{number:064x}", Conditions()) for number, what in enumerate(cells)]
+    return [
+        Job(what, f"{number:064x}", Conditions(), (PLANTED,)) for number, what in enumerate(cells)
+    ]
 
 
 def executor_with(*, jobs: int = 1, forks: bool = True, **asked: Any) -> ProcessExecutor:
@@ -313,7 +316,7 @@ from metabench.registry import Registry
 
 terms = Terms(Registry(), jobs=1, on_event=lambda *_: print(*executor._workers, flush=True))
 executor = ProcessExecutor(terms)
-list(executor.run([Job(cell("slow"), "a" * 64, Conditions())]))
+list(executor.run([Job(cell("slow"), "a" * 64, Conditions(), ("metabench-planted",))]))
 """
 
 

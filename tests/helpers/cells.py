@@ -175,6 +175,17 @@ def make_record(
     return Record(**fields | changes)
 
 
+def with_seeds(*records: Record, seeds: int = 3) -> list[Record]:
+    """Returns copies of records for several seeds, with the same scores."""
+    return [
+        record.model_copy(
+            update={"seed": seed, "key": digest_of({"of": record.key, "seed": seed})}, deep=True
+        )
+        for record in records
+        for seed in range(seeds)
+    ]
+
+
 def child_environment() -> dict[str, str]:
     """Returns the environment of a process that can import the test helpers."""
     here = str(Path(__file__).parent)

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from metabench.compare.verdicts import ComparisonRow, decide
 from metabench.report.styles import COLOURS
-from metabench.stats import class_interval, holm, permutation_tests, t_interval
+from metabench.stats import class_interval, t_interval
+from tests.helpers import retraining
+from tests.helpers.retraining import DROPS, rates
 
 DOCS = Path(__file__).parents[2] / "docs"
 QUERIES, EPISODES = 75, 600
 ACCURACIES = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-COMPARED = (0.6, 0.8, 0.95)
-DROPS = (0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03)
+DRAWN = ((3, 3), (3, 7), (7, 7))
+"""The numbers of seeds in the figure."""
 LENGTHS = (50, 150, 600, 2400)
 TRUTH = 0.75
 
@@ -79,38 +80,11 @@ def coverage_of_new_classes(episodes: int, *, pools: int = 200) -> tuple[float, 
     by_class, by_episode = [], []
     for _ in range(pools):
         shown, hits = class_episodes(rng, classes=40, episodes=episodes, spread=0.06)
-        interval = class_interval(shown, hits, queries=15, resamples=400)
+        interval = class_interval(shown, hits, queries=15)
         by_class.append(interval.low <= TRUTH <= interval.high)
         mean, half_width = t_interval(hits.mean(1) / 15)
         by_episode.append(abs(mean - TRUTH) <= half_width)
     return float(np.mean(by_class)), float(np.mean(by_episode))
-
-
-@cache
-def worse_rates(
-    accuracy: float, drop: float, *, tables: int = 250, cells: int = 4
-) -> tuple[float, float]:
-    """Returns how often any cell of a comparison is worse, and how often the one that dropped."""
-    rng = np.random.default_rng([int(1000 * accuracy), int(1000 * drop), cells])
-    base, new = accuracies(rng, accuracy, shape=(tables, cells, EPISODES))
-    base[:, 0], new[:, 0] = accuracies(rng, accuracy, drop=drop, shape=(tables, EPISODES))
-    differences = (new - base).reshape(tables * cells, EPISODES)
-    p_values = permutation_tests(differences, resamples=1999).reshape(tables, cells)
-    effects = differences.mean(1).reshape(tables, cells)
-    worse = np.array([are_worse(p, effect) for p, effect in zip(p_values, effects, strict=True)])
-    return float(worse.any(1).mean()), float(worse[:, 0].mean())
-
-
-def are_worse(p_values: np.ndarray, effects: np.ndarray) -> list[bool]:
-    """Returns which cells of a comparison are worse."""
-    return [is_worse(p, e) for p, e in zip(holm(p_values.tolist()), effects.tolist(), strict=True)]
-
-
-def is_worse(p_value: float, effect: float) -> bool:
-    """Returns whether a cell is worse at the default level and minimum effect."""
-    row = ComparisonRow("a", "b", "same", effect=effect, difference=effect)
-    row = decide(row, p_episodes=p_value, p_value=p_value, min_effect=0.01, alpha=0.05)
-    return row.verdict == "worse"
 
 
 def tables() -> dict[str, str]:
@@ -126,25 +100,10 @@ def tables() -> dict[str, str]:
                 ["over the episodes", *(f"{100 * new[n][1]:.1f} %" for n in LENGTHS)],
             ],
         ),
-        "false alarms": _table(
-            ["accuracy", *map(str, COMPARED)],
-            [
-                [
-                    "comparisons with a false alarm",
-                    *(
-                        f"{100 * worse_rates(a, 0.0, tables=400, cells=10)[0]:.1f} %"
-                        for a in COMPARED
-                    ),
-                ]
-            ],
-        ),
-        "power": _table(
-            ["drop in points", *(f"{100 * d:g}" for d in DROPS)],
-            [
-                [f"at accuracy {a}", *(f"{100 * worse_rates(a, d)[1]:.1f} %" for d in DROPS)]
-                for a in COMPARED
-            ],
-        ),
+        "noise": _table(*retraining.table_of_noise()),
+        "false alarms": _table(*retraining.table_of_alarms()),
+        "power": _table(*retraining.table_of_verdicts("worse")),
+        "equivalence": _table(*retraining.table_of_verdicts("equivalent")),
     }
 
 
@@ -203,12 +162,15 @@ def draw(folder: Path) -> None:
     )
     middle.set_xticks(LENGTHS, map(str, LENGTHS))
     middle.minorticks_off()
-    for accuracy, marker, colour in zip(
-        COMPARED, ("o-", "s--", "^:"), (blue, orange, green), strict=True
+    for seeds, marker, colour in zip(
+        DRAWN, ("o-", "s--", "^:"), (blue, orange, green), strict=True
     ):
-        seen = [100 * worse_rates(accuracy, drop)[1] for drop in DROPS]
         right.plot(
-            [100 * d for d in DROPS], seen, marker, color=colour, label=f"accuracy {accuracy}"
+            [100 * drop for drop in DROPS],
+            [100 * rates(seeds, drop)["worse"] for drop in DROPS],
+            marker,
+            color=colour,
+            label=f"{seeds[0]} seeds against {seeds[1]}",
         )
     right.axhline(90, color="black", linewidth=0.8)
     right.set(

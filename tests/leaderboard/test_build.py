@@ -17,7 +17,7 @@ from metabench.leaderboard.build import Leaderboard, build
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.records.schema import Record
 from metabench.stats import t_interval
-from tests.helpers.cells import make_record
+from tests.helpers.cells import make_record, with_seeds
 from tests.helpers.formats import FORMATS
 
 DOCUMENTED = {
@@ -25,6 +25,9 @@ DOCUMENTED = {
     "algorithm",
     "status",
     "rank",
+    "rank_low",
+    "rank_high",
+    "provisional",
     "score",
     "ci95",
     "episodes",
@@ -41,51 +44,100 @@ EPISODES = 12
 
 
 def constant(algorithm: str, score: float, **more: Any) -> Record:
-    """A record with one score in every episode, so that any two differ significantly."""
+    """A record with one score in every episode, so that any two are told apart."""
     return make_record(algorithm, (score,) * EPISODES, **more)
 
 
-class TestRanks:
-    def test_the_best_is_first_and_equal_scores_share_a_rank(self) -> None:
-        rows = build(
-            [constant("a", 0.5), constant("b", 0.9), constant("c", 0.5), constant("d", 0.1)]
-        ).rows
-        assert [(r.algorithm, r.rank) for r in rows] == [("b", 1), ("a", 2), ("c", 2), ("d", 4)]
+def ranks_of(*records: Record) -> list[tuple[str, int | None, int | None]]:
+    """Returns the label and the rank interval of each row, from three seeds each."""
+    rows = build(with_seeds(*records)).rows
+    return [(row.algorithm, row.rank_low, row.rank_high) for row in rows]
 
-    def test_algorithms_without_a_significant_difference_share_a_rank_by_score(
-        self,
-    ) -> None:
+
+class TestRanks:
+    def test_the_best_is_first_and_equal_scores_share_an_interval(self) -> None:
+        records = [
+            constant("a", 0.5),
+            constant("b", 0.9),
+            constant("c", 0.5),
+            constant("d", 0.1),
+        ]
+        assert ranks_of(*records) == [("b", 1, 1), ("a", 2, 3), ("c", 2, 3), ("d", 4, 4)]
+
+    def test_algorithms_that_the_episodes_do_not_tell_apart_share_an_interval(self) -> None:
         close = [0.5 + 0.01 * (-1) ** i for i in range(EPISODES)]
-        rows = build(
-            [
-                constant("a", 0.5),
-                make_record("b", (*close[:-1], 0.6)),
-                constant("c", 0.1),
-            ]
-        ).rows
-        assert rows[0].score > rows[1].score
-        assert [(r.algorithm, r.rank) for r in rows] == [("b", 1), ("a", 1), ("c", 3)]
+        found = ranks_of(
+            constant("a", 0.5), make_record("b", (*close[:-1], 0.6)), constant("c", 0.1)
+        )
+        assert found == [("b", 1, 2), ("a", 1, 2), ("c", 3, 3)]
+
+    def test_a_gap_within_the_variation_between_seeds_is_no_rank(self) -> None:
+        steady = [constant("a", 0.50 + 0.0001 * seed, seed=seed) for seed in range(3)]
+        varies = [constant("b", 0.48 + 0.04 * seed, seed=seed) for seed in range(3)]
+        rows = {row.algorithm: row for row in build([*steady, *varies]).rows}
+        assert (rows["b"].rank_low, rows["b"].rank_high) == (1, 2)
+        assert 0.5 < rows["b"].beats["a"] < 0.95
+        assert rows["b"].beats["a"] + rows["a"].beats["b"] == pytest.approx(1.0)
+
+    @pytest.mark.parametrize("seeds", [1, 2])
+    def test_fewer_than_three_seeds_are_provisional_and_do_not_rank_others(
+        self, seeds: int
+    ) -> None:
+        few = with_seeds(constant("few", 0.9), seeds=seeds)
+        rows = build([*few, *with_seeds(constant("a", 0.5), constant("b", 0.1))]).rows
+        assert [(r.algorithm, r.rank, r.provisional) for r in rows] == [
+            ("few", None, True),
+            ("a", 1, False),
+            ("b", 2, False),
+        ]
+        assert rows[0].rank_low is rows[0].rank_high is rows[0].level is None
+        assert rows[0].beats == {}
+
+    def test_a_table_states_how_many_levels_it_tells_apart(self) -> None:
+        records = with_seeds(constant("a", 0.5), constant("b", 0.9), constant("c", 0.5))
+        text = "This table tells apart 2 levels among 3 ranked algorithms."
+        for form in FORMATS:
+            assert (text in build(records).render(form)) == (form not in ("json", "csv"))
+        assert "tells apart" not in build(records[:1]).render("table")
+
+    def test_a_table_shows_the_interval_and_the_probability_to_beat_the_next(self) -> None:
+        board = build([*with_seeds(constant("a", 0.5), constant("b", 0.9)), constant("c", 0.1)])
+        cells = [line.split("|")[1:5] for line in board.render("markdown").splitlines()[4:9]]
+        shown = [[cell.strip() for cell in line] for line in cells]
+        assert [line[0] for line in shown[2:]] == ["1", "2", "provisional"]
+        assert "100 %" in board.render("markdown")
+
+    def test_quick_runs_have_no_ranks(self) -> None:
+        quick = [constant(name, k, benchmark={"quick": True}) for name, k in (("a", 0.5), ("b", 1))]
+        rows = build(with_seeds(*quick), quick=True).rows
+        assert [(r.algorithm, r.rank, r.rank_low, r.level) for r in rows] == [
+            ("b", None, None, None),
+            ("a", None, None, None),
+        ]
 
     def test_the_lowest_error_is_first(self) -> None:
         low, high = (
             constant(n, s, metric="mse", direction="lower") for n, s in (("x", 1.5), ("y", 3.5))
         )
-        assert [(r.algorithm, r.rank) for r in build([high, low]).rows] == [("x", 1), ("y", 2)]
+        assert ranks_of(high, low) == [("x", 1, 1), ("y", 2, 2)]
 
     @given(st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=1, max_size=8), st.randoms())
     def test_ranks_follow_the_scores_for_any_order_of_the_records(
         self, scores: list[float], mixer
     ) -> None:
-        records = [constant(f"a{i}", s) for i, s in enumerate(scores)]
+        records = with_seeds(*(constant(f"a{i}", s) for i, s in enumerate(scores)))
         mixer.shuffle(records)
         rows = build(records).rows
         for row in rows:
-            assert row.rank == 1 + sum(other.score > row.score for other in rows)
+            assert row.rank == row.rank_low == 1 + sum(other.score > row.score for other in rows)
+            assert row.rank_high == sum(other.score >= row.score for other in rows)
         assert all(a.rank <= b.rank for a, b in pairwise(rows))
 
     def test_each_benchmark_is_ranked_and_they_are_in_natural_order(self) -> None:
         small, large = {"name": "glyphs-5w1s"}, {"name": "glyphs-20w1s"}
-        rows = build([make_record("a", benchmark=large), make_record("a", benchmark=small)]).rows
+        rows = build(
+            with_seeds(make_record("a", benchmark=large), make_record("a", benchmark=small))
+        ).rows
         assert [(r.benchmark, r.rank) for r in rows] == [
             ("glyphs-5w1s@1", 1),
             ("glyphs-20w1s@1", 1),
@@ -95,14 +147,14 @@ class TestRanks:
         rows = build(
             [
                 make_record("aa", None, status="timeout", reason="it took longer than 5 s\nmore"),
-                make_record("zz", (0.1, 0.2)),
+                *with_seeds(make_record("zz", (0.1, 0.2))),
                 make_record("bb", None, status="skipped", reason="it classifies"),
             ]
         ).rows
-        assert [(r.algorithm, r.status, r.rank) for r in rows] == [
-            ("zz", "ok", 1),
-            ("aa", "timeout", None),
-            ("bb", "skipped", None),
+        assert [(r.algorithm, r.status, r.rank, r.provisional) for r in rows] == [
+            ("zz", "ok", 1, False),
+            ("aa", "timeout", None, False),
+            ("bb", "skipped", None, False),
         ]
         assert rows[1].reason == "it took longer than 5 s"
         assert rows[1].score is None
@@ -128,9 +180,9 @@ class TestSeeds:
         assert rows_of(make_record())["maml"].seed_sd is None
 
     def test_a_failed_seed_is_counted_and_does_not_change_the_score(self) -> None:
-        good = make_record(scores=(0.2, 0.4), seed=0)
-        row = rows_of(good, make_record(scores=None, seed=1, reason="it broke"))["maml"]
-        assert (row.status, row.seeds, row.reason) == ("failed (1 of 2 seeds)", 1, "it broke")
+        good = with_seeds(make_record(scores=(0.2, 0.4)))
+        row = rows_of(*good, make_record(scores=None, seed=3, reason="it broke"))["maml"]
+        assert (row.status, row.seeds, row.reason) == ("failed (1 of 4 seeds)", 3, "it broke")
         assert row.score == pytest.approx(0.3)
         assert row.rank == 1
 

@@ -10,9 +10,10 @@ from metabench.leaderboard.build import build
 from metabench.leaderboard.emphasis import MARKS, Emphasis
 from metabench.leaderboard.pages import LEGEND, board_files
 from metabench.leaderboard.rows import LeaderboardRow
+from metabench.leaderboard.scores import clusters_of
 from metabench.records.schema import MetricResult, Record
 from metabench.stats import class_interval, t_interval
-from tests.helpers.cells import make_record
+from tests.helpers.cells import make_record, with_seeds
 from tests.helpers.formats import FORMATS
 
 EPISODES, WAYS, QUERIES = 40, 3, 5
@@ -44,7 +45,8 @@ def with_metric(record: Record, name: str, episodes: list[float], **changes: Any
 
 
 def ranks(*records: Record, metric: str = "") -> list[tuple[str, int | None]]:
-    return [(row.algorithm, row.rank) for row in build(records, metric=metric).rows]
+    rows = build(with_seeds(*records), metric=metric).rows
+    return [(row.algorithm, row.rank) for row in rows]
 
 
 class TestSpreads:
@@ -88,6 +90,59 @@ class TestSpreads:
         assert (row.class_low, row.class_high) == (None, None)
         assert row.score is not None
 
+    @pytest.mark.parametrize("key", ["class_groups", "class_origins"])
+    def test_groups_and_origins_are_resampled_in_place_of_classes(self, key: str) -> None:
+        record = of_classes()
+        values = record.metrics["accuracy"].values
+        clusters = np.array(values["classes"]) // 5
+        values[key] = clusters.tolist()
+        interval = class_interval(clusters, values["class_hits"], queries=QUERIES)
+        (row,) = build([record]).rows
+        assert (row.class_low, row.class_high) == pytest.approx((interval.low, interval.high))
+        assert interval.clusters == 4
+
+    def test_groups_go_before_origins(self) -> None:
+        record = of_classes()
+        values = record.metrics["accuracy"].values
+        values["class_groups"] = (np.array(values["classes"]) // 5).tolist()
+        values["class_origins"] = (np.array(values["classes"]) // 2).tolist()
+        assert (
+            clusters_of(record, "accuracy", np.array(values["classes"])).tolist()
+            == values["class_groups"]
+        )
+
+    @pytest.mark.parametrize("clusters", [[[0, 1, 2]], [[0, 1, 2], [3, 4, 5]] * 20, "many"])
+    def test_clusters_that_contradict_the_classes_give_no_interval(self, clusters) -> None:
+        record = of_classes()
+        record.metrics["accuracy"].values["class_groups"] = clusters
+        assert build([record]).rows[0].class_low is None
+
+    def test_the_interval_of_a_share_stays_within_0_and_1(self) -> None:
+        record = make_record("a", (1.0,) * 19 + (0.5,))
+        record.metrics["accuracy"].unit = "share"
+        (row,) = build([record]).rows
+        assert row.score + row.ci95 > 1 > row.ci95_high > row.score > row.ci95_low
+        text = f"97.50 % ({100 * row.ci95_low:.2f} to {100 * row.ci95_high:.2f} %)"
+        assert text in build([record]).render("table")
+
+    def test_the_ranks_resample_the_groups_of_classes(self) -> None:
+        """One algorithm is better on the classes of one group of four alone."""
+        ranks_found = []
+        for grouped in (False, True):
+            records = [of_classes(name, chance=0.6) for name in ("worse", "better")]
+            for record, more in zip(records, (0, 2), strict=True):
+                metric = record.metrics["accuracy"]
+                clusters = np.array(metric.values["classes"]) // 5
+                hits = np.full(clusters.shape, 3) + more * (clusters == 0)
+                metric.values["class_hits"] = hits.tolist()
+                metric.episodes = (hits.sum(1) / (WAYS * QUERIES)).tolist()
+                if grouped:
+                    metric.values["class_groups"] = clusters.tolist()
+                else:
+                    del metric.values["classes"]
+            ranks_found.append(ranks(*records))
+        assert ranks_found == [[("better", 1), ("worse", 2)], [("better", 1), ("worse", 1)]]
+
     def test_seeds_with_different_classes_give_no_interval(self) -> None:
         one, other = of_classes(seed=0), of_classes(seed=1)
         other.metrics["accuracy"].values["classes"] = other.metrics["accuracy"].values["classes"][
@@ -100,7 +155,7 @@ class TestSpreads:
     def test_a_page_explains_ranks_and_spreads(self) -> None:
         page = board_files(build([of_classes()]), "board")["README.md"]
         assert LEGEND in page
-        assert "share a rank" in LEGEND
+        assert "interval of the ranks" in LEGEND
 
 
 class TestOtherMetrics:
@@ -117,6 +172,7 @@ class TestOtherMetrics:
             ("fragile", 3),
         ]
         (row, *_) = build(records, metric="noise").rows
+        assert row.provisional
         assert (row.metric, row.direction, row.episodes) == ("noise", "lower", 20)
         assert row.ci95 is not None
         assert row.paper is None
@@ -136,8 +192,9 @@ class TestOtherMetrics:
         ]
         for record, ece, worst in zip(records, (0.1, 0.2), (0.3, 0.4), strict=True):
             record.metrics["accuracy"].values = {"ece": ece, "worst_decile": worst}
-        board = build(records, metric=metric)
+        board = build(with_seeds(*records), metric=metric)
         assert [(r.algorithm, r.rank) for r in board.rows] == list(zip(order, (1, 2), strict=True))
+        assert {(r.rank_low, r.rank_high) for r in board.rows} == {(None, None)}
         assert board.rows[0].ci95 is None
         assert f"blobs-3w1s@1: {metric}" in board.render("table")
 
@@ -147,7 +204,7 @@ class TestOtherMetrics:
         failed.metrics["noise"] = MetricResult(
             version="1", direction="lower", unit="", status="failed", reason="it broke"
         )
-        rows = build([failed, other, measured], metric="noise").rows
+        rows = build([failed, other, *with_seeds(measured)], metric="noise").rows
         assert [(r.algorithm, r.rank, r.reason) for r in rows] == [
             ("a", 1, ""),
             ("b", None, "noise was not measured"),
@@ -167,7 +224,7 @@ class TestOtherMetrics:
                 [0.1, 0.2],
             ),
         ]
-        rows = build([*old, new], metric="noise").rows
+        rows = build([*old, *with_seeds(new)], metric="noise").rows
         assert [(r.algorithm, r.rank) for r in rows if r.rank] == [("new", 1)]
         assert all("other options" in r.reason for r in rows if not r.rank)
 
@@ -234,7 +291,7 @@ class TestBold:
     @pytest.mark.parametrize("form", MARKS)
     def test_the_first_rank_and_the_best_of_a_column_are_bold(self, rows, form: str) -> None:
         before, after = MARKS[form]
-        text = build(rows).render(form, ["ece"])
+        text = build(with_seeds(*rows)).render(form, ["ece"])
         percent = r"75.00 ± 0.00 \%" if form == "latex" else "75.00 ± 0.00 %"
         assert text.count(f"{before}{percent}{after}") == 2
         assert text.count(f"{before}0.12{after}") == 1

@@ -8,7 +8,7 @@ import pytest
 from metabench.records.schema import Record
 from metabench.report import gather, render_site
 from metabench.report.pictures import Picture
-from tests.helpers.cells import make_record
+from tests.helpers.cells import make_record, with_seeds
 from tests.helpers.many_records import HOSTILE, full_records, hostile_record
 
 PICTURE = Picture("data:image/png;base64,AAAA", 10, 20, "Test episode 0")
@@ -187,3 +187,20 @@ def test_a_regression_benchmark_shows_errors_lowest_first() -> None:
     assert page.index("maml</a>") < page.index("anil</a>")
     assert "mse against milliseconds of one episode" in page
     assert "accuracy" not in Page(page).text.lower()
+
+
+def test_the_interval_of_a_share_stays_within_0_and_100_percent() -> None:
+    record = make_record("a", (1.0,) * 19 + (0.5,))
+    record.metrics["accuracy"].unit = "share"
+    text = Page(made_of(record)["index.html"]).text
+    assert re.search(r"97\.50\s*\(85\.80 to 99\.60\)", text)
+
+
+def test_a_leaderboard_states_its_levels_and_marks_provisional_rows() -> None:
+    records = [
+        *with_seeds(make_record("a", (0.9,) * 12), make_record("b", (0.1,) * 12)),
+        make_record("c", (0.5,) * 12),
+    ]
+    text = Page(made_of(*records)["index.html"]).text
+    assert "This table tells apart 2 levels among 2 ranked algorithms." in text
+    assert "provisional" in text

@@ -121,7 +121,7 @@ def test_a_worker_measures_the_selected_metrics(planted) -> None:
     what = cell("nearest-mean", blobs(metrics=("accuracy", "cost")))
     what = replace(what, metrics=("mse", "transduction"))
     (record,) = ProcessExecutor(Terms(planted.registry, jobs=1)).run(
-        [Job(what, "a" * 64, Conditions())]
+        [Job(what, "a" * 64, Conditions(), ("metabench-planted",))]
     )
     assert record.status == "ok", record.reason
     assert {name: metric.status for name, metric in record.metrics.items()} == {

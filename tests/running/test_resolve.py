@@ -85,10 +85,10 @@ class TestMetrics:
         benchmark = blobs(metrics=("accuracy", "shift"), metric_options=options)
         found = resolved(planted, cell("learner", benchmark))
         assert [metric.name for metric in found.metrics] == ["accuracy", "shift"]
-        assert found.make_ranking_metric().name == "accuracy"
+        assert found.metrics[0].make_ranking().name == "accuracy"
         assert found.metrics[1].make().episodes == 3
 
     def test_a_metric_that_scores_no_episodes_cannot_rank(self, planted) -> None:
         found = resolved(planted, cell("learner", blobs(metrics=("cost",))))
         with pytest.raises(CellFailed, match="'cost' cannot rank"):
-            found.make_ranking_metric()
+            found.metrics[0].make_ranking()

@@ -1,4 +1,4 @@
-"""Permutation tests, Holm's correction, class intervals, seeds and ranks."""
+"""Permutation tests, Holm's correction, seeds and ranks."""
 
 import itertools
 import math
@@ -8,24 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.linalg import hadamard
 
 from metabench.stats import (
     average_ranks,
-    class_interval,
     friedman,
     holm,
-    pairwise_permutation_tests,
     permutation_test,
     permutation_tests,
     seed_sd,
-    seeds_test,
-    shared_ranks,
-    t_interval,
     tied_groups,
 )
 from metabench.stats import permutation as permutation_module
-from tests.helpers.simulations import class_episodes
 
 DIFFERENCES = st.lists(st.integers(-75, 75).map(lambda n: n / 75), min_size=1, max_size=40)
 P_VALUES = st.lists(st.floats(0, 1), max_size=20)
@@ -91,26 +84,6 @@ def test_a_row_does_not_depend_on_other_rows_or_the_chunk_size(
     assert permutation_tests(table, resamples=999, seed=4).tolist() != alone
 
 
-def test_pairwise_tests_equal_separate_tests(monkeypatch) -> None:
-    rng = np.random.default_rng(6)
-    table = rng.binomial(75, rng.uniform(0.7, 0.75, size=(5, 1)), size=(5, 200)) / 75
-    table[4] = table[0]
-    table[4, :10] += 0.02  # ten differences: an exact test
-    alone = {
-        (i, j): permutation_test(table[i] - table[j], resamples=999, seed=2)
-        for i, j in itertools.combinations(range(5), 2)
-    }
-    assert pairwise_permutation_tests(table, resamples=999, seed=2) == pytest.approx(
-        alone, abs=1e-12
-    )
-    monkeypatch.setattr(permutation_module, "_CHUNK", 7000)
-    assert pairwise_permutation_tests(1e6 + table, resamples=999, seed=2) == pytest.approx(
-        alone, abs=0.01
-    )
-    with pytest.raises(ValueError, match="finite"):
-        pairwise_permutation_tests([[0.1, 0.2], [0.1, math.nan]])
-
-
 def test_equal_models_are_significant_in_5_percent() -> None:
     rng = np.random.default_rng(11)
     difficulty = rng.beta(24, 6, size=(2000, 600))
@@ -162,47 +135,6 @@ def test_holm_refuses_invalid_p_values(p: float) -> None:
         holm([0.5, p])
 
 
-# The interval for new classes.
-
-
-def test_with_equal_classes_the_class_interval_equals_the_episode_interval() -> None:
-    rng = np.random.default_rng(4)
-    shown, hits = class_episodes(rng, classes=200, episodes=600, spread=0.0)
-    interval = class_interval(shown, hits, queries=15)
-    mean, half_width = t_interval(hits.mean(1) / 15)
-    assert interval.mean == pytest.approx(mean)
-    assert interval.half_width == pytest.approx(half_width, rel=0.35)
-
-
-def test_with_classes_shown_once_the_class_interval_equals_the_episode_interval() -> None:
-    rng = np.random.default_rng(6)
-    shown = rng.permutation(1000).reshape(200, 5)
-    hits = rng.binomial(15, 0.8, size=(200, 5))
-    interval = class_interval(shown, hits, queries=15)
-    assert interval.classes == 1000
-    assert interval.half_width == pytest.approx(t_interval(hits.mean(1) / 15).half_width, rel=0.1)
-
-
-def test_the_class_interval_ignores_class_names_and_their_order() -> None:
-    shown, hits = class_episodes(np.random.default_rng(7), classes=20, episodes=50, spread=0.05)
-    interval = class_interval(shown, hits, queries=15)
-    assert class_interval(1000 + 7 * shown, hits, queries=15) == interval
-    assert class_interval(shown[:, ::-1], hits[:, ::-1], queries=15) == pytest.approx(interval)
-
-
-@pytest.mark.parametrize(
-    ("classes", "hits", "message"),
-    [
-        ([[0, 1]], [[1, 1]], "at least two"),
-        ([[0, 1], [1, 2]], [[1], [1]], "episodes, ways"),
-        ([[0, 1], [1, 0]], [[1, 1], [1, 1]], "the same classes"),
-    ],
-)
-def test_invalid_input_of_the_class_interval_is_an_error(classes, hits, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        class_interval(classes, hits, queries=5)
-
-
 # Seeds.
 
 
@@ -214,86 +146,7 @@ def test_seed_sd_does_not_shrink_with_the_number_of_seeds() -> None:
         seed_sd([])
 
 
-def test_with_common_seeds_the_seeds_test_is_students_test() -> None:
-    rng = np.random.default_rng(9)
-    base, new = rng.normal(0.8, 0.01, size=5), rng.normal(0.79, 0.01, size=5)
-    p = seeds_test(base, new, new.mean() - base.mean(), common=5)
-    assert p == pytest.approx(stats.ttest_ind(base, new).pvalue)
-
-
-def test_the_seeds_test_has_no_p_value_without_two_seeds_on_a_side() -> None:
-    assert math.isnan(seeds_test([0.9], [0.8], -0.1, common=1))
-    assert seeds_test([0.9, 0.9], [0.9, 0.9], 0.0, common=2) == 1.0
-    assert seeds_test([0.9, 0.9], [0.8, 0.8], -0.1, common=2) == 0.0
-    assert 0 < seeds_test([0.90, 0.91, 0.92], [0.8], -0.11, common=1) < 0.05
-    with pytest.raises(ValueError, match="both sides"):
-        seeds_test([0.9], [], 0.0, common=1)
-
-
 # Ranks.
-
-
-def test_algorithms_without_a_significant_difference_share_a_rank() -> None:
-    rng = np.random.default_rng(10)
-    difficulty = rng.beta(16, 4, size=600)
-    best, equal, worse = (
-        rng.binomial(75, np.clip(difficulty - loss, 0, 1)) / 75 for loss in (0, 0, 0.03)
-    )
-    assert shared_ranks([worse, best, equal]) == [3, 1, 1]
-    assert shared_ranks([1 - worse, 1 - best, 1 - equal], higher_is_better=False) == [3, 1, 1]
-    assert shared_ranks([best, best, best]) == [1, 1, 1]
-    assert shared_ranks([best]) == [1]
-
-
-@given(
-    st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=5),
-    st.randoms(),
-)
-def test_shared_ranks_do_not_depend_on_the_order_of_the_algorithms(
-    rows: list[list[int]], shuffler
-) -> None:
-    order = list(range(len(rows)))
-    shuffler.shuffle(order)
-    ranks = shared_ranks(rows)
-    assert shared_ranks([rows[i] for i in order]) == [ranks[i] for i in order]
-    assert 1 in ranks
-    assert all(1 <= rank <= len(rows) for rank in ranks)
-
-
-@given(st.lists(st.lists(st.integers(0, 3), min_size=12, max_size=12), min_size=2, max_size=6))
-def test_shared_ranks_are_consistent_with_the_means(rows: list[list[int]]) -> None:
-    ranks, totals = shared_ranks(rows), [sum(row) for row in rows]
-    for (rank, total), (other, others) in itertools.combinations(
-        zip(ranks, totals, strict=True), 2
-    ):
-        assert (
-            (rank <= other)
-            if total > others
-            else (rank >= other)
-            if total < others
-            else rank == other
-        )
-    for rank in ranks:
-        assert rank == 1 + sum(other < rank for other in ranks)
-
-
-def test_a_rank_is_shared_only_without_a_difference_to_its_best() -> None:
-    """Each is a little worse than the one before: the third differs from the first only."""
-    noise = hadamard(64)[1:5]  # rows of mean 0 and of equal distances
-    assert shared_ranks([row - 0.26 * k for k, row in enumerate(noise)]) == [1, 1, 3, 3]
-
-
-def test_forty_distinct_algorithms_have_forty_ranks() -> None:
-    """With 9999 patterns the least corrected p-value of 780 pairs would be 0.08."""
-    table = np.linspace(0.5, 0.9, 40)[:, None] + np.random.default_rng(1).normal(
-        0, 0.001, size=(40, 30)
-    )
-    assert shared_ranks(table) == list(range(40, 0, -1))
-
-
-def test_shared_ranks_refuse_an_empty_table() -> None:
-    with pytest.raises(ValueError, match="algorithms, episodes"):
-        shared_ranks([[], []])
 
 
 def test_average_ranks_share_the_mean_of_ties() -> None:

@@ -13,6 +13,7 @@ from metabench.metrics.accuracy.calibration import (
     macro_f1,
     negative_log_likelihood,
 )
+from metabench.metrics.accuracy.clusters import class_clusters
 from metabench.metrics.base import EpisodeMetric, Measurement, ProblemKind
 from metabench.metrics.scoring import worst_decile
 from metabench.metrics.trial import Predictions, Trial
@@ -23,8 +24,9 @@ class Accuracy(EpisodeMetric):
 
     .. math:: \frac{1}{Q} \sum_q [\arg\max_k f(x_q)_k = y_q]
 
-    The values hold, per episode, its ``classes`` and the correct queries of each (``class_hits``),
-    which statistics over classes need; and over all episodes macro-F1, calibration, likelihood
+    The values hold, per episode, its ``classes``, the correct queries of each (``class_hits``) and,
+    where the data set has them, their ``class_groups`` and ``class_origins``, which statistics
+    over classes need; and over all episodes macro-F1, calibration, likelihood
     (:mod:`~metabench.metrics.accuracy.calibration`), the worst tenth, and the accuracy of each
     label (``by_way``). Classes are numbered at random, so a method that prefers one label shows
     there. The score by shots is in :class:`metabench.metrics.adaptation.metric.Adaptation`.
@@ -42,10 +44,10 @@ class Accuracy(EpisodeMetric):
 
     def measure(self, trial: Trial) -> Measurement:
         """Add the values over all episodes; see :class:`Metric`."""
-        if trial.algorithm.problem.regression:
+        if trial.model.problem.regression:
             raise NotApplicable("it counts correct labels, and this benchmark is regression.")
         predictions = trial.predictions()
-        ways = trial.algorithm.problem.ways
+        ways = trial.model.problem.ways
         of_class = F.one_hot(predictions.targets, ways)
         # Row k counts the queries of label k: its class is column k of `classes`.
         hits = (of_class * _correct(predictions).unsqueeze(-1)).sum(1)
@@ -53,6 +55,7 @@ class Accuracy(EpisodeMetric):
         values = {
             "classes": predictions.classes.tolist(),
             "class_hits": hits.tolist(),
+            **class_clusters(trial.sampler, predictions.classes),
             "by_way": (hits.sum(0) / of_class.sum((0, 1))).tolist(),
             "macro_f1": macro_f1(predictions.outputs.argmax(-1), predictions.targets, ways),
             "ece": expected_calibration_error(predictions.outputs, predictions.targets),

@@ -56,6 +56,7 @@ class Adversarial(Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     kinds: ClassVar[tuple[ProblemKind, ...]] = ("classification",)
     unit: ClassVar[str] = "share"
+    reveals_labels: ClassVar[bool] = True
 
     episodes: Count = 40
     radii: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
@@ -75,7 +76,7 @@ class Adversarial(Metric):
             NotApplicable: If the benchmark is not classification of images.
             UsageError: If a radius is not above 0.
         """
-        problem = trial.algorithm.problem
+        problem = trial.model.problem
         if problem.regression:
             raise NotApplicable(
                 "it attacks the labels of images, and this benchmark is regression."
@@ -117,7 +118,7 @@ class Adversarial(Metric):
             self.restarts,
             self.black_box_episodes,
             self.black_box_steps,
-            joint=trial.algorithm.transductive,
+            joint=trial.model.transductive,
         )
         batch_size = adaptable_batch_size(trial, self.batch)
         for indices, batch in iter_episodes(trial, self.episodes, batch_size=batch_size):

@@ -88,7 +88,7 @@ class Noise(Metric):
         """Measure the drop under each kind of noise; see :class:`Metric`."""
         clean = score_perturbed(trial, self.episodes)
         values: dict[str, Any] = {"episodes": len(clean), "clean": float(clean.mean())}
-        if trial.algorithm.problem.regression:
+        if trial.model.problem.regression:
             drops = self._regression(trial, clean, values)
         else:
             values["label_noise"] = values_or_reason(lambda: self._label_noise(trial, clean))
@@ -110,7 +110,7 @@ class Noise(Metric):
         # Other episodes than those of `clean`, so they get clean scores of their own.
         if self.label_shots:
             sampler, _ = with_shots(trial.sampler, (shots,))
-            trial = Trial(trial.algorithm, sampler, trial.episodes)
+            trial = Trial(trial.model, sampler, trial.episodes)
             clean = score_perturbed(trial, self.episodes)
             values |= {"queries": sampler.protocol.queries, "clean": float(clean.mean())}
         for share in self.flips:
@@ -128,7 +128,7 @@ class Noise(Metric):
         drops: list[Tensor] = []
 
         def corrupt_set(perturbed: PerturbedSet, severities: tuple[int, ...]) -> dict[str, Any]:
-            require_images(trial.algorithm.problem)
+            require_images(trial.model.problem)
             settings = [(name, severity) for name in CORRUPTIONS for severity in severities]
             perturbations = [
                 functools.partial(
