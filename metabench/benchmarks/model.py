@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -47,6 +47,7 @@ class Benchmark(BaseModel):
         test_episodes: Frozen episodes of meta-test.
         metrics: The metrics, each once; the first one ranks.
         metric_options: Keyword arguments by metric, also for metrics that ``--metrics`` adds.
+        scored_on: The split of the scored episodes: ``validation`` in a trial of a study.
         quick: Whether this is the reduced form that ``--quick`` runs.
         episodes_salt: The digest of the secret that its test episodes are drawn with; empty for
             the public episodes.
@@ -73,6 +74,7 @@ class Benchmark(BaseModel):
     test_episodes: int = Field(default=600, gt=1, strict=True)
     metrics: tuple[str, ...] = Field(min_length=1)
     metric_options: dict[str, dict[str, OptionValue | tuple[OptionValue, ...]]] = {}
+    scored_on: Literal["test", "validation"] = "test"
     quick: bool = Field(default=False, strict=True)
     episodes_salt: str = ""
 
@@ -132,6 +134,28 @@ class Benchmark(BaseModel):
                 "validations": min(self.validations, QUICK_VALIDATIONS),
                 "validation_episodes": min(self.validation_episodes, QUICK_VALIDATION_EPISODES),
                 "test_episodes": min(self.test_episodes, QUICK_TEST_EPISODES),
+            }
+        )
+
+    def for_tuning(self, fraction: float, episodes: int) -> Benchmark:
+        """Returns the benchmark of a trial: a part of the budget, scored on meta-validation.
+
+        Args:
+            fraction: The part of the budget, in (0, 1].
+            episodes: The number of meta-validation episodes that are scored.
+        """
+        return self.model_copy(
+            update={
+                # Records of trials never stand among those of the benchmark.
+                "version": f"{self.version}-tuning",
+                "scored_on": "validation",
+                "metrics": self.metrics[:1],
+                "budget": max(1, round(self.budget * fraction)),
+                # The last state is scored. Choosing among several by the same split would favour
+                # methods that validate often.
+                "validations": 1,
+                "validation_episodes": 2,
+                "test_episodes": episodes,
             }
         )
 

@@ -24,6 +24,7 @@ COMMANDS = (
     "backends",
     "compare",
     "plan",
+    "tune",
     "report",
     "plot",
     "data",

@@ -92,6 +92,13 @@ def command(
         )
     from metabench.leaderboard import build as leaderboard
     from metabench.leaderboard import formats
+    from metabench.leaderboard.looks import (
+        LEDGER,
+        ledger_text,
+        looks_of,
+        read_ledger,
+        with_records,
+    )
     from metabench.leaderboard.pages import board_files, write_files
     from metabench.plugins import installed_plugins
 
@@ -104,13 +111,17 @@ def command(
     if suite:
         records, of_others = of_suite(records, suite)
     chosen = of_benchmarks(records, benchmarks, results)
-    board = leaderboard.build(chosen, quick=quick, metric=metric or "")
+    # The page of a results folder belongs beside its records, where --verify looks for it.
+    folder = results if write in (None, Path(_RESULTS)) else write
+    ledger = set(read_ledger(results) | read_ledger(folder))
+    if write:
+        ledger = with_records(ledger, chosen)
+    board = leaderboard.build(chosen, quick=quick, metric=metric or "", looks=looks_of(ledger))
     print_left_out([*of_others, *board.left_out], unreadable, board.rejected)
     code = EXIT_CELL_FAILED if strict and (unreadable or board.rejected) else EXIT_OK
     if write and board.rows:
-        # The page of a results folder belongs beside its records, where --verify looks for it.
-        folder = results if write == Path(_RESULTS) else write
-        for path in write_files(board_files(board, results.as_posix()), folder):
+        files = board_files(board, results.as_posix()) | {LEDGER: ledger_text(ledger)}
+        for path in write_files(files, folder):
             click.echo(f"wrote {path}", err=True)
         return code
     if aggregate:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
@@ -66,7 +66,11 @@ class Leaderboard:
 
 
 def build(
-    records: Iterable[Record], *, quick: bool | None = False, metric: str = ""
+    records: Iterable[Record],
+    *,
+    quick: bool | None = False,
+    metric: str = "",
+    looks: Mapping[tuple[str, str], int] | None = None,
 ) -> Leaderboard:
     """Rank the algorithms of each benchmark.
 
@@ -77,6 +81,8 @@ def build(
         metric: What to rank by instead of the metric of each benchmark: another metric with
             episode scores, one of :data:`metabench.leaderboard.columns.KEYS`, or one of
             :data:`metabench.leaderboard.scores.COSTS`.
+        looks: How often each algorithm was scored on each benchmark
+            (:func:`metabench.leaderboard.looks.looks_of`); by default unknown.
 
     Raises:
         ResultsError: If a benchmark occurs in two versions, or if no majority of its records
@@ -103,10 +109,11 @@ def build(
     }
     groups = selection.by_algorithm()
     extra = extra_values(groups)
-    rows = [
-        make_row(group, extra[place], metric, references[place[0]])
-        for place, group in groups.items()
-    ]
+    rows = []
+    for place, group in groups.items():
+        row, score = make_row(group, extra[place], metric, references[place[0]])
+        seen = (looks or {}).get((group[0].algorithm.name, row.benchmark))
+        rows.append((replace(row, looks=seen), score))
     quick_runs = any(record.benchmark.quick for record in selection.records)
     ranked = rank_rows(rows, quick=quick_runs)
     return Leaderboard(ranked, selection, () if quick_runs else rows)

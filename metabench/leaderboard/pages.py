@@ -10,6 +10,7 @@ from tabulate import tabulate
 from metabench.errors import ResultsError
 from metabench.leaderboard.aggregate import render_aggregate
 from metabench.leaderboard.build import Leaderboard
+from metabench.leaderboard.equal_seconds import equal_seconds
 from metabench.leaderboard.render import by_benchmark
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.utils.files import atomic_path
@@ -26,7 +27,8 @@ LEGEND = (
     "test episodes, *new classes* is the 95 % interval for other test classes, and *seed sd* is "
     "the standard deviation over the seeds. Bold marks the rows that may be first, if any may not, "
     "and the best value of a column. A column with a minus sign is the score that is lost; *nm* is "
-    "the loss of nearest-mean."
+    "the loss of nearest-mean. *looks* counts the configurations of an algorithm that were scored "
+    "on these test episodes, by evaluations.csv."
 )
 """How to read a page."""
 
@@ -46,6 +48,7 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
         f"```sh\n{command} --write\n{command} --verify\n```",
         LEGEND,
         board.render("markdown"),
+        *_equal_seconds(board),
         *_over_benchmarks(board),
         *_machines(board),
     ]
@@ -54,6 +57,23 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
     if board.left_out:
         parts.append("Left out: " + "; ".join(board.left_out) + ".")
     return {README: "\n\n".join(parts) + "\n", "leaderboard.csv": board.render("csv") + "\n"}
+
+
+def _equal_seconds(board: Leaderboard) -> list[str]:
+    """Returns the table of each benchmark at equal seconds of training, with a heading."""
+    tables = {
+        title: table
+        for title, records in board.selection.by_benchmark().items()
+        if (table := equal_seconds(r for r in records if r.status == "ok"))
+    }
+    if not tables:
+        return []
+    return [
+        "### At equal seconds of meta-training",
+        "The meta-validation score of the best state by then, a mean over the seeds. The times are "
+        "when the fastest method ended its training, the median one and the slowest one.",
+        *(f"{title}:\n\n{table}" for title, table in tables.items()),
+    ]
 
 
 def _over_benchmarks(board: Leaderboard) -> list[str]:

@@ -64,10 +64,15 @@ class LeaderboardRow:
         parameters: The number of parameters.
         train_seconds: Mean seconds of meta-training.
         train_examples: Mean number of examples that meta-training drew.
+        train_flops: Mean number of floating-point operations of meta-training; ``None`` if that of
+            a seed is unknown.
+        looks: How often the algorithm was scored on meta-test of this benchmark, by the ledger of
+            the folder; ``None`` without one.
         machine: The machine of these costs; they compare within one machine only.
         episode_digest: The sha256 of the test episodes.
         reason: Why the status is not ``ok``, or why there is no score.
         extra: The extra columns, by key (:data:`metabench.leaderboard.columns.KEYS`).
+        extra_ci95: Half the width of the 95 % interval of an extra column, by key, if it has one.
         missing: Why an extra column has no value, by key.
     """
 
@@ -104,16 +109,20 @@ class LeaderboardRow:
     parameters: int | None
     train_seconds: float | None
     train_examples: int | None
+    train_flops: float | None
+    looks: int | None
     machine: str
     episode_digest: str
     reason: str
     extra: dict[str, ColumnValue]
+    extra_ci95: dict[str, float]
     missing: dict[str, str]
 
     def flat(self) -> dict[str, Any]:
         """Returns the row as JSON and CSV have it: each extra column under its own key."""
         row = asdict(self)
         extra, row["why"] = row.pop("extra"), row.pop("missing")
+        extra |= {f"{key}_ci95": value for key, value in row.pop("extra_ci95").items()}
         del row["settings"]  # the label shows them
         return row | {key: value for key, value in extra.items() if key not in row}
 
@@ -158,12 +167,14 @@ def make_row(
         level=None,
         provisional=_provisional(score, len(ok)),
         beats={},
+        looks=None,
         seeds=len(ok),
         parameters=None if parameters is None else round(parameters),
         machine="; ".join(sorted({machine_of(r.environment) for r in records if r.environment})),
         episode_digest=first.episode_digest,
         reason="; ".join(reasons),
         extra=extra.values,
+        extra_ci95=extra.half_widths,
         missing=extra.missing,
         **costs,
         **_score_fields(score),
@@ -225,4 +236,10 @@ def _costs(ok: Sequence[Record]) -> dict[str, Any]:
         "peak_mb": device_mb if device_mb is not None else median_cost(ok, "peak_process_mb"),
         "train_seconds": float(np.mean([r.training.seconds for r in ok])) if ok else None,
         "train_examples": int(np.mean([r.training.examples for r in ok])) if ok else None,
+        "train_flops": _mean_flops(ok),
     }
+
+
+def _mean_flops(ok: Sequence[Record]) -> float | None:
+    flops = [r.training.flops for r in ok if r.training.flops is not None]
+    return float(np.mean(flops)) if flops and len(flops) == len(ok) else None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from metabench.errors import ResultsError
 from metabench.leaderboard.build import build
+from metabench.leaderboard.looks import LEDGER, Evaluation, looks_of, read_ledger
 from metabench.leaderboard.pages import board_files
 from metabench.leaderboard.scores import class_hits_of
 from metabench.records.schema import Record, key_of
@@ -43,9 +44,15 @@ def problems_of(
         problems += [f"{record.file_name}: {problem}" for problem in _record_problems(record)]
     # Without a majority there is no board, and so there are no pages to compare.
     try:
-        board = build(records)
+        ledger = read_ledger(folder)
+        board = build(records, looks=looks_of(ledger))
     except ResultsError as error:
         return [*problems, str(error)]
+    problems += [
+        f"{LEDGER} lacks the record {record.file_name}; `--write` adds it"
+        for record in records
+        if record.status == "ok" and Evaluation.of(record) not in ledger
+    ]
     problems += board.rejected
     for name, text in board_files(board, title).items():
         problems += _page_problems(folder / name, text)

@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from metabench.algorithms.base import Algorithm
 from metabench.episodes import Support
 from metabench.runtime import timing
 from metabench.runtime.energy import joules_each
 from metabench.runtime.exclusive import timing_lock
+from metabench.runtime.flops import FlopCounter
 from metabench.runtime.memory import peak_process_mb
 
 
@@ -53,29 +52,6 @@ def cost_of(algorithm: Algorithm, support: Support, query: Tensor) -> dict[str, 
     if device.type == "cuda":
         values["peak_device_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
     return values
-
-
-class FlopCounter(TorchDispatchMode):
-    """Counts the floating-point operations of the code inside, forward and backward."""
-
-    # torch.utils.flop_counter.FlopCounterMode does the same, but also hooks every module, under
-    # which some adaptations cannot be differentiated.
-
-    total = 0
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        # The packet stands for all overloads of an operation, as in PyTorch's own counter.
-        if (count := flop_registry.get(func._overloadpacket)) is not None:
-            self.total += int(count(*args, **kwargs, out_val=out))
-        return out
 
 
 def _flops(function: Callable[[], object]) -> int | dict[str, Any]:

@@ -24,6 +24,7 @@ from metabench.metrics.perturbation import (
     transform_images,
 )
 from metabench.metrics.scoring import (
+    drop_interval,
     score_each_perturbation,
     score_interval,
     score_perturbed,
@@ -92,7 +93,7 @@ class Shift(Metric):
                 values[perturbed][name] = summarize_drop(clean, scores)
                 drops.append(clean - scores)
             mean_drops[perturbed] = torch.stack(drops).mean(0)
-            values[perturbed]["mean_drop"] = float(mean_drops[perturbed].mean())
+            values[perturbed] |= drop_interval(mean_drops[perturbed], "mean_drop")
         if self.groups:
             values["within_group"] = values_or_reason(lambda: _within_group(trial, clean))
         if self.elsewhere:

@@ -90,6 +90,8 @@ class Training(_Model):
         tasks: Episodes drawn. 0 if single examples are drawn, and in records that are older than
             this count.
         seconds: Seconds of training alone, summed over all sessions.
+        flops: An estimate of its floating-point operations, from one outer step; ``None`` if they
+            are unknown, and in records that are older than this count.
         joules: Energy of the whole device in that time; ``None`` if no driver reports it.
         sittings: Number of sessions; more than one if a killed run was resumed.
         best_examples: Position on the curve of the state that was tested, in examples.
@@ -100,6 +102,7 @@ class Training(_Model):
     steps: int = 0
     tasks: int = 0
     seconds: float = 0.0
+    flops: float | None = None
     joules: float | None = None
     sittings: int = 1
     best_examples: int = 0

@@ -43,7 +43,9 @@ class Evaluator:
         self._report = report
 
     def test(self, model: Model, record: Record) -> None:
-        """Run meta-test and add its results to the record.
+        """Score the frozen episodes and add the results to the record.
+
+        They are those of meta-test; in a trial of a study, those of meta-validation.
 
         Args:
             model: The trained algorithm, in evaluation mode.
@@ -55,8 +57,8 @@ class Evaluator:
             CellFailed: If the ranking metric fails otherwise.
         """
         tasks = self._tasks
-        episodes = tasks.benchmark.test_episodes
-        sampler = tasks.held_out("test")  # the same for all seeds and algorithms
+        episodes, split = tasks.benchmark.test_episodes, tasks.benchmark.scored_on
+        sampler = tasks.held_out(split)  # the same for all seeds and algorithms
         trial = Trial(
             model,
             sampler,
@@ -65,8 +67,8 @@ class Evaluator:
             elsewhere=self._other_datasets,
         )
         # By origin, not by class: rotations of one character are several classes.
-        origins = tasks.drawn_origins("test", trial.predictions().classes)
-        tasks.audit.check(sorted(origins), split="test")
+        origins = tasks.drawn_origins(split, trial.predictions().classes)
+        tasks.audit.check(sorted(origins), split=split)
         record.episode_digest = sampler.digest(episodes)
         ranking, *others = self._metrics
         found = {ranking.name: measure(self._ranking, trial, required=True)}
@@ -93,7 +95,9 @@ class Evaluator:
     def _repeated_queries(self, trial: Trial) -> int:
         """Returns the number of test queries whose content is in their support set."""
         # Most pools repeat nothing: then the episodes are not drawn again.
-        if not self._tasks.pools or not repeats_examples(self._tasks.pool("test")):
+        if not self._tasks.pools or not repeats_examples(
+            self._tasks.pool(self._tasks.benchmark.scored_on)
+        ):
             return 0
         return sum(map(count_repeated, trial.batches()))
 

@@ -92,11 +92,17 @@ class Terms(Resources):
     on_event: Callable[[Cell, dict[str, Any]], None] = lambda cell, event: None
 
 
-def place_of(item: Cell | Record) -> tuple[str, str, int]:
+Place = tuple[str, str, int, str]
+"""The algorithm, the benchmark, the seed and the overrides of a cell."""
+
+
+def place_of(item: Cell | Record) -> Place:
     """Returns what a cell and its record share."""
     # Not the key: an edit of the code between the plan and the run changes it.
+    cell = item if isinstance(item, Cell) else item.algorithm
     name = item.algorithm if isinstance(item, Cell) else item.algorithm.name
-    return name, item.benchmark.title, item.seed
+    overrides = json.dumps(cell.overrides, sort_keys=True)
+    return name, item.benchmark.title, item.seed, overrides
 
 
 class JobRunner(Protocol):

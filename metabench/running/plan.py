@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -47,6 +47,7 @@ class Planned:
             algorithm has no such recipe for the benchmark.
         fresh: Whether to ignore its checkpoint.
         work: An estimate of its duration, see :func:`expected_work`.
+        hyperparameters: All its hyper-parameters; empty if it cannot run.
     """
 
     cell: Cell
@@ -58,6 +59,7 @@ class Planned:
     ended: tuple[Status, str] | None = None
     fresh: bool = False
     work: float = 0.0
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
 
 
 def plan(
@@ -104,13 +106,13 @@ def plan(
     records = StoredRecords(stored)
     planned: list[Planned] = []
     for benchmark in benchmarks:
-        tasks = _open(registry, benchmark, metrics, data, episodes_salt, on_open)
+        tasks = open_benchmark(registry, benchmark, metrics, data, episodes_salt, on_open)
         for name in algorithms:
             overrides = dict(selection.set.get(name, {}))
             cells = [
                 Cell(name, benchmark, seed, overrides, metrics, selection.recipe) for seed in seeds
             ]
-            planned += [_plan_cell(cell, tasks, registry, records, fresh=fresh) for cell in cells]
+            planned += [plan_cell(cell, tasks, registry, records, fresh=fresh) for cell in cells]
         for name, reason in (broken or {}).items():
             planned += [_broken(Cell(name, benchmark, seed, {}), reason) for seed in seeds]
     return planned
@@ -138,15 +140,27 @@ def expected_work(benchmark: Benchmark, hyperparameters: Mapping[str, Value]) ->
     return float(hyperparameters[BUDGET]) + held_out * each
 
 
-def _open(
+def open_benchmark(
     registry: Registry,
     benchmark: Benchmark,
-    metrics: Iterable[str],
-    data: Path | None,
-    salt: str,
-    on_open: Callable[[str], None],
+    metrics: Iterable[str] = (),
+    data: Path | None = None,
+    salt: str = "",
+    on_open: Callable[[str], None] = lambda dataset: None,
 ) -> BenchmarkTasks:
-    """Open all data sets of a benchmark, also those that only its metrics use."""
+    """Open all data sets of a benchmark on the CPU, also those that only its metrics use.
+
+    Args:
+        registry: What is installed.
+        benchmark: The benchmark.
+        metrics: The metrics besides the one that ranks; by default those of the benchmark.
+        data: The folder with one folder for each data set.
+        salt: The secret of salted test episodes.
+        on_open: Called with the name of each data set before it is read.
+
+    Raises:
+        MetabenchError: If a data set is missing, damaged or too small.
+    """
     for dataset in filter(None, (benchmark.dataset, benchmark.test_dataset)):
         on_open(dataset)
     # On the CPU, whatever the device: the plan reads digests and sizes.
@@ -164,9 +178,26 @@ def _open(
     return tasks
 
 
-def _plan_cell(
-    cell: Cell, tasks: BenchmarkTasks, registry: Registry, records: StoredRecords, *, fresh: bool
+def plan_cell(
+    cell: Cell,
+    tasks: BenchmarkTasks,
+    registry: Registry,
+    records: StoredRecords,
+    *,
+    fresh: bool = False,
 ) -> Planned:
+    """Returns a cell with its key and what is to be done about it.
+
+    Args:
+        cell: The cell.
+        tasks: Its benchmark, opened.
+        registry: What is installed.
+        records: The stored records.
+        fresh: Whether to run from the beginning, whatever is stored.
+
+    Raises:
+        UsageError: If an override is not a hyper-parameter, or has an invalid value.
+    """
     try:
         resolved = resolve(cell, tasks, registry)
     except PluginError as error:
@@ -186,17 +217,17 @@ def _plan_cell(
     cell = resolved.cell
     if state == "stale" and record is not None:
         cell = _measuring_also(resolved, record, registry)
-    work = expected_work(cell.benchmark, resolved.algorithm.hyperparameters)
-    kept = record if state == "stored" else None
+    values = resolved.algorithm.hyperparameters
     return Planned(
         cell,
         resolved.key,
         state,
         why,
-        kept,
+        record if state == "stored" else None,
         training_key=resolved.training_key,
         fresh=fresh,
-        work=work,
+        work=expected_work(cell.benchmark, values),
+        hyperparameters=values,
     )
 
 

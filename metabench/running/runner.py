@@ -11,7 +11,7 @@ from metabench.plugins import Plugins
 from metabench.records.schema import FINAL, Record
 from metabench.records.store import ResultsFolder
 from metabench.running.cell import Cell
-from metabench.running.job import Job, JobRunner, Terms, place_of
+from metabench.running.job import Job, JobRunner, Place, Terms, place_of
 from metabench.running.plan import Planned
 from metabench.running.run_cell import Conditions
 from metabench.running.sealing.providers import providers_of
@@ -103,7 +103,7 @@ class _Progress:
     plugins: Plugins
     folder: ResultsFolder
     watchers: list[Watcher]
-    records: dict[tuple[str, str, int], Record]
+    records: dict[Place, Record]
 
     def on_event(self, cell: Cell, event: dict[str, Any]) -> None:
         if event["phase"] == "load":

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from metabench.cli import cli
+from metabench.leaderboard.looks import LEDGER
 from metabench.leaderboard.pages import README
 from metabench.records.schema import Record, key_of
 from metabench.records.store import ResultsFolder
@@ -41,7 +42,8 @@ def change(board: Path, **changes: Any) -> None:
 
 
 def test_written_pages_verify(board: Path) -> None:
-    assert sorted(p.name for p in board.iterdir()) == [README, "leaderboard.csv", "records"]
+    written = [README, LEDGER, "leaderboard.csv", "records"]
+    assert sorted(p.name for p in board.iterdir()) == written
     assert "87.50" in (board / README).read_text()
     assert metabench("leaderboard", "board", "--verify") == (
         0,
@@ -62,7 +64,8 @@ def test_pages_can_be_written_to_another_folder(board: Path) -> None:
     code, output = metabench("leaderboard", "board", "--write", "public/pages")
     assert (code, output) == (
         0,
-        f"wrote public/pages/{README}\nwrote public/pages/leaderboard.csv\n",
+        f"wrote public/pages/{README}\nwrote public/pages/leaderboard.csv\n"
+        f"wrote public/pages/{LEDGER}\n",
     )
     assert (Path("public/pages") / README).read_text() == (board / README).read_text()
 

@@ -19,7 +19,17 @@ from metabench.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, draw
 from tests.helpers.cells import make_record
 from tests.helpers.many_records import METHODS, full_record, full_records
 
-NAMES = ["pareto", "adaptation", "shots", "learning", "corruptions", "label-noise", "attacks"]
+NAMES = [
+    "pareto",
+    "adaptation",
+    "shots",
+    "learning",
+    "learning-seconds",
+    "learning-flops",
+    "corruptions",
+    "label-noise",
+    "attacks",
+]
 
 
 def results_of(records: list[Record]) -> BenchmarkResults:

@@ -25,6 +25,7 @@ from metabench.metrics.perturbation import (
     uniform_numbers,
 )
 from metabench.metrics.scoring import (
+    drop_interval,
     iter_episodes,
     score_each_perturbation,
     score_perturbed,
@@ -96,7 +97,7 @@ class Noise(Metric):
         if not drops:
             return Measurement(values=values)
         mean = torch.stack(drops).mean(0)
-        values["mean_drop"] = float(mean.mean())
+        values |= drop_interval(mean, "mean_drop")
         return Measurement(mean.tolist(), values)
 
     def _label_noise(self, trial: Trial, clean: Tensor) -> dict[str, Any]:
@@ -142,7 +143,8 @@ class Noise(Metric):
                 found[name].append(summarize_drop(clean, corrupted) | {"severity": severity})
             if perturbed == "query":
                 drops.extend(clean - corrupted for corrupted in scores)
-            return found | {"mean_drop": float(torch.stack([clean - s for s in scores]).mean())}
+            mean = torch.stack([clean - s for s in scores]).mean(0)
+            return found | drop_interval(mean, "mean_drop")
 
         settings: tuple[tuple[PerturbedSet, tuple[int, ...]], ...] = (
             ("query", self.severities),
