@@ -86,7 +86,8 @@ class Results:
 
         names = sorted({r.benchmark.name for r in self.records})
         globs = (benchmarks,) if isinstance(benchmarks, str) else tuple(benchmarks)
-        chosen = match_names("benchmark", names, globs) if globs else names
+        held = f"The records are of {', '.join(names)}." if names else "There are no records."
+        chosen = match_names("benchmark", names, globs, hint=held) if globs else names
         kept = RecordSelection(self.records).with_quick(None).records
         records = [r for r in kept if r.benchmark.name in chosen]
         return plot(gather(records, quick=None).benchmarks, kind)
@@ -152,8 +153,7 @@ def run(
         "algorithm": tuple(names),
         "benchmark": _names(benchmarks),
         "suite": suite,
-        # NumPy's integers too: `seeds=np.arange(3)`.
-        "seeds": tuple(int(s) if hasattr(s, "__index__") else s for s in seeds),
+        "seeds": _seeds(seeds),
         "metrics": _names(metrics),
         "recipe": recipe,
         "quick": quick,
@@ -193,6 +193,19 @@ def load_results(path: Path | str) -> Results:
 
 def _names(names: Iterable[str] | str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _seeds(seeds: Iterable[int]) -> tuple[Any, ...]:
+    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
+        raise UsageError(
+            f"seeds = {seeds!r} is not a list of numbers.",
+            hint="Give each seed: seeds=[7] is one seed, seeds=range(3) are three.",
+        )
+    # NumPy's integers too: `seeds=np.arange(3)`. A bool is no seed: validation refuses it.
+    return tuple(
+        int(seed) if hasattr(seed, "__index__") and not isinstance(seed, bool) else seed
+        for seed in seeds
+    )
 
 
 def _register(registry: Registry, algorithm: type[Algorithm]) -> str:

@@ -198,10 +198,11 @@ def resolve_hyperparameters(
     Args:
         cls: The algorithm.
         chosen: Values by name; text is read as the hyper-parameter's type.
-        recipe: The values of its recipe.
+        recipe: The values of its recipe, as :func:`metabench.recipes.hyperparameters.recipe_for`
+            returns them: converted to their types.
 
     Raises:
-        UsageError: If there is no such hyper-parameter, or a value is not of its type.
+        UsageError: If there is no such hyper-parameter, or a chosen value is not of its type.
     """
     known = parameters_of(cls)
     values: dict[str, Value] = {name: p.default for name, p in known.items()}
@@ -210,55 +211,82 @@ def resolve_hyperparameters(
         if name not in known:
             raise UsageError(
                 f"'{cls.name}' has no hyper-parameter '{name}'.",
-                hint=f"It has {', '.join(known)}." if known else "It has none at all.",
+                hint=f"It has {', '.join(known)}, and as every algorithm 'budget'."
+                if known
+                else "It has 'budget' alone, as every algorithm.",
             )
-        values[name] = _read(cls.name, known[name], value)
+        values[name] = convert_value(f"{cls.name}.{name}", known[name], value)
     return values
 
 
-def _read(algorithm: str, parameter: inspect.Parameter, value: Value | str) -> Value:
-    """Convert a value to the type that the signature gives."""
+def convert_value(
+    name: str, parameter: inspect.Parameter, value: Any, *, text: bool = True
+) -> Value:
+    """Convert a value to the type that the signature gives.
+
+    Args:
+        name: What the value is called in the error.
+        parameter: The hyper-parameter.
+        value: A scalar of Python or NumPy.
+        text: Whether the value may be the text of another type, as on the command line.
+
+    Raises:
+        UsageError: If the value is not of this type.
+    """
     wanted = parameter.annotation
-    if typing.get_origin(wanted) is typing.Literal:
-        return _read_literal(algorithm, parameter, typing.get_args(wanted), value)
+    options = typing.get_args(wanted) if typing.get_origin(wanted) is typing.Literal else ()
     if typing.get_origin(wanted) in (typing.Union, types.UnionType):
         wanted = next(t for t in typing.get_args(wanted) if t is not type(None))
     try:
-        return _convert(wanted, value)
-    except ValueError:
+        if options:
+            return _choose(options, value, text=text)
+        return _convert(wanted, value) if text else _convert_exactly(wanted, value)
+    # TypeError: None and containers from Python; OverflowError: an infinite number as an int.
+    except (ValueError, TypeError, OverflowError):
+        problem = "one of its values" if options else f"of type {_type_name(wanted)}"
+        right = f"It can be {', '.join(map(str, options))}." if options else ""
         raise UsageError(
-            f"{algorithm}.{parameter.name} = {value!r} is not of type {_type_name(wanted)}.",
-            hint=f"Its default is {parameter.default!r}.",
+            f"{name} = {value!r} is not {problem}.",
+            hint=right or f"Its default is {parameter.default!r}.",
         ) from None
 
 
-def _read_literal(
-    algorithm: str, parameter: inspect.Parameter, options: tuple[Any, ...], value: Value
-) -> Value:
+def _choose(options: tuple[Any, ...], value: Any, *, text: bool) -> Value:
     for option in options:
-        if str(option) == str(value):
+        if option == value or (text and str(option) == str(value)):
             chosen: Value = option
             return chosen
-    raise UsageError(
-        f"{algorithm}.{parameter.name} = {value!r} is not one of its values.",
-        hint=f"It can be {', '.join(map(str, options))}.",
-    )
+    raise ValueError
 
 
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def _convert(wanted: Any, value: Value) -> Value:
+def _convert(wanted: Any, value: Any) -> Value:
     if wanted is bool:
         if str(value).lower() not in _WORDS:
             raise ValueError
         return _WORDS[str(value).lower()]
+    # bool is a subclass of int, and `steps = true` is a mistake.
+    if wanted in (int, float) and isinstance(value, bool):
+        raise TypeError
     if wanted is int and isinstance(value, float) and not value.is_integer():
         raise ValueError
+    if value is None or (wanted is str and isinstance(value, (list, tuple, dict))):
+        raise TypeError
     if wanted in (int, float, str):
         converted: Value = wanted(value)
         return converted
-    return value
+    scalar: Value = value
+    return scalar
+
+
+def _convert_exactly(wanted: Any, value: Any) -> Value:
+    """Convert a value that has the right type already, but for a whole number as a float."""
+    kinds = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
+    if wanted in kinds and type(value) not in kinds[wanted]:
+        raise TypeError
+    return _convert(wanted, value)
 
 
 def _type_name(wanted: Any) -> str:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from metabench.errors import DataError, UsageError
+from metabench.utils.text import counted
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -95,7 +96,8 @@ class ClassPool:
         if not len(self.groups) == len(self.origins) == len(self.class_names):
             raise DataError(
                 f"a class pool has {len(self.groups)} groups and {len(self.origins)} origins for "
-                f"{len(self.class_names)} classes; it needs one of each per class."
+                f"{counted(len(self.class_names), 'class', 'classes')}; it needs one of each per "
+                "class."
             )
 
     @property

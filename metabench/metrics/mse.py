@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from metabench.errors import NotApplicable
-from metabench.metrics.base import EpisodeMetric, Measurement
+from metabench.metrics.base import EpisodeMetric, Measurement, ProblemKind
 from metabench.metrics.scoring import worst_decile
 from metabench.metrics.trial import Predictions, Trial
 
@@ -18,6 +18,7 @@ class MeanSquaredError(EpisodeMetric):
 
     name: ClassVar[str] = "mse"
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
+    kinds: ClassVar[tuple[ProblemKind, ...]] = ("regression",)
     unit: ClassVar[str] = "squared error"
 
     def scores(self, predictions: Predictions) -> list[float]:

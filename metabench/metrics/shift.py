@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,6 +16,7 @@ from metabench.datasets.base import ClassPool
 from metabench.episodes import ClassSampler, GroupSampler
 from metabench.errors import NotApplicable, ProtocolError
 from metabench.metrics.base import Measurement, Metric, values_or_reason
+from metabench.metrics.bounds import Count, Positive
 from metabench.metrics.perturbation import (
     ImageTransform,
     PerturbedSet,
@@ -59,10 +61,10 @@ class Shift(Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = "score lost"
 
-    episodes: int = 100
+    episodes: Count = 100
     angles: tuple[float, ...] = (15, 45, 90)
-    scales: tuple[float, ...] = (0.7, 1.3)
-    wheres: tuple[PerturbedSet, ...] = ("query", "both")
+    scales: tuple[Positive, ...] = (0.7, 1.3)
+    wheres: Annotated[tuple[PerturbedSet, ...], Field(min_length=1)] = ("query", "both")
     groups: bool = True
     elsewhere: tuple[str, ...] = ()
 

@@ -12,6 +12,7 @@ from metabench.algorithms.base import Predictor
 from metabench.episodes import TaskBatch
 from metabench.errors import NotApplicable
 from metabench.metrics.base import Measurement, Metric
+from metabench.metrics.bounds import Count
 from metabench.metrics.scoring import adaptable_batch_size, iter_episodes, score_episodes
 from metabench.metrics.trial import BATCH_SIZE, Trial
 
@@ -41,7 +42,7 @@ class Transduction(Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = "score"
 
-    episodes: int = 40
+    episodes: Count = 40
 
     def measure(self, trial: Trial) -> Measurement:
         """Predict the queries together and one by one; see :class:`Metric`.

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from metabench.algorithms.base import Value, parameters_of, resolve_hyperparameters
+from metabench.algorithms.base import (
+    Value,
+    convert_value,
+    parameters_of,
+    resolve_hyperparameters,
+)
 from metabench.config import DEFAULT_RECIPE
+from metabench.errors import PluginError, UsageError
 from metabench.plugins import OWN_DISTRIBUTION
 from metabench.recipes.load import names_of, recipes_of
 from metabench.recipes.model import Facts
-from metabench.recipes.resolve import Resolved, values_for
+from metabench.recipes.resolve import BUDGET, Resolved, values_for
 
 if TYPE_CHECKING:
     from metabench.algorithms.base import Algorithm
     from metabench.algorithms.problem import Problem
     from metabench.registry import Registry
+
+# No signature has the budget: it limits the stream.
+_BUDGET = inspect.Parameter(BUDGET, inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
 
 
 def facts_of(problem: Problem) -> Facts:
@@ -53,19 +63,49 @@ def recipe_for(
 
     Raises:
         NotApplicable: If the algorithm has no such recipe for the problem.
-        ConfigError: If a recipe file is not valid or sets an unknown hyper-parameter.
-        PluginError: The same for the file of a plugin.
+        ConfigError: If a recipe file is not valid, sets an unknown hyper-parameter, or has a value
+            of another type.
+        PluginError: The same for the file of a plugin, and for :meth:`Algorithm.recipe`.
     """
     name = name or cls.name
+    known = parameters_of(cls)
+
+    def convert(key: str, value: Value) -> Value:
+        parameter = _BUDGET if key == BUDGET and key not in known else known[key]
+        converted = convert_value(f"values.{key}", parameter, value, text=False)
+        if parameter is _BUDGET and int(converted) < 0:
+            raise UsageError(
+                f"values.{key} = {value!r} is not a number of examples.",
+                hint="0 means the budget of the benchmark.",
+            )
+        return converted
+
     found = values_for(
         recipes_of(registry, names_of(cls, name), distribution),
         facts_of(problem),
         algorithm=name,
-        hyperparameters=list(parameters_of(cls)),
+        hyperparameters=list(known),
         name=recipe,
+        convert=convert,
     )
-    by_code = cls.recipe(problem) if recipe == DEFAULT_RECIPE else {}
+    by_code = _from_code(cls, known, problem) if recipe == DEFAULT_RECIPE else {}
     return Resolved(found.name, {**by_code, **found.values}, found.sources)
+
+
+def _from_code(
+    cls: type[Algorithm], known: Mapping[str, inspect.Parameter], problem: Problem
+) -> dict[str, Value]:
+    """Return the values of :meth:`Algorithm.recipe`, converted to their types."""
+    values: dict[str, Value] = {}
+    for key, value in cls.recipe(problem).items():
+        where = f"the recipe method of '{cls.name}'"
+        if key not in (*known, BUDGET):
+            raise PluginError(f"{where} sets '{key}', which is not a hyper-parameter of it.")
+        try:
+            values[key] = convert_value(key, known.get(key, _BUDGET), value)
+        except UsageError as error:
+            raise PluginError(f"{where}: {error.message}", hint=error.hint) from error
+    return values
 
 
 def hyperparameters_for(

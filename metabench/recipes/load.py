@@ -70,6 +70,16 @@ def recipe_rows(registry: Registry) -> list[dict[str, object]]:
     ]
 
 
+def check_recipe_files(registry: Registry) -> None:
+    """Read every recipe file; a plugin with an invalid or missing one is marked as broken.
+
+    Raises:
+        ConfigError: If a file that ships with metabench is not valid.
+    """
+    for _ in _all(registry):
+        pass
+
+
 def check_recipe_name(registry: Registry, name: str) -> None:
     """Check that some algorithm has a recipe of this name.
 
@@ -79,7 +89,11 @@ def check_recipe_name(registry: Registry, name: str) -> None:
     """
     known = {recipe.name for _, recipe in _all(registry)}
     if name not in known | {DEFAULT_RECIPE}:
-        raise UnknownName("recipe", name, known)
+        names = ", ".join(sorted(known | {DEFAULT_RECIPE}))
+        hint = (
+            f"The recipes are {names}; `metabench list recipes` shows which algorithms have each."
+        )
+        raise UnknownName("recipe", name, known, hint=hint)
 
 
 def _all(registry: Registry) -> Iterator[tuple[Spec, Recipe]]:
@@ -88,7 +102,7 @@ def _all(registry: Registry) -> Iterator[tuple[Spec, Recipe]]:
         try:
             files = _chain(registry, spec)
         except PluginError as error:
-            registry.on_broken("recipe", spec, error.message)
+            registry.on_broken("recipe", spec, error.one_line)
         else:
             yield from ((spec, recipe) for file in files for recipe in file.document.recipe)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from metabench.plugins import OWN_DISTRIBUTION
 from metabench.recipes.comparison import FORM
 from metabench.recipes.model import Condition, Document, Recipe, RecipeFile, fault, place
+from metabench.utils.toml_files import UnreadableFile, read_toml
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -49,10 +49,10 @@ def read_recipes(path: Path, distribution: str = OWN_DISTRIBUTION) -> RecipeFile
         PluginError: The same for the file of a plugin.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    # A file of another encoding fails in read_text, before it is parsed.
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise fault(distribution, f"recipe file '{path}' cannot be read: {error}") from error
+        content = read_toml(path)
+    except UnreadableFile as error:
+        message = f"recipe file '{path}' cannot be read: {error.reason}."
+        raise fault(distribution, message) from error
     try:
         return RecipeFile(path, Document.model_validate(content), distribution)
     except ValidationError as error:

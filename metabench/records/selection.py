@@ -26,6 +26,7 @@ from metabench.records.comparability import (
 from metabench.records.schema import SHARE, Record
 from metabench.utils.finite import number
 from metabench.utils.grouping import grouped
+from metabench.utils.text import counted
 
 _T = TypeVar("_T", bound=Hashable)
 
@@ -42,10 +43,10 @@ Reason = Literal[
 ]
 
 _COUNTED: dict[Reason, str] = {
-    "quick": "record(s) of --quick runs",
-    "full": "record(s) of full runs",
-    "salted": "record(s) of test episodes drawn with a salt",
-    "superseded": "record(s) superseded by later ones of the same algorithm",
+    "quick": "of --quick runs",
+    "full": "of full runs",
+    "salted": "of test episodes drawn with a salt",
+    "superseded": "superseded by later ones of the same algorithm",
 }
 """The reasons that are no fault of a record: a message counts these records."""
 
@@ -104,8 +105,12 @@ class RecordSelection:
     def messages(self) -> list[str]:
         """Everything that was left out, in words: counts first, then the rejected records."""
         counts = Counter(one.reason for one in self.left_out)
-        counted = [f"{counts[why]} {text}" for why, text in _COUNTED.items() if counts[why]]
-        return [*counted, *self.rejected]
+        known = [
+            f"{counted(counts[why], 'record')} {text}"
+            for why, text in _COUNTED.items()
+            if counts[why]
+        ]
+        return [*known, *self.rejected]
 
     def by_algorithm(self) -> dict[tuple[str, str], list[Record]]:
         """Returns the records by benchmark title and algorithm label, each list by seed."""

@@ -21,6 +21,7 @@ from metabench.running.cell import Cell
 from metabench.running.resolve import BUDGET, ResolvedCell, ResolvedMetric, resolve
 from metabench.running.selection import (
     check_benchmark,
+    check_ranking_kind,
     select_algorithms,
     select_benchmarks,
     select_metrics,
@@ -164,7 +165,8 @@ def open_benchmark(
         on_open(dataset)
     # On the CPU, whatever the device: the plan reads digests and sizes.
     tasks = open_tasks(registry, benchmark, data, torch.device("cpu"), salt=salt)
-    tasks.check()
+    tasks.check()  # first: it says so if the data set is of another kind than the protocol
+    check_ranking_kind(registry, benchmark, tasks.problem(registry).kind)
     others: dict[str, None] = {}
     for name, options in benchmark.metric_options.items():  # without options, no metric has any
         if name in (metrics or benchmark.metrics):
@@ -199,7 +201,10 @@ def plan_cell(
     try:
         resolved = resolve(cell, tasks, registry)
     except PluginError as error:
-        return _broken(cell, error.message)
+        # The plugin is broken from now on: --strict fails, and one warning shows the reason.
+        spec = registry.get("algorithm", cell.algorithm)
+        registry.on_broken("algorithm", spec, error.one_line)
+        return _broken(cell, error.one_line)
     except NotApplicable as error:
         return _ended(cell, "skipped", error.message, error.message, state="skipped")
     except MetabenchError:
@@ -235,7 +240,8 @@ def _measuring_also(resolved: ResolvedCell, record: Record, registry: Registry) 
 
 
 def _broken(cell: Cell, reason: str) -> Planned:
-    return _ended(cell, "broken-plugin", reason, "its plugin is broken", state="new")
+    prefix = "" if reason.startswith("its plugin is ") else "its plugin is broken: "
+    return _ended(cell, "broken-plugin", reason, f"{prefix}{reason}", state="new")
 
 
 def _ended(cell: Cell, status: Status, reason: str, why: str, *, state: CellState) -> Planned:

@@ -157,7 +157,7 @@ def error_as_status(record: Record) -> Iterator[None]:
     except NotApplicable as error:
         record.status, record.reason = "skipped", error.message
     except PluginError as error:
-        record.status, record.reason = "broken-plugin", error.message
+        record.status, record.reason = "broken-plugin", error.one_line
     except MetabenchError as error:
         _fail(record, "failed", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:

@@ -15,6 +15,7 @@ from metabench.running.trainer import Trainer
 from metabench.running.training_flops import training_flops
 from metabench.runtime.counter_rng import make_key
 from metabench.runtime.rng_state import seed_everything
+from metabench.utils.text import counted
 
 
 def train(
@@ -64,7 +65,18 @@ def train(
         trainer.run()
     finally:  # a training that diverges keeps its learning curve in the record
         record.training = trainer.training
+    note_empty_training(record, resolved.budget)
     # After the training and on a copy: nothing that is counted can change what is trained.
     record.training.flops = training_flops(algorithm, tasks, resolved.budget)
     algorithm.eval()
     return LocalModel(algorithm)
+
+
+def note_empty_training(record: Record, budget: int) -> None:
+    """Note in the record if meta-training ran and drew nothing."""
+    # An algorithm without meta-training has no curve.
+    if record.training.curve and not record.training.examples:
+        record.notes.append(
+            "meta-training drew nothing: an outer step exceeds the budget, "
+            f"{counted(budget, 'example')}"
+        )

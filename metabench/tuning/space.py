@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +10,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from metabench.benchmarks.model import explain
 from metabench.errors import ConfigError
+from metabench.utils.toml_files import UnreadableFile, read_toml
+from metabench.utils.validation import explain
 from metabench.utils.values import Value
 
 SHIPPED = Path(__file__).with_name("space.toml")
@@ -68,12 +68,17 @@ def read_space(path: Path = SHIPPED) -> Space:
         ConfigError: If the file cannot be read, or has unknown keys or invalid values.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path)
+    except UnreadableFile as error:
+        raise ConfigError(f"search space '{path}' cannot be read: {error.reason}.") from error
+    try:
         return Space.model_validate(content)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"search space '{path}' cannot be read: {error}") from error
     except ValidationError as error:
-        raise ConfigError(f"search space '{path}' is not valid:\n{explain(error)}") from error
+        wrong = explain(error.errors(), content).items()
+        lines = [
+            f"       {'.'.join(map(str, place)) or 'the file'}: {what}" for place, what in wrong
+        ]
+        raise ConfigError("\n".join([f"search space '{path}' is not valid:", *lines])) from error
 
 
 def _scaled(value: Value, factor: float) -> Value:

@@ -110,7 +110,7 @@ class TestRun:
         assert "blobs-3w1s@1+quick" in ended.out
         board = metabench("leaderboard")
         assert board.code == 5
-        assert "1 record(s) of --quick runs" in board.err
+        assert "1 record of --quick runs" in board.err
         assert "blobs-3w1s@1+quick" in metabench("leaderboard", "--quick").out
 
     def test_the_seeds_of_an_algorithm_are_one_row(
@@ -224,6 +224,17 @@ class TestMetrics:
             "cost": "ok",
             "mse": "n/a",
         }
+
+    def test_a_named_metric_that_does_not_apply_is_mentioned(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
+        command = ("run", "-a", "drifter", "-a", "nearest-mean", "--suite", suite, "--metrics")
+        for metrics in ("mse,cost", "mse"):  # the second time all cells are stored
+            ended = metabench(*command, metrics)
+            assert ended.code == 0, ended.err
+            assert "mse was not measured in 2 cells: it measures distances to real" in ended.err
+            assert "cost was not measured" not in ended.err
+        assert "was not measured" not in metabench(*command, "*s*").err, "a glob names none"
 
     def test_an_unknown_metric_is_an_error(self, metabench, suite: Path, here: Path) -> None:
         ended = metabench("run", "-a", "drifter", "--suite", suite, "--metrics", "accuracy,noize")

@@ -214,7 +214,7 @@ def test_a_diverged_curve_does_not_set_the_limits_of_the_axis() -> None:
     assert (layout.outside, layout.y.high) == (1, pytest.approx(-0.3, abs=0.5))
     assert -5 < layout.y.low < -4.1
     drawing = draw(figure)
-    assert drawing.caption == "Caption. 1 diverged point(s) are outside the chart; see the numbers."
+    assert drawing.caption == "Caption. 1 diverged point is outside the chart; see the numbers."
     assert "-2,000,000,000" in {cell for row in drawing.table.rows for cell in row}
     coordinates = [
         abs(float(number))

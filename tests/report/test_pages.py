@@ -149,7 +149,7 @@ def test_left_out_records_are_listed_on_the_page() -> None:
         ]
     )
     assert f"{invalid.file_name}: invalid accuracy 9 of an episode" in page.text
-    assert "1 record(s) of --quick runs" in page.text
+    assert "1 record of --quick runs" in page.text
 
 
 def test_a_benchmark_that_cannot_be_ranked_shows_the_reason(

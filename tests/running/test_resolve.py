@@ -60,6 +60,19 @@ class TestHyperparameters:
         with pytest.raises(UsageError, match="finite"):
             resolved(planted, cell("learner", lr=value))
 
+    def test_an_unknown_one_comes_with_all_that_can_be_set(self, planted) -> None:
+        with pytest.raises(UsageError, match="has no hyper-parameter 'budgt'") as caught:
+            resolved(planted, cell("learner", budgt=3))
+        assert caught.value.hint == "It has lr, tasks, noise, and as every algorithm 'budget'."
+
+    @pytest.mark.parametrize("value", [None, True, [0.1], {"a": 1}, "big"])
+    def test_a_value_of_another_type_is_an_error_with_the_default(
+        self, planted, value: Any
+    ) -> None:
+        with pytest.raises(UsageError, match=r"learner\.lr = .* is not of type float") as caught:
+            resolved(planted, cell("learner", lr=value))
+        assert caught.value.hint == "Its default is 0.01."
+
     def test_the_budget_is_not_an_argument_of_the_algorithm(self, planted) -> None:
         found = resolved(planted, cell("learner", budget=100))
         assert found.budget == 100

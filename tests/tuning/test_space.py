@@ -73,7 +73,7 @@ def test_the_shipped_space_leaves_the_track_and_the_network_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[factors]\nlr = 1.0", "factors.lr: input should be greater than 1"),
+        ("[factors]\nlr = 1.0", "factors.lr: it must be greater than 1"),
         ("[factors]\nlr = inf", "factors.lr"),
         ("[choices]\nhold = [0.5]", "choices.hold"),
         ("[factor]\nlr = 2.0", "factor: there is no such key"),

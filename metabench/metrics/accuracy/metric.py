@@ -14,7 +14,7 @@ from metabench.metrics.accuracy.calibration import (
     negative_log_likelihood,
 )
 from metabench.metrics.accuracy.clusters import class_clusters
-from metabench.metrics.base import EpisodeMetric, Measurement
+from metabench.metrics.base import EpisodeMetric, Measurement, ProblemKind
 from metabench.metrics.scoring import worst_decile
 from metabench.metrics.trial import Predictions, Trial
 
@@ -34,6 +34,7 @@ class Accuracy(EpisodeMetric):
 
     name: ClassVar[str] = "accuracy"
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
+    kinds: ClassVar[tuple[ProblemKind, ...]] = ("classification",)
     unit: ClassVar[str] = "share"
 
     def scores(self, predictions: Predictions) -> list[float]:

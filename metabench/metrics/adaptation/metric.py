@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from metabench.episodes import TaskBatch
 from metabench.errors import DivergedError, NotApplicable
 from metabench.metrics.adaptation.curves import area, nearly_best, steps_to
 from metabench.metrics.base import Measurement, Metric, values_or_reason
+from metabench.metrics.bounds import Count, Steps
 from metabench.metrics.scoring import (
     iter_episodes,
     score_episodes,
@@ -56,9 +58,9 @@ class Adaptation(Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     unit: ClassVar[str] = "score"
 
-    episodes: int = 50
-    steps: tuple[int, ...] = (0, 1, 2, 3, 5, 10, 20, 50)
-    shots: tuple[int, ...] = (1, 2, 5, 10)
+    episodes: Count = 50
+    steps: Steps = (0, 1, 2, 3, 5, 10, 20, 50)
+    shots: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 5, 10)
     threshold: float | None = None
 
     def measure(self, trial: Trial) -> Measurement:

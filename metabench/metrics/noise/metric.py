@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from metabench.episodes import TaskBatch
 from metabench.errors import NotApplicable
 from metabench.metrics.base import Measurement, Metric, values_or_reason
+from metabench.metrics.bounds import Count, Positive, Share
 from metabench.metrics.noise.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from metabench.metrics.noise.labels import flip_labels
 from metabench.metrics.perturbation import (
@@ -36,6 +38,17 @@ from metabench.metrics.trial import Trial
 MIN_SHOTS = 5
 """Shots needed to flip labels."""
 
+Severity = Annotated[int, Field(ge=SEVERITIES[0], le=SEVERITIES[-1])]
+
+
+def _enough_to_flip(shots: int) -> int:
+    if shots and shots < MIN_SHOTS:
+        raise ValueError(f"it must be 0, or at least {MIN_SHOTS}")
+    return shots
+
+
+LabelShots = Annotated[int, Field(ge=0), AfterValidator(_enough_to_flip)]
+
 
 @dataclass(frozen=True)
 class Noise(Metric):
@@ -54,7 +67,8 @@ class Noise(Metric):
     Args:
         episodes: Number of test episodes, from the first on.
         flips: Shares of flipped support labels.
-        label_shots: Shots of the episodes whose labels are flipped; 0 for those of the benchmark.
+        label_shots: Shots of the episodes whose labels are flipped, at least 5; 0 for those of the
+            benchmark.
         severities: Severities of corruptions of the query set.
         support_severities: Severities of corruptions of the support set, and of both sets.
         levels: Standard deviations of the noise in regression, relative to the clean support.
@@ -64,12 +78,12 @@ class Noise(Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = "score lost"
 
-    episodes: int = 100
-    flips: tuple[float, ...] = (0.2, 0.4, 0.6)
-    label_shots: int = 0
-    severities: tuple[int, ...] = SEVERITIES
-    support_severities: tuple[int, ...] = (3,)
-    levels: tuple[float, ...] = (0.1, 0.3, 1.0)
+    episodes: Count = 100
+    flips: tuple[Share, ...] = (0.2, 0.4, 0.6)
+    label_shots: LabelShots = 0
+    severities: tuple[Severity, ...] = SEVERITIES
+    support_severities: tuple[Severity, ...] = (3,)
+    levels: tuple[Positive, ...] = (0.1, 0.3, 1.0)
 
     def measure(self, trial: Trial) -> Measurement:
         """Measure the drop under each kind of noise; see :class:`Metric`."""

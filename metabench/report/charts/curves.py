@@ -14,6 +14,7 @@ from metabench.report.curves import (
 from metabench.report.data import BenchmarkResults
 from metabench.report.figure import Axis, Figure, Series
 from metabench.report.values import format_number, shorten
+from metabench.utils.text import counted
 
 SEED_BAND = "A band is the range over the seeds; one seed has none."
 _MOST_SUMMARISED = 5
@@ -145,4 +146,4 @@ def _summary(series: tuple[Series, ...], x: Axis, y: Axis) -> str:
             parts.append(f"{name} goes from {begin} at {at_first} to {end} at {at_last}")
     hidden = len(series) - _MOST_SUMMARISED
     more = f"; and {hidden} more" if hidden > 0 else ""
-    return f"{y.label} by {x.label}, {len(series)} algorithm(s). {'; '.join(parts)}{more}."
+    return f"{y.label} by {x.label}, {counted(len(series), 'algorithm')}. {'; '.join(parts)}{more}."

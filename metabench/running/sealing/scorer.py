@@ -18,7 +18,7 @@ from metabench.records.schema import AlgorithmId, Record, Status, Training, key_
 from metabench.registry import Registry
 from metabench.running.evaluator import Evaluator
 from metabench.running.job import Job
-from metabench.running.resolve import resolve_metrics
+from metabench.running.resolve import BUDGET, resolve_metrics
 from metabench.running.run_cell import (
     EventHandler,
     cell_settings,
@@ -30,6 +30,7 @@ from metabench.running.run_cell import (
 from metabench.running.sealing.channel import Channel, Message
 from metabench.running.sealing.client import RemoteModel
 from metabench.running.sealing.service import CLOSE
+from metabench.running.train import note_empty_training
 from metabench.runtime.exclusive import timing_lock
 
 
@@ -124,6 +125,7 @@ def _follow_training(
             outcome = _Outcome.model_validate(message.values)
             record.training = outcome.training
             if message.kind == "trained":
+                note_empty_training(record, int(record.algorithm.hyperparameters[BUDGET]))
                 return outcome, message
             if outcome.status == "ok":
                 raise CellFailed("the process of the algorithm ended without a model.")

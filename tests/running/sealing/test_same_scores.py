@@ -107,3 +107,11 @@ def test_a_failure_has_the_same_status_and_reason(planted) -> None:
         assert here.algorithm == sealed.algorithm
         assert here.training.steps == sealed.training.steps
         assert bool(here.traceback) == bool(sealed.traceback)
+
+
+def test_a_note_that_meta_training_drew_nothing(planted) -> None:
+    (here,), (sealed,) = both(planted, cell("protonet", blobs(budget=1)))
+    assert_same(here, sealed)
+    assert sealed.notes == [
+        "meta-training drew nothing: an outer step exceeds the budget, 1 example"
+    ]
