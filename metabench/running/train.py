@@ -12,7 +12,6 @@ from metabench.metrics.trial import Trial
 from metabench.records.schema import Record
 from metabench.running.resolve import ResolvedCell
 from metabench.running.trainer import Trainer
-from metabench.running.training_flops import training_flops
 from metabench.runtime.counter_rng import make_key
 from metabench.runtime.rng_state import seed_everything
 from metabench.utils.text import counted
@@ -66,8 +65,6 @@ def train(
     finally:  # a training that diverges keeps its learning curve in the record
         record.training = trainer.training
     note_empty_training(record, resolved.budget)
-    # After the training and on a copy: nothing that is counted can change what is trained.
-    record.training.flops = training_flops(algorithm, tasks, resolved.budget)
     algorithm.eval()
     return LocalModel(algorithm)
 

@@ -21,6 +21,7 @@ from metabench.errors import DivergedError
 from metabench.records.schema import CurvePoint, Training
 from metabench.running.checkpoint import Checkpoint
 from metabench.running.code_digest import code_digest
+from metabench.running.training_flops import training_flops
 from metabench.runtime.energy import total_joules
 from metabench.runtime.exclusive import timing_lock
 from metabench.runtime.interrupts import DeferredInterrupts
@@ -153,6 +154,8 @@ class Trainer:
         self.algorithm.load_state_dict(self._best)
         self.training.examples = self.stream.spent
         self.training.steps = self.stream.steps
+        # After the training and on a copy: nothing that is counted can change what is trained.
+        self.training.flops = training_flops(self.algorithm, self.tasks, self.stream.spent)
         self._write({"trained": True, "algorithm": self._best})
         return self.training
 

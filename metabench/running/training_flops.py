@@ -18,13 +18,13 @@ class _FirstStepDone(Exception):
 def training_flops(algorithm: Algorithm, tasks: BenchmarkTasks, budget: int) -> float | None:
     """Returns an estimate of the operations of a meta-training.
 
-    One outer step of a copy of the algorithm is counted, and multiplied by the ratio of the budget
-    to the examples of that step. Steps of unequal cost, as in a curriculum, are not told apart.
+    One outer step of a copy of the algorithm is counted, and multiplied by the ratio of all
+    examples to those of that step. Steps of unequal cost, as in a curriculum, are not told apart.
 
     Args:
         algorithm: The algorithm; neither it nor the random state is changed.
         tasks: The episodes of the benchmark.
-        budget: The number of examples of the whole training.
+        budget: The number of examples that the whole training drew.
 
     Returns:
         The operations; ``None`` if the algorithm does not train, cannot be copied, or does nothing
