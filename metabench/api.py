@@ -88,7 +88,8 @@ class Results:
 
         names = sorted({r.benchmark.name for r in self.records})
         globs = (benchmarks,) if isinstance(benchmarks, str) else tuple(benchmarks)
-        chosen = match_names("benchmark", names, globs) if globs else names
+        held = f"The records are of {', '.join(names)}." if names else "There are no records."
+        chosen = match_names("benchmark", names, globs, hint=held) if globs else names
         kept = RecordSelection(self.records).with_quick(None).records
         records = [r for r in kept if r.benchmark.name in chosen]
         return plot(gather(records, quick=None).benchmarks, kind)
@@ -135,7 +136,8 @@ def run(
         metrics: Names or globs of the metrics besides the one that ranks; by default those of each
             benchmark.
         results: The results folder.
-        resources: Device, threads, precision, data folder, jobs, time limit and executor.
+        resources: Device, threads, precision, data folder, salt of the test episodes, jobs, time
+            limit and executor.
         watchers: Objects that follow the run.
 
     Raises:
@@ -153,8 +155,7 @@ def run(
         "algorithm": tuple(names),
         "benchmark": _names(benchmarks),
         "suite": suite,
-        # NumPy's integers too: `seeds=np.arange(3)`.
-        "seeds": tuple(int(s) if hasattr(s, "__index__") else s for s in seeds),
+        "seeds": _seeds(seeds),
         "metrics": _names(metrics),
         "recipe": recipe,
         "quick": quick,
@@ -165,7 +166,14 @@ def run(
     resources = validate(Resources, resources)
     folder = ResultsFolder(Path(results))
     stored, unreadable = folder.load()
-    planned = plan(plugins.registry, selection, stored, data=resources.data, fresh=fresh)
+    planned = plan(
+        plugins.registry,
+        selection,
+        stored,
+        data=resources.data,
+        episodes_salt=resources.episodes_salt,
+        fresh=fresh,
+    )
     make_executor = guarded(plugins.registry, resources.executor)
     records = run_planned(planned, plugins, folder, resources, make_executor, watchers)
     return Results(records, unreadable)
@@ -187,6 +195,19 @@ def load_results(path: Path | str) -> Results:
 
 def _names(names: Iterable[str] | str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _seeds(seeds: Iterable[int]) -> tuple[Any, ...]:
+    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
+        raise UsageError(
+            f"seeds = {seeds!r} is not a list of numbers.",
+            hint="Give each seed: seeds=[7] is one seed, seeds=range(3) are three.",
+        )
+    # NumPy's integers too: `seeds=np.arange(3)`. A bool is no seed: validation refuses it.
+    return tuple(
+        int(seed) if hasattr(seed, "__index__") and not isinstance(seed, bool) else seed
+        for seed in seeds
+    )
 
 
 def _register(registry: Registry, algorithm: type[Algorithm]) -> str:

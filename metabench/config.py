@@ -9,19 +9,24 @@ These dataclasses are read by the options of ``metabench run``, the TOML file of
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from metabench.errors import ConfigError, UnknownName, UsageError, did_you_mean
 from metabench.utils.text import counted
+from metabench.utils.toml_files import UnreadableFile, read_toml
+from metabench.utils.validation import explain, toml_text
 from metabench.utils.values import Value
 
 Precision = Literal["highest", "tf32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 MAX_SEEDS = 10_000
+
+SALT_VARIABLE = "METABENCH_EPISODES_SALT"
+"""The environment variable of ``--episodes-salt``: a command line is visible to all users."""
 
 DEFAULT_RECIPE = "default"
 """The recipe of hyper-parameters that a run uses unless it names another."""
@@ -91,25 +96,30 @@ class Option:
         help: What the setting does.
         metavar: How its value is called in the help text.
         short: The short form of the option, such as ``-a``.
+        env: The environment variable that sets it too.
         parse: Converts the text, or the texts of a repeatable option, to the setting's type.
-        ge: The least valid number.
+        ge: The least valid number; of an array, that of each item.
         gt: A number that the value must exceed.
     """
 
     help: str
     metavar: str = ""
     short: str = ""
+    env: str = ""
     parse: Callable[[Any], object] | None = None
     ge: int | None = None
     gt: int | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """Add the bounds to pydantic's schema of the type."""
+        """Add the bounds to pydantic's schema of the type, and make numbers and flags strict."""
         # Not annotated_types' Ge and Gt, which pydantic reads by itself: importing them takes
         # 10 ms of the 0.1 s that `--help` may take.
         schema = handler(source)
-        number = schema["schema"] if schema["type"] == "nullable" else schema
-        number |= {name: b for name in ("ge", "gt") if (b := getattr(self, name)) is not None}
+        item = schema["schema"] if schema["type"] == "nullable" else schema
+        item = item["items_schema"][0] if item["type"] == "tuple" else item
+        item |= {name: b for name in ("ge", "gt") if (b := getattr(self, name)) is not None}
+        if item["type"] in ("int", "float", "bool"):  # "yes" is not true, and true is not 1
+            item["strict"] = True
         return schema
 
 
@@ -143,6 +153,7 @@ class Selection:
             "3 (three seeds), 0,5,7 or 2-4; a single seed ends in a comma: 7,. Seed 0 by default.",
             "SEEDS",
             parse=parse_seeds,
+            ge=0,
         ),
     ] = (0,)
     metrics: Annotated[
@@ -166,7 +177,7 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class CellSettings:
-    """How a cell is run. None of it is part of the cell's key."""
+    """How a cell is run. None of it is part of the cell's key, but the digest of a salt."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "revalidate_instances": "always"}
 
@@ -182,6 +193,14 @@ class CellSettings:
         Precision, Option("Precision of products: highest (float32), tf32 or bf16.", "NAME")
     ] = "highest"
     data: Annotated[Path | None, Option("The folder with one folder for each data set.")] = None
+    episodes_salt: Annotated[
+        str,
+        Option(
+            "Test on other episodes, drawn with this secret; or set METABENCH_EPISODES_SALT.",
+            "SECRET",
+            env=SALT_VARIABLE,
+        ),
+    ] = field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +246,8 @@ def validate(cls: type[S], values: Mapping[str, Any] | S) -> S:
     try:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
-        raise _usage_error(cls, error.errors()[0]) from error
+        content = values if isinstance(values, Mapping) else vars(values)
+        raise _usage_error(cls, error.errors(), dict(content)) from error
 
 
 def narrow(cls: type[S], settings: CellSettings | Selection, **others: Any) -> S:
@@ -251,12 +271,13 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: If the file cannot be read, or has an unknown key or an invalid value.
     """
-    import tomllib
-
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"configuration file '{path}' cannot be read: {error}") from error
+        content = read_toml(path)
+    except UnreadableFile as error:
+        raise ConfigError(
+            f"configuration file '{path}' cannot be read: {error.reason}.",
+            hint="--config takes the path of a TOML file with options, such as seeds = [0, 1].",
+        ) from error
     try:
         settings = validate(RunSettings, content)
     except UsageError as error:
@@ -281,8 +302,11 @@ def merge_hyperparameters(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str,
     return merged
 
 
-def _usage_error(cls: type[Any], detail: Mapping[str, Any]) -> UsageError:
-    """Returns the error that describes a validation error of pydantic."""
+def _usage_error(
+    cls: type[Any], details: Sequence[Mapping[str, Any]], content: dict[str, Any]
+) -> UsageError:
+    """Returns the error that describes the first validation error of pydantic."""
+    detail = details[0]
     name, value = str(detail["loc"][0]), detail["input"]
     if detail["type"] == "unexpected_keyword_argument":
         known = sorted(f.name for f in fields(cls))
@@ -295,8 +319,10 @@ def _usage_error(cls: type[Any], detail: Mapping[str, Any]) -> UsageError:
         return UnknownName("precision", str(value), PRECISIONS, hint=choices)
     if name == "set":
         return UsageError(
-            f"{'.'.join(map(str, detail['loc'][:3]))} = {value!r} is not valid.",
+            f"{'.'.join(map(str, detail['loc'][:3]))} = {toml_text(value)} is not valid.",
             hint="A table [set.ALGORITHM] holds hyper-parameters: numbers, text, true or false.",
         )
-    key = ".".join(map(str, detail["loc"]))
-    return UsageError(f"{key} = {value!r} is not valid: {detail['msg']}.")
+    # The values are in the message already.
+    place, wrong = next(iter(explain(details, content, values=False).items()))
+    key = ".".join(map(str, place or (name,)))
+    return UsageError(f"{key} = {toml_text(value)} is not valid: {wrong}.")

@@ -24,7 +24,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-# Scripts rely on these; README.md lists them.
+# Scripts rely on these; docs/scripts.md lists them.
 EXIT_OK = 0
 EXIT_CELL_FAILED = 1
 EXIT_USAGE = 2
@@ -52,6 +52,11 @@ class MetabenchError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
+    @property
+    def one_line(self) -> str:
+        """The message and the hint on one line, for tables and records."""
+        return " ".join(str(self).split())
+
 
 class UsageError(MetabenchError):
     """Invalid option or argument."""
@@ -63,16 +68,19 @@ class UnknownName(UsageError):
     Args:
         kind: The kind of thing, in the singular: "algorithm".
         name: The unknown name.
-        known: The registered names.
+        known: The registered names, all that ``metabench list`` shows unless there is a hint.
         hint: What to do next; by default the command that lists the registered names.
+        where: Where the name is unknown, if not everywhere: "in suite 'core'".
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], *, hint: str = "", where: str = ""
+    ) -> None:
         self.name = name
         names = sorted(known)
         plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
         super().__init__(
-            f"unknown {kind} '{name}'.{did_you_mean(name, names)}",
+            f"unknown {kind} '{name}'{where and f' {where}'}.{did_you_mean(name, names)}",
             hint=hint or f"`metabench list {plural}` shows the {len(names)} that are installed.",
         )
 

@@ -19,42 +19,42 @@ hookimpl = pluggy.HookimplMarker("metabench")
 
 @hookspec
 def metabench_algorithms() -> Iterable[Any]:  # type: ignore[empty-body]
-    """Return classes that derive from :class:`metabench.Algorithm`."""
+    """Returns classes that derive from :class:`metabench.Algorithm`."""
 
 
 @hookspec
 def metabench_datasets() -> Iterable[Any]:  # type: ignore[empty-body]
-    """Return classes that derive from ``metabench.ClassDataset`` or ``metabench.TaskFamily``."""
+    """Returns classes that derive from ``metabench.ClassDataset`` or ``metabench.TaskFamily``."""
 
 
 @hookspec
 def metabench_backbones() -> Iterable[Any]:  # type: ignore[empty-body]
-    """Return classes that derive from ``metabench.Backbone``, made from input shape and options."""
+    """Returns classes that derive from ``metabench.Backbone``; made from a shape and options."""
 
 
 @hookspec
 def metabench_metrics() -> Iterable[Any]:  # type: ignore[empty-body]
-    """Return classes that derive from :class:`metabench.Metric`."""
+    """Returns classes that derive from :class:`metabench.Metric`."""
 
 
 @hookspec
 def metabench_suites() -> Iterable[Path]:  # type: ignore[empty-body]
-    """Return paths of TOML files, each a suite with its benchmarks, named like the suite."""
+    """Returns paths of TOML files, each a suite with its benchmarks, named like the suite."""
 
 
 @hookspec
 def metabench_recipes() -> Iterable[Path]:  # type: ignore[empty-body]
-    """Paths of TOML files with hyper-parameters; each file is named as the algorithm it is for."""
+    """Returns paths of TOML files with hyper-parameters, each named as the algorithm it is for."""
 
 
 @hookspec
 def metabench_executors() -> Iterable[Any]:  # type: ignore[empty-body]
-    """Return classes that derive from ``metabench.Executor``, for ``metabench run --executor``."""
+    """Returns classes that derive from ``metabench.Executor``, for ``metabench run --executor``."""
 
 
 @hookspec
 def metabench_formats() -> Iterable[Any]:  # type: ignore[empty-body]
-    """Return functions from a leaderboard and columns to text, for ``leaderboard --format``."""
+    """Returns functions from a leaderboard and columns to text, for ``leaderboard --format``."""
 
 
 @hookspec

@@ -237,6 +237,8 @@ def match_names(
     names: list[str],
     patterns: Iterable[str],
     resolve: Callable[[str], str] | None = None,
+    *,
+    hint: str = "",
 ) -> list[str]:
     """Returns the names that match any of these globs, in the order of ``names``.
 
@@ -245,6 +247,7 @@ def match_names(
         names: All names.
         patterns: The globs.
         resolve: Called with a pattern that matches nothing; returns a name or raises.
+        hint: What to do about such a pattern, if ``names`` are not all that are installed.
 
     Raises:
         UnknownName: If a pattern matches nothing.
@@ -254,7 +257,7 @@ def match_names(
         found = fnmatch.filter(names, pattern)
         if not found:  # perhaps `distribution:name`, or a name of a broken plugin
             if resolve is None:
-                raise UnknownName(kind, pattern, names)
+                raise UnknownName(kind, pattern, names, hint=hint)
             found = [resolve(pattern)]
         chosen.update(found)
     return [name for name in names if name in chosen]
@@ -267,8 +270,14 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
 
 
 def first_line(doc: str) -> str:
-    """Returns the first line of a docstring."""
-    return doc.strip().partition("\n")[0].strip()
+    """Returns the first line of a docstring as messages are written, without Sphinx's markup.
+
+    >>> first_line("Wraps :class:`~metabench.Algorithm`, as ``x`` [E].")
+    'Wraps `Algorithm`, as `x` [E].'
+    """
+    line = doc.strip().partition("\n")[0].strip()
+    line = re.sub(r":[\w:]+:`(?:~[\w.]*\.)?([^`<]+?)(?: <[^`>]*>)?`", r"`\1`", line)
+    return line.replace("``", "`")
 
 
 def describe_error(error: BaseException) -> str:

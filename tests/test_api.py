@@ -124,6 +124,23 @@ def test_an_object_that_is_not_an_algorithm_is_an_error(
         metabench.run([thing], **options)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "says"),
+    [
+        (3, "seeds = 3 is not a list of numbers"),
+        (None, "seeds = None is not a list of numbers"),
+        ("3", "seeds = '3' is not a list of numbers"),
+        ([-1], "seeds.0 = -1 is not valid: it must be greater than or equal to 0"),
+        ([0, 1.5], "seeds.1 = 1.5 is not valid: it must be an integer"),
+        ([True], "seeds.0 = true is not valid: it must be an integer"),
+    ],
+)
+def test_invalid_seeds_are_a_usage_error(options: dict[str, Any], seeds: Any, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        metabench.run("drifter", seeds=seeds, **options)
+    assert says in caught.value.message
+
+
 def test_an_unknown_name_is_an_error_and_leaves_no_folder(options: dict[str, Any]) -> None:
     with pytest.raises(UnknownName, match="Did you mean 'drifter'"):
         metabench.run(["drifer"], **options)

@@ -38,7 +38,21 @@ class TestSettings:
 
     @pytest.mark.parametrize(
         ("name", "value"),
-        [("threads", 0), ("jobs", -1), ("timeout", 0), ("seeds", ("x",)), ("device", 3)],
+        [
+            ("threads", 0),
+            ("jobs", -1),
+            ("timeout", 0),
+            ("seeds", ("x",)),
+            ("seeds", (-1,)),
+            ("seeds", (1.5,)),
+            ("seeds", (True,)),
+            ("jobs", 2.5),
+            ("jobs", True),
+            ("timeout", "60"),
+            ("quick", "yes"),
+            ("quick", 1),
+            ("device", 3),
+        ],
     )
     def test_an_invalid_value_is_an_error_with_name_and_value(
         self, name: str, value: object
@@ -77,6 +91,7 @@ class TestFile:
                 quick = true
                 metrics = ["cost"]
                 recipe = "paper"
+                episodes_salt = "a maintainer's secret"
                 [set.maml]
                 inner_lr = 0.4
                 first_order = true
@@ -110,7 +125,17 @@ class TestFile:
             ("threads = 0", "threads = 0 is not valid"),
             ('precision = "fp16"', "unknown precision 'fp16'"),
             ('algorithm = "maml"', "algorithm = 'maml' is not valid"),
-            ('seeds = ["x"]', "seeds.0 = 'x' is not valid"),
+            ('seeds = ["x"]', "seeds.0 = 'x' is not valid: it must be an integer."),
+            ("seeds = 2", "seeds = 2 is not valid: it must be an array."),
+            ("seeds = [-1]", "seeds.0 = -1 is not valid: it must be greater than or equal to 0."),
+            ("seeds = [true]", "seeds.0 = true is not valid: it must be an integer."),
+            ("seeds = [1.0]", "seeds.0 = 1.0 is not valid: it must be an integer."),
+            ('quick = "yes"', "quick = 'yes' is not valid: it must be true or false."),
+            ("quick = 1", "quick = 1 is not valid: it must be true or false."),
+            ('timeout = "60"', "timeout = '60' is not valid: it must be a number."),
+            ("jobs = true", "jobs = true is not valid: it must be an integer."),
+            ("results = 3", "results = 3 is not valid: it must be the path of a file or folder."),
+            ("suite = []", "suite = [] is not valid: it must be text."),
             ("[set.maml]\ninner_lr = [1, 2]", "set.maml.inner_lr = [1, 2] is not valid"),
             ("set = 3", "set = 3 is not valid"),
             ("[set]\nmaml = 3", "set.maml = 3 is not valid"),
@@ -131,8 +156,17 @@ class TestFile:
         assert "algorithm, benchmark, data, device" in caught.value.hint
 
     def test_a_missing_file_is_an_error_with_its_name(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match=r"none\.toml' cannot be read"):
+        with pytest.raises(ConfigError) as caught:
             read_config(tmp_path / "none.toml")
+        path = tmp_path / "none.toml"
+        assert caught.value.message == (
+            f"configuration file '{path}' cannot be read: it does not exist."
+        )
+        assert "a TOML file with options" in caught.value.hint
+
+    def test_a_folder_is_not_a_file(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="cannot be read: it is a folder"):
+            read_config(tmp_path)
 
 
 class TestSeeds:

@@ -82,6 +82,8 @@ class Algorithm(nn.Module, ABC):
         name: The name on the command line.
         version: Raised whenever results change.
         library: The library that does the work, if that is not metabench.
+        pretrained_on: What the weights that it starts from have seen, such as ``ImageNet-1k``;
+            empty if they are random. Records state it.
         problem: The problem that the algorithm is made for.
         gradient_order: Order of the outer gradient through the inner loop: 2 if it flows through
             the inner gradients, 1 if they are constants, ``None`` without an inner loop.
@@ -95,6 +97,7 @@ class Algorithm(nn.Module, ABC):
     name: ClassVar[str]
     version: ClassVar[str] = "1"
     library: ClassVar[str] = ""
+    pretrained_on: ClassVar[str] = ""
 
     problem: Problem = dataclasses.field(kw_only=False)
     gradient_order: Literal[1, 2] | None = dataclasses.field(default=None, init=False)
@@ -104,7 +107,7 @@ class Algorithm(nn.Module, ABC):
 
     @classmethod
     def recipe(cls, problem: Problem) -> Mapping[str, Value]:
-        """Return hyper-parameters that depend on the problem in a way that no recipe file can say.
+        """Returns hyper-parameters that depend on the problem in a way that no recipe file can say.
 
         Entries of recipe files override them.
 
@@ -156,12 +159,12 @@ class Algorithm(nn.Module, ABC):
 
     @classmethod
     def offers(cls, method: str) -> bool:
-        """Return whether the class defines ``adapt_batch``, ``adapt_path`` or ``meta_train``."""
+        """Returns whether the class defines ``adapt_batch``, ``adapt_path`` or ``meta_train``."""
         return getattr(cls, method) is not getattr(Algorithm, method)
 
 
 def parameters_of(cls: type[Algorithm]) -> dict[str, inspect.Parameter]:
-    """Return the hyper-parameters: the keyword-only arguments of ``__init__``, types resolved."""
+    """Returns the hyper-parameters: the keyword-only arguments of ``__init__``, types resolved."""
     if _FROM_FIELDS not in vars(cls.__init__):
         signature = inspect.signature(cls.__init__, eval_str=True)
         return {p.name: p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
@@ -178,7 +181,7 @@ def parameters_of(cls: type[Algorithm]) -> dict[str, inspect.Parameter]:
 
 
 def _field_type(cls: type[Algorithm], field: dataclasses.Field[Any]) -> Any:
-    """Return the type of a field; text is evaluated where the class that declares it stands."""
+    """Returns the type of a field; text is evaluated where the class that declares it stands."""
     if not isinstance(field.type, str):
         return field.type
     home = next(base for base in cls.__mro__ if field.name in vars(base).get("__annotations__", ()))
@@ -190,15 +193,16 @@ def resolve_hyperparameters(
     chosen: Mapping[str, Value | str],
     recipe: Mapping[str, Value] | None = None,
 ) -> dict[str, Value]:
-    """Return the values that an algorithm runs with: chosen, else the recipe's, else the defaults.
+    """Returns the values that an algorithm runs with: chosen, else the recipe's, else the defaults.
 
     Args:
         cls: The algorithm.
         chosen: Values by name; text is read as the hyper-parameter's type.
-        recipe: The values of its recipe.
+        recipe: The values of its recipe, as :func:`metabench.recipes.hyperparameters.recipe_for`
+            returns them: converted to their types.
 
     Raises:
-        UsageError: If there is no such hyper-parameter, or a value is not of its type.
+        UsageError: If there is no such hyper-parameter, or a chosen value is not of its type.
     """
     known = parameters_of(cls)
     values: dict[str, Value] = {name: p.default for name, p in known.items()}
@@ -207,55 +211,82 @@ def resolve_hyperparameters(
         if name not in known:
             raise UsageError(
                 f"'{cls.name}' has no hyper-parameter '{name}'.",
-                hint=f"It has {', '.join(known)}." if known else "It has none at all.",
+                hint=f"It has {', '.join(known)}, and as every algorithm 'budget'."
+                if known
+                else "It has 'budget' alone, as every algorithm.",
             )
-        values[name] = _read(cls.name, known[name], value)
+        values[name] = convert_value(f"{cls.name}.{name}", known[name], value)
     return values
 
 
-def _read(algorithm: str, parameter: inspect.Parameter, value: Value | str) -> Value:
-    """Convert a value to the type that the signature gives."""
+def convert_value(
+    name: str, parameter: inspect.Parameter, value: Any, *, text: bool = True
+) -> Value:
+    """Convert a value to the type that the signature gives.
+
+    Args:
+        name: What the value is called in the error.
+        parameter: The hyper-parameter.
+        value: A scalar of Python or NumPy.
+        text: Whether the value may be the text of another type, as on the command line.
+
+    Raises:
+        UsageError: If the value is not of this type.
+    """
     wanted = parameter.annotation
-    if typing.get_origin(wanted) is typing.Literal:
-        return _read_literal(algorithm, parameter, typing.get_args(wanted), value)
+    options = typing.get_args(wanted) if typing.get_origin(wanted) is typing.Literal else ()
     if typing.get_origin(wanted) in (typing.Union, types.UnionType):
         wanted = next(t for t in typing.get_args(wanted) if t is not type(None))
     try:
-        return _convert(wanted, value)
-    except ValueError:
+        if options:
+            return _choose(options, value, text=text)
+        return _convert(wanted, value) if text else _convert_exactly(wanted, value)
+    # TypeError: None and containers from Python; OverflowError: an infinite number as an int.
+    except (ValueError, TypeError, OverflowError):
+        problem = "one of its values" if options else f"of type {_type_name(wanted)}"
+        right = f"It can be {', '.join(map(str, options))}." if options else ""
         raise UsageError(
-            f"{algorithm}.{parameter.name} = {value!r} is not of type {_type_name(wanted)}.",
-            hint=f"Its default is {parameter.default!r}.",
+            f"{name} = {value!r} is not {problem}.",
+            hint=right or f"Its default is {parameter.default!r}.",
         ) from None
 
 
-def _read_literal(
-    algorithm: str, parameter: inspect.Parameter, options: tuple[Any, ...], value: Value
-) -> Value:
+def _choose(options: tuple[Any, ...], value: Any, *, text: bool) -> Value:
     for option in options:
-        if str(option) == str(value):
+        if option == value or (text and str(option) == str(value)):
             chosen: Value = option
             return chosen
-    raise UsageError(
-        f"{algorithm}.{parameter.name} = {value!r} is not one of its values.",
-        hint=f"It can be {', '.join(map(str, options))}.",
-    )
+    raise ValueError
 
 
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def _convert(wanted: Any, value: Value) -> Value:
+def _convert(wanted: Any, value: Any) -> Value:
     if wanted is bool:
         if str(value).lower() not in _WORDS:
             raise ValueError
         return _WORDS[str(value).lower()]
+    # bool is a subclass of int, and `steps = true` is a mistake.
+    if wanted in (int, float) and isinstance(value, bool):
+        raise TypeError
     if wanted is int and isinstance(value, float) and not value.is_integer():
         raise ValueError
+    if value is None or (wanted is str and isinstance(value, (list, tuple, dict))):
+        raise TypeError
     if wanted in (int, float, str):
         converted: Value = wanted(value)
         return converted
-    return value
+    scalar: Value = value
+    return scalar
+
+
+def _convert_exactly(wanted: Any, value: Any) -> Value:
+    """Convert a value that has the right type already, but for a whole number as a float."""
+    kinds = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
+    if wanted in kinds and type(value) not in kinds[wanted]:
+        raise TypeError
+    return _convert(wanted, value)
 
 
 def _type_name(wanted: Any) -> str:

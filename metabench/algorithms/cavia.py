@@ -104,7 +104,7 @@ class CAVIA(GradientBased):
         )
 
     def modulated_params(self, context: Tensor) -> Params:
-        """Return the parameters of the network ``[T, ...]`` under contexts ``[T, context]``."""
+        """Returns the parameters of the network ``[T, ...]`` under contexts ``[T, context]``."""
         params = task_params(self.learner, len(context))
         for name, shift_of in zip(self.modulated, self.maps, strict=True):
             params[name] = params[name] + shift_of(context)

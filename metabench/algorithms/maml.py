@@ -98,5 +98,5 @@ class MAML(GradientBased):
         )
 
     def adapts(self, name: str) -> bool:
-        """Return whether the inner loop adapts a parameter: all but the shifts of batch norm."""
+        """Returns whether the inner loop adapts a parameter: all but the shifts of batch norm."""
         return not name.endswith("beta")

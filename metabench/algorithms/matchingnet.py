@@ -82,7 +82,7 @@ class MatchingNet(MetricBased):
 
 
 def log_attention(similarities: Tensor, labels: Tensor, ways: int) -> Tensor:
-    """Return the logarithm of each class's attention, up to a constant for each query.
+    """Returns the logarithm of each class's attention, up to a constant for each query.
 
     Args:
         similarities: ``[T, Q, S]``.

@@ -192,7 +192,7 @@ class LearnedOptimizer(nn.Module):
         return LSTMState(forget * theta - input_ * gradient, forget, input_, (hidden, cell))
 
     def _second_layer(self, hidden: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the two gates' weights by their input: ``[2, hidden]``, ``[2]`` and ``[2]``."""
+        """Returns the two gates' weights by their input: ``[2, hidden]``, ``[2]`` and ``[2]``."""
         weight = torch.cat([self.forget_gate.weight, self.input_gate.weight])
         return weight[:, :hidden], weight[:, hidden], weight[:, hidden + 1]
 

@@ -85,7 +85,7 @@ class MetaSGD(GradientBased):
         )
 
     def rate_shape(self, name: str, parameter: Tensor) -> tuple[int, ...]:
-        """Return the shape of the rates of a parameter: one for each of its values."""
+        """Returns the shape of the rates of a parameter: one for each of its values."""
         del name
         return tuple(parameter.shape)
 

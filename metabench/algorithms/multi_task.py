@@ -87,7 +87,7 @@ class MultiTask(GradientBased):
         return descend(self.learner, support, loss, rate=rate, keep_graph=self.training)
 
     def _joint_params(self, batch: TaskBatch, rows: nn.Embedding) -> Params:
-        """Return the shared parameters; in classification with a head of the classes' rows."""
+        """Returns the shared parameters; in classification with a head of the classes' rows."""
         params = task_params(self.learner, len(batch))
         if not self.problem.regression:
             params["head.weight"] = rows(batch.classes).transpose(1, 2)

@@ -60,7 +60,7 @@ class Problem:
         return self.modality == "image"
 
     def backbone(self, name: str = "", **options: Any) -> Backbone:
-        """Return a new backbone for these inputs.
+        """Returns a new backbone for these inputs.
 
         Args:
             name: The name of the backbone; by default the benchmark's own.
@@ -75,7 +75,7 @@ class Problem:
         return self.backbones[name](self.input_shape, **options)
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean loss of each task: cross-entropy, or squared error in regression.
+        """Returns the mean loss of each task: cross-entropy, or squared error in regression.
 
         Args:
             predictions: ``[..., B, outputs]``.

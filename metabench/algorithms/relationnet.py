@@ -79,7 +79,7 @@ class RelationNet(MetricBased):
         return lambda query: self.relation(sums, query)
 
     def episode_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the squared error of the right score plus the mean one of the wrong scores."""
+        """Returns the squared error of the right score plus the mean one of the wrong scores."""
         ways = logits.shape[-1]
         errors = (logits.sigmoid() - F.one_hot(targets, ways)).square()
         right = errors.gather(-1, targets.unsqueeze(-1)).squeeze(-1)

@@ -107,7 +107,7 @@ class Reptile(GradientBased):
         return predictors(query_forward(self.learner.for_classes_of(support), support), steps)
 
     def _examples(self, batch: TaskBatch) -> Support:
-        """Return all examples of the tasks as support sets: there are no queries to keep back."""
+        """Returns all examples of the tasks as support sets: there are no queries to keep back."""
         x = torch.cat([batch.support_x, batch.query_x], 1)
         y = torch.cat([batch.support_y, batch.query_y], 1)
         return Support(x, y, batch.ways)
@@ -149,7 +149,7 @@ class Reptile(GradientBased):
         return Adam(self.inner_lr, beta1=0.0, beta2=BETA2, second_moments=moments, steps=steps)
 
     def moments_for(self, ways: int) -> Params:
-        """Return the second moments by parameter for an episode of so many classes."""
+        """Returns the second moments by parameter for an episode of so many classes."""
         del ways
         names = [name for name, _ in self.learner.named_parameters()]
         return {name: self.get_buffer(f"second_moment_{i}") for i, name in enumerate(names)}
@@ -193,7 +193,7 @@ def mini_batches(examples: Support, orders: Iterator[Tensor], size: int) -> Iter
 
 
 def class_by_class(examples: Support, order: Tensor) -> Tensor:
-    """Return an order that uses every class once before any class twice, and so on.
+    """Returns an order that uses every class once before any class twice, and so on.
 
     Args:
         examples: Examples with labels ``y`` ``[T, S]``.

@@ -41,6 +41,6 @@ class ReptileZeroHead(ZeroHead, Reptile):
         return mean.expand(*mean.shape[:-1], self.problem.ways)
 
     def _moment_scale(self, ways: int) -> float:
-        """Return the scale of the head's second moments, which is 1 with ``train_ways``."""
+        """Returns the scale of the head's second moments, which is 1 with ``train_ways``."""
         # A mean loss gives each of N classes a gradient in proportion to 1 / N.
         return ((self.train_ways or self.problem.ways) / ways) ** 2

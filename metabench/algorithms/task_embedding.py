@@ -91,7 +91,7 @@ class TaskEmbedding(GradientBased):
         return after(self.test_steps, self.trajectory(support))
 
     def embed(self, support: Support) -> Tensor:
-        """Return the task vector of one support set, ``[task_size]``."""
+        """Returns the task vector of one support set, ``[task_size]``."""
         vector: Tensor = self.encoder(support.as_batch())[0]
         return vector
 
@@ -115,7 +115,7 @@ class TaskEmbedding(GradientBased):
         return predictors(self.forward_tasks, trajectory)
 
     def generate(self, support: Support) -> Params:
-        """Return the learner's parameters for ``T`` support sets, ``[T, ...]``."""
+        """Returns the learner's parameters for ``T`` support sets, ``[T, ...]``."""
         vectors = self.encoder(support)
         body = self.film(self.body, vectors)
         head = self.head(vectors)

@@ -46,7 +46,7 @@ class Backbone(ABC, nn.Module):  # in this order, so that it mixes with other ab
         return forward(params, x)
 
     def implementations(self) -> dict[str, Implementation]:
-        """Return the implementations of :meth:`forward_tasks` by name; all give the same numbers.
+        """Returns the implementations of :meth:`forward_tasks` by name; all give the same numbers.
 
         Any network has a ``loop`` over the tasks, and ``vmap`` over the parameters unless its
         forward pass updates running statistics. Subclasses add faster ones.
@@ -54,7 +54,7 @@ class Backbone(ABC, nn.Module):  # in this order, so that it mixes with other ab
         return {"loop": self._loop, "vmap": self._vmap} if self._stateless else {"loop": self._loop}
 
     def fastest_on_cpu(self, x: Tensor, *, twice: bool) -> str:
-        """Return the name of the implementation that is fastest on a CPU.
+        """Returns the name of the implementation that is fastest on a CPU.
 
         Args:
             x: ``[T, B, *input]``.
@@ -124,5 +124,5 @@ class Batched(Backbone):
 
 
 def updates_buffers(module: nn.Module) -> bool:
-    """Return whether a forward pass may update buffers, such as batch norm's running statistics."""
+    """Returns whether a forward pass may update buffers, as batch norm its running statistics."""
     return any(buffer.is_floating_point() for buffer in module.buffers())

@@ -83,7 +83,7 @@ class Conv4(Backbone):
         )
 
     def _final_size(self, size: int) -> int:
-        """Return the height or width that the features keep of an input of this size."""
+        """Returns the height or width that the features keep of an input of this size."""
         return int(size // 2**BLOCKS)
 
     def _features(self, maps: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class ConvBlock(nn.Module):
         return self._pool_and_relu(x)
 
     def _running(self) -> tuple[Tensor | None, Tensor | None]:
-        """Return the running mean and variance; with ``per-step``, of the current inner step."""
+        """Returns the running mean and variance; with ``per-step``, of the current inner step."""
         mean, var = self.running_mean, self.running_var
         if mean is None or var is None or mean.ndim == 1:
             return mean, var

@@ -29,7 +29,7 @@ def choose_implementation(
     *,
     twice: bool,
 ) -> Implementation:
-    """Return the fastest of several implementations.
+    """Returns the fastest of several implementations.
 
     On a CPU the choice was measured once and stands in the code, so that runs are reproducible to
     the bit. On a GPU each kind of inputs is timed when it is first seen: cards differ too much.
@@ -60,7 +60,7 @@ def time_implementations(
     *,
     twice: bool,
 ) -> str:
-    """Return the name of the implementation whose forward and backward passes take the least time.
+    """Returns the name of the implementation whose forward and backward passes take the least time.
 
     An implementation that runs out of memory is left out.
 

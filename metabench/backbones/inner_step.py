@@ -29,5 +29,5 @@ def inner_step(step: int) -> Iterator[None]:
 
 
 def current_step() -> int:
-    """Return the number of inner steps taken; 0 outside of :func:`inner_step`."""
+    """Returns the number of inner steps taken; 0 outside of :func:`inner_step`."""
     return _step.get()

@@ -37,7 +37,14 @@ class CrossDomain:
         benchmark = self.tasks.benchmark.model_copy(
             update={"test_dataset": dataset, "test_dataset_options": {}}
         )
-        tasks = open_tasks(self.registry, benchmark, self.root, self.tasks.device, self.tasks.seed)
+        tasks = open_tasks(
+            self.registry,
+            benchmark,
+            self.root,
+            self.tasks.device,
+            self.tasks.seed,
+            salt=self.tasks.salt,
+        )
         if self.tasks.pools:
             # Read the test split alone: the benchmark's own splits are in memory already.
             self.tasks.audit.check(tasks.pool("test").origins, split=f"test split of '{dataset}'")

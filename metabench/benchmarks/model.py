@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from metabench.errors import ConfigError, MetabenchError
+from metabench.errors import ConfigError, MetabenchError, did_you_mean
 from metabench.registry import Registry
+from metabench.utils.toml_files import UnreadableFile, read_toml
+from metabench.utils.validation import NO_SUCH_KEY, Place, explain
 
 if TYPE_CHECKING:
     from metabench.episodes.protocol import NWayKShot
@@ -37,8 +38,8 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    shift: int = Field(default=0, ge=0)
-    mirror: bool = False
+    shift: int = Field(default=0, ge=0, strict=True)
+    mirror: bool = Field(default=False, strict=True)
 
     def __bool__(self) -> bool:
         """Whether it changes anything."""
@@ -54,8 +55,8 @@ class Benchmark(BaseModel):
         dataset: The name of the data set.
         dataset_options: Keyword arguments of the data set, such as its split.
         test_dataset: The data set of meta-test, if it differs from that of meta-training.
-        test_dataset_options: Its keyword arguments.
-        ways: Classes in a test episode; 0 for regression.
+        test_dataset_options: Its keyword arguments; requires ``test_dataset``.
+        ways: Classes in a test episode: 0 for regression, else at least 2.
         shots: Support examples per class.
         queries: Query examples per class.
         backbone: The network below the head, unless an algorithm's recipe names another.
@@ -64,9 +65,12 @@ class Benchmark(BaseModel):
         validations: The number of meta-validations; the best state is kept.
         validation_episodes: Frozen episodes of meta-validation.
         test_episodes: Frozen episodes of meta-test.
-        metrics: The metrics; the first one ranks.
+        metrics: The metrics, each once; the first one ranks.
         metric_options: Keyword arguments by metric, also for metrics that ``--metrics`` adds.
+        scored_on: The split of the scored episodes: ``validation`` in a trial of a study.
         quick: Whether this is the reduced form that ``--quick`` runs.
+        episodes_salt: The digest of the secret that its test episodes are drawn with; empty for
+            the public episodes.
     """
 
     # forbid: a misspelt key would otherwise leave its default in force without a word.
@@ -79,18 +83,21 @@ class Benchmark(BaseModel):
     dataset_options: dict[str, str | int | float | bool] = {}
     test_dataset: str = ""
     test_dataset_options: dict[str, str | int | float | bool] = {}
-    ways: int = Field(ge=0)
-    shots: int = Field(ge=1)
-    queries: int = Field(default=15, ge=1)
+    # strict: 5.0 and "5" are not integers in TOML, and `quick = "yes"` is not true.
+    ways: int = Field(ge=0, strict=True)
+    shots: int = Field(ge=1, strict=True)
+    queries: int = Field(default=15, ge=1, strict=True)
     backbone: str
-    budget: int = Field(gt=0)
+    budget: int = Field(gt=0, strict=True)
     augmentation: Augmentation = Augmentation()
-    validations: int = Field(default=10, gt=0)
-    validation_episodes: int = Field(default=200, gt=1)
-    test_episodes: int = Field(default=600, gt=1)
+    validations: int = Field(default=10, gt=0, strict=True)
+    validation_episodes: int = Field(default=200, gt=1, strict=True)
+    test_episodes: int = Field(default=600, gt=1, strict=True)
     metrics: tuple[str, ...] = Field(min_length=1)
     metric_options: dict[str, dict[str, OptionValue | tuple[OptionValue, ...]]] = {}
-    quick: bool = False
+    scored_on: Literal["test", "validation"] = "test"
+    quick: bool = Field(default=False, strict=True)
+    episodes_salt: str = ""
 
     @field_validator("ways")
     @classmethod
@@ -115,8 +122,19 @@ class Benchmark(BaseModel):
 
     @property
     def title(self) -> str:
-        """``name@version``, with ``+quick`` for the reduced form."""
-        return f"{self.name}@{self.version}{'+quick' if self.quick else ''}"
+        """``name@version``, with ``+quick`` for the reduced form and the salt of its episodes."""
+        quick = "+quick" if self.quick else ""
+        salt = f"+salt-{self.episodes_salt[:8]}" if self.episodes_salt else ""
+        return f"{self.name}@{self.version}{quick}{salt}"
+
+    @property
+    def public(self) -> Benchmark:
+        """The same with the public test episodes. Meta-training depends on nothing else."""
+        return self.salted("") if self.episodes_salt else self
+
+    def salted(self, digest: str) -> Benchmark:
+        """Returns the same with other test episodes, drawn with the secret of this digest."""
+        return self.model_copy(update={"episodes_salt": digest})
 
     @cached_property
     def protocol(self) -> NWayKShot:
@@ -146,6 +164,28 @@ class Benchmark(BaseModel):
             }
         )
 
+    def for_tuning(self, fraction: float, episodes: int) -> Benchmark:
+        """Returns the benchmark of a trial: a part of the budget, scored on meta-validation.
+
+        Args:
+            fraction: The part of the budget, in (0, 1].
+            episodes: The number of meta-validation episodes that are scored.
+        """
+        return self.model_copy(
+            update={
+                # Records of trials never stand among those of the benchmark.
+                "version": f"{self.version}-tuning",
+                "scored_on": "validation",
+                "metrics": self.metrics[:1],
+                "budget": max(1, round(self.budget * fraction)),
+                # The last state is scored. Choosing among several by the same split would favour
+                # methods that validate often.
+                "validations": 1,
+                "validation_episodes": 2,
+                "test_episodes": episodes,
+            }
+        )
+
 
 class Suite(BaseModel):
     """A named list of benchmarks.
@@ -159,27 +199,38 @@ class Suite(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    # A name is typed after --suite, and a plugin's is the stem of a file.
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)
     summary: str = ""
     version: str = "1"
     benchmark: tuple[Benchmark, ...] = Field(min_length=1)
 
 
-def read_suite(path: Path) -> Suite:
+def read_suite(path: Path, *, hint: str = "") -> Suite:
     """Read a suite file.
+
+    Args:
+        path: The file.
+        hint: What to do if it does not exist.
 
     Raises:
         ConfigError: If the file cannot be read, or has unknown keys or invalid values; the message
             lists all of them.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"suite file '{path}' cannot be read: {error}") from error
+        content = read_toml(path)
+    except UnreadableFile as error:
+        message = f"suite file '{path}' cannot be read: {error.reason}."
+        raise ConfigError(message, hint=hint if error.missing else "") from error
+    wrong = _only_in_records(content)
     try:
-        return Suite.model_validate(content)
+        suite = Suite.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"suite file '{path}' is not valid:\n{explain(error)}") from error
+        wrong = explain(error.errors(), content) | wrong
+    if wrong:
+        lines = [_line(place, what, content) for place, what in wrong.items()]
+        raise ConfigError("\n".join([f"suite file '{path}' is not valid:", *lines]))
+    return suite
 
 
 def load_suites(registry: Registry) -> dict[str, Suite]:
@@ -224,16 +275,35 @@ def collect_benchmarks(suites: Iterable[Suite]) -> dict[str, Benchmark]:
     return found
 
 
-def explain(error: ValidationError) -> str:
-    """Returns a validation error as text, with one line for each invalid key."""
-    return "\n".join(f"       {_place(e['loc'])}: {_say(e)}" for e in error.errors())
+def _only_in_records(content: dict[str, Any]) -> dict[Place, str]:
+    """Returns what is wrong with a suite file that is valid in a stored record."""
+    wrong: dict[Place, str] = {}
+    benchmarks = content.get("benchmark")
+    for number, benchmark in enumerate(benchmarks if isinstance(benchmarks, list) else []):
+        if not isinstance(benchmark, dict):
+            continue
+        # The program sets it; in a file it would mark a whole benchmark as a smoke test.
+        if "quick" in benchmark:
+            wrong["benchmark", number, "quick"] = "there is no such key; `--quick` is an option"
+        metrics = benchmark.get("metrics")
+        names = metrics if isinstance(metrics, list) else []
+        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+            wrong["benchmark", number, "metrics"] = f"'{twice[0]}' is in it twice"
+    return wrong
 
 
-def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)) or "the file"
-
-
-def _say(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "there is no such key"
-    return f"{error['msg'][:1].lower()}{error['msg'][1:]} (it is {error['input']!r})"
+def _line(place: Place, what: str, content: dict[str, Any]) -> str:
+    """Returns a line that says where a value is, with the name of its benchmark, and its error."""
+    keys, where = place, ""
+    if len(place) > 1 and place[0] == "benchmark":
+        table = content["benchmark"][place[1]]
+        name = table.get("name") if isinstance(table, dict) else None
+        keys = place[2:]
+        # By its number, from one, if the name is what is wrong.
+        named = isinstance(name, str) and name and keys != ("name",)
+        where = f"benchmark '{name}'" if named else f"benchmark {int(place[1]) + 1}"
+    key = ".".join(map(str, keys))
+    if what == NO_SUCH_KEY:
+        known = (Benchmark if where else Suite).model_fields.keys() - {"quick"}
+        what += did_you_mean(key, sorted(known)).replace(" ", ". ", 1)
+    return f"       {', '.join(filter(None, [where, key])) or 'the file'}: {what}"

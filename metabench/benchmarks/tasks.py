@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from metabench.algorithms.problem import BackboneFactory, Problem
 from metabench.benchmarks.model import Benchmark
+from metabench.benchmarks.salt import salt_digest
 from metabench.datasets.base import SPLITS, ClassDataset, ClassPool, Split, TaskFamily
+from metabench.datasets.download import Downloadable
 from metabench.episodes import (
     ClassSampler,
     FamilySampler,
@@ -60,12 +63,21 @@ def open_dataset(
     except MetabenchError:
         raise
     except Exception as error:
-        raise _broken_dataset(name, error) from error
+        raise PluginError(
+            f"data set '{name}' failed: {describe_error(error)}",
+            hint="Run other benchmarks, or exclude its plugin with --no-plugin.",
+        ) from error
     return dataset
 
 
 def open_tasks(
-    registry: Registry, benchmark: Benchmark, root: Path | None, device: torch.device, seed: int = 0
+    registry: Registry,
+    benchmark: Benchmark,
+    root: Path | None,
+    device: torch.device,
+    seed: int = 0,
+    *,
+    salt: str = "",
 ) -> BenchmarkTasks:
     """Open the data sets of a benchmark.
 
@@ -75,6 +87,7 @@ def open_tasks(
         root: The folder with one folder for each data set.
         device: The device that episodes are created on.
         seed: The seed of the cell.
+        salt: The secret of the test episodes, if the benchmark is salted.
 
     Returns:
         The episodes of the benchmark.
@@ -88,14 +101,7 @@ def open_tasks(
     other = None
     if benchmark.test_dataset:
         other = open_dataset(registry, benchmark.test_dataset, root, benchmark.test_dataset_options)
-    return BenchmarkTasks(benchmark, dataset, device, seed, other)
-
-
-def _broken_dataset(name: str, error: Exception) -> PluginError:
-    return PluginError(
-        f"data set '{name}' failed: {describe_error(error)}",
-        hint="Run other benchmarks, or exclude its plugin with --no-plugin.",
-    )
+    return BenchmarkTasks(benchmark, dataset, device, seed, other, salt=salt)
 
 
 def _make_backbone(spec: Spec) -> BackboneFactory:
@@ -117,6 +123,9 @@ class BenchmarkTasks:
         device: The device that episodes are created on.
         seed: The seed of the cell, for its training episodes.
         test_dataset: The data set of meta-test, if it is another one.
+        salt: The secret of the test episodes, if the benchmark is salted.
+        splits: The splits that may be opened; see :meth:`without_test`.
+        given_digest: Returns the digest of all data where not all of them may be opened.
 
     Raises:
         UsageError: If the benchmark names a test data set and ``test_dataset`` is missing, or the
@@ -128,6 +137,9 @@ class BenchmarkTasks:
     device: torch.device
     seed: int = 0
     test_dataset: ClassDataset | TaskFamily | None = None
+    salt: str = field(default="", repr=False)
+    splits: tuple[Split, ...] = SPLITS
+    given_digest: Callable[[], str] | None = None
     _pools: dict[Split, ClassPool] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +149,14 @@ class BenchmarkTasks:
                 f"'{self.benchmark.test_dataset or self.dataset.name}'.",
                 hint="Use open_tasks, which opens the data sets that a benchmark names.",
             )
+
+    def without_test(self, data_digest: Callable[[], str]) -> BenchmarkTasks:
+        """Returns the same without the test split, for the process where an algorithm runs.
+
+        Args:
+            data_digest: Returns the digest of all data, which needs the test split too.
+        """
+        return replace(self, splits=("train", "validation"), salt="", given_digest=data_digest)
 
     @cached_property
     def pools(self) -> dict[Split, ClassPool]:
@@ -149,10 +169,11 @@ class BenchmarkTasks:
         self._check_datasets_match()
         if isinstance(self.dataset, TaskFamily):
             return {}
-        return {split: self.pool(split) for split in SPLITS}
+        return {split: self.pool(split) for split in self.splits}
 
     def pool(self, split: Split) -> ClassPool:
         """Returns the labelled examples of one split, read on first use; see :attr:`pools`."""
+        self._check_opened(split)
         if split not in self._pools:  # test on another data set reads that one's test split only
             self._check_datasets_match()
             self._pools[split] = self._read(split)
@@ -168,10 +189,23 @@ class BenchmarkTasks:
         except OSError as error:
             raise DataError(
                 f"the {split} split of '{dataset.name}' cannot be read: {error}",
-                hint="`metabench data verify` checks every file.",
+                hint=f"`metabench data verify {dataset.name}` checks every file."
+                if isinstance(dataset, Downloadable)
+                else "Replace the file: this data set has no download.",
             ) from error
         except Exception as error:
-            raise _broken_dataset(dataset.name, error) from error
+            raise PluginError(
+                f"the {split} split of '{dataset.name}' failed: {describe_error(error)}",
+                hint="`pool` must return a ClassPool: all classes have equally many examples, all "
+                "of one shape.",
+            ) from error
+
+    def _check_opened(self, split: Split) -> None:
+        if split not in self.splits:
+            raise UsageError(
+                f"the {split} split of '{self.benchmark.name}' is not opened in this process.",
+                hint="Meta-test runs in another process than the algorithm: docs/threats.md.",
+            )
 
     def _dataset_of(self, split: Split) -> ClassDataset | TaskFamily:
         if split == "test" and self.test_dataset is not None:
@@ -187,6 +221,8 @@ class BenchmarkTasks:
     @cached_property
     def data_digest(self) -> str:
         """The sha256 of all data that episodes are drawn from."""
+        if self.given_digest is not None:
+            return self.given_digest()
         if isinstance(self.dataset, TaskFamily):
             if isinstance(self.test_dataset, TaskFamily):
                 return digest_of({"train": self.dataset.digest, "test": self.test_dataset.digest})
@@ -202,7 +238,7 @@ class BenchmarkTasks:
         """
         self._check_datasets_match()
         self._check_augmentation()
-        for split in SPLITS:
+        for split in self.splits:
             self._sampler(self.benchmark.protocol, split, "check")
 
     def _check_augmentation(self) -> None:
@@ -233,8 +269,20 @@ class BenchmarkTasks:
             )
 
     def held_out(self, split: Split) -> Sampler:
-        """Returns the frozen episodes of meta-validation or meta-test."""
-        return self._sampler(self.benchmark.protocol, split, 0)  # 0, not the seed of the cell
+        """Returns the frozen episodes of meta-validation or meta-test.
+
+        Raises:
+            UsageError: If the test episodes are drawn with a salt, and this is not that salt.
+        """
+        parts: list[str | int] = [0]  # 0, not the seed of the cell
+        if split == "test" and self.benchmark.episodes_salt:
+            if not self.salt or salt_digest(self.salt) != self.benchmark.episodes_salt:
+                raise UsageError(
+                    f"the test episodes of {self.benchmark.title} are drawn with a secret salt.",
+                    hint="Give the salt with --episodes-salt.",
+                )
+            parts += ["salt", self.salt]
+        return self._sampler(self.benchmark.protocol, split, *parts)
 
     def drawn_origins(self, split: Split, classes: Tensor) -> set[str]:
         """Returns the origins of some classes of a split.
@@ -292,7 +340,7 @@ class BenchmarkTasks:
         )
 
     def _augmentation_key(self, kind: str, stream: int) -> int:
-        return make_key(self.benchmark.title, "augmentation", kind, self.seed, stream)
+        return make_key(self.benchmark.public.title, "augmentation", kind, self.seed, stream)
 
     def labelled(self, stream: int, start: int, count: int) -> tuple[Tensor, Tensor]:
         """Returns single labelled training examples.
@@ -306,7 +354,7 @@ class BenchmarkTasks:
         """
         if not self.pools:
             raise UsageError("a regression family has no labelled examples.")
-        key = make_key(self.benchmark.title, "train", self.seed, "labelled", stream)
+        key = make_key(self.benchmark.public.title, "train", self.seed, "labelled", stream)
         index = torch.arange(start, start + count, device=self.device)
         x, rows = labelled_examples(
             self.pools["train"].images, random_bits(key, index, 1).squeeze(1)
@@ -332,8 +380,9 @@ class BenchmarkTasks:
             self.audit.add(batch.classes % self.pools["train"].classes)
 
     def _sampler(self, protocol: NWayKShot, split: Split, *parts: str | int) -> Sampler:
+        self._check_opened(split)
         # The title has the version: a new version of a benchmark draws other episodes.
-        key = make_key(self.benchmark.title, split, *parts)
+        key = make_key(self.benchmark.public.title, split, *parts)
         dataset = self._dataset_of(split)
         source = f"the {split} split of '{dataset.name}'"
         if isinstance(dataset, TaskFamily):

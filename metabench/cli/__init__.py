@@ -24,6 +24,7 @@ COMMANDS = (
     "backends",
     "compare",
     "plan",
+    "tune",
     "report",
     "plot",
     "data",
@@ -54,7 +55,11 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="metabench")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option("--strict", is_flag=True, help="Exit with 4 if any plugin is broken.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 4 and the reason if a plugin is broken, before the command starts if possible.",
+)
 @click.option("--no-plugin", multiple=True, metavar="NAME", help="Exclude a plugin; repeatable.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool, strict: bool, no_plugin: tuple[str, ...]) -> None:
@@ -84,9 +89,12 @@ def _after(code: Any, /, *, strict: bool, **options: Any) -> Any:
 
 
 def _check_plugins() -> None:
+    from metabench.cli.plugin_files import check_files
     from metabench.plugins import installed_plugins
 
-    installed_plugins().check()
+    plugins = installed_plugins()
+    check_files(plugins)
+    plugins.check()
 
 
 def main(arguments: list[str] | None = None) -> None:

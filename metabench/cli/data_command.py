@@ -34,9 +34,7 @@ def list_(data: Path | None, as_json: bool) -> None:
     for spec in installed_plugins().registry.specs("dataset"):
         try:
             with stdout_to_stderr():
-                dataset = spec.load()(root=data)
-                # Only data sets with files have a status.
-                status = dataset.status() if hasattr(dataset, "status") else "embedded"
+                status = str(spec.load()(root=data).status())
         except Exception as error:  # a plugin's; the other data sets are listed all the same
             status = f"broken: {describe_error(error)}"
         rows.append(
@@ -94,10 +92,17 @@ def verify(name: str, data: Path | None, as_json: bool) -> int:
 
 
 def _downloadable(name: str, data: Path | None) -> Any:
+    from metabench.datasets.base import EMBEDDED
     from metabench.datasets.download import Downloadable
     from metabench.plugins import installed_plugins
 
-    dataset = installed_plugins().registry.get("dataset", name).load()(root=data)
-    if not isinstance(dataset, Downloadable):
+    spec = installed_plugins().registry.get("dataset", name)
+    dataset = spec.load()(root=data)
+    if isinstance(dataset, Downloadable):
+        return dataset
+    if dataset.status() == EMBEDDED:
         raise UsageError(f"data set '{name}' has no files: there is nothing to download or verify.")
-    return dataset
+    raise UsageError(
+        f"data set '{name}' of '{spec.distribution}' has no download and no verification.",
+        hint=f"The documentation of '{spec.distribution}' says where its files come from.",
+    )

@@ -92,7 +92,14 @@ def command(
         )
     from metabench.leaderboard import build as leaderboard
     from metabench.leaderboard import formats
-    from metabench.leaderboard.pages import board_files, write_files
+    from metabench.leaderboard.looks import (
+        LEDGER,
+        ledger_text,
+        looks_of,
+        read_ledger,
+        with_records,
+    )
+    from metabench.leaderboard.pages import board_files, title_of, write_files
     from metabench.plugins import installed_plugins
 
     registry = installed_plugins().registry
@@ -104,13 +111,17 @@ def command(
     if suite:
         records, of_others = of_suite(records, suite)
     chosen = of_benchmarks(records, benchmarks, results)
-    board = leaderboard.build(chosen, quick=quick, metric=metric or "")
+    # The page of a results folder belongs beside its records, where --verify looks for it.
+    folder = results if write in (None, Path(_RESULTS)) else write
+    ledger = set(read_ledger(results) | read_ledger(folder))
+    if write:
+        ledger = with_records(ledger, chosen)
+    board = leaderboard.build(chosen, quick=quick, metric=metric or "", looks=looks_of(ledger))
     print_left_out([*of_others, *board.left_out], unreadable, board.rejected)
     code = EXIT_CELL_FAILED if strict and (unreadable or board.rejected) else EXIT_OK
     if write and board.rows:
-        # The page of a results folder belongs beside its records, where --verify looks for it.
-        folder = results if write == Path(_RESULTS) else write
-        for path in write_files(board_files(board, results.as_posix()), folder):
+        files = board_files(board, title_of(results)) | {LEDGER: ledger_text(ledger)}
+        for path in write_files(files, folder):
             click.echo(f"wrote {path}", err=True)
         return code
     if aggregate:
@@ -139,11 +150,15 @@ def _aggregate(board: Leaderboard, form: str, results: Path) -> str:
 
 
 def _verify(results: Path, records: list[Record], unreadable: list[Unreadable]) -> int:
+    from metabench.leaderboard.superseded import superseded
     from metabench.leaderboard.verify import problems_of
+    from metabench.plugins import installed_plugins
 
-    problems = problems_of(records, unreadable, results, results.as_posix())
+    problems = problems_of(records, unreadable, results)
     for problem in problems:
         click.echo(problem, err=True)
+    for older in superseded(records, installed_plugins().registry):
+        click.echo(f"superseded: {older}", err=True)
     if problems:
         click.echo(f"{counted(len(problems), 'problem')} in '{results}'.", err=True)
         return EXIT_CELL_FAILED

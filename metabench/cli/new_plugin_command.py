@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 
@@ -49,6 +50,11 @@ def check_name(name: str) -> str:
             f"'{name}' is not a valid name of a plugin.",
             hint=f"Use at most {_LONGEST} lower-case letters, digits and single hyphens, and begin "
             f"with a letter: '{likely or 'my-algo'}'.",
+        )
+    if keyword.iskeyword(name) or keyword.iskeyword(_class_name(name)):
+        raise UsageError(
+            f"'{name}' is a keyword of Python.",
+            hint=f"Choose another name, such as 'my-{name}'.",
         )
     if name in _taken():
         raise UsageError(

@@ -59,8 +59,14 @@ def given_settings(cls: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _option(setting: Field[Any], hint: Any) -> Callable[[F], F]:
     kind, option = _parts(hint)
-    flags = [f"--{setting.name}", setting.name, *([option.short] if option.short else [])]
+    flags = [
+        f"--{setting.name.replace('_', '-')}",
+        setting.name,
+        *([option.short] if option.short else []),
+    ]
     attributes: dict[str, Any] = {"help": option.help, "metavar": option.metavar or None}
+    if option.env:
+        attributes["envvar"] = option.env
     if kind is bool:
         attributes |= {"is_flag": True}
     elif typing.get_origin(kind) is dict or _is_repeatable(kind, option):

@@ -13,12 +13,15 @@ from metabench.cli.records import json_option
 @click.command("plugins")
 @json_option
 def command(as_json: bool) -> None:
-    """Show every plugin: distribution, version, status, reason, and what it provides."""
-    from metabench.benchmarks.model import load_suites
+    """Show every plugin: distribution, version, status, reason, and what it provides.
+
+    The names of all that a plugin provides are in the JSON document.
+    """
+    from metabench.cli.plugin_files import check_files
     from metabench.plugins import installed_plugins
 
     plugins = installed_plugins()
-    load_suites(plugins.registry)  # marks the plugins whose suites are invalid
+    check_files(plugins)
     if as_json:
         print_json([asdict(info) for info in plugins.infos])
         return
@@ -29,10 +32,12 @@ def command(as_json: bool) -> None:
                 "distribution": info.distribution,
                 "version": info.version,
                 "status": info.status,
-                "provides": "; ".join(
-                    f"{kind}: {', '.join(names)}" for kind, names in info.provides.items()
-                ),
                 "reason": info.reason,
+                # The number of names alone, where they would fill the screen.
+                "provides": ", ".join(
+                    f"{kind}: {names[0]}" if len(names) == 1 else f"{len(names)} {kind}"
+                    for kind, names in info.provides.items()
+                ),
             }
             for info in plugins.infos
         ]

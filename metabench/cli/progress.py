@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +19,31 @@ LINE_SECONDS = 15.0
 """The time between two lines of a cell, where there is no terminal."""
 
 PHASES = {"load": "loading", "train": "meta-training", "test": "meta-test", "measure": "measuring"}
+
+
+class ProgressConsole(Console):
+    """A console on stderr; if the pipe behind it is closed, the run is interrupted.
+
+    Raises:
+        KeyboardInterrupt: If stderr is a pipe that nothing reads any more.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def print(self, *objects: Any, **style: Any) -> None:
+        """Print as :class:`rich.console.Console` does."""
+        try:
+            super().print(*objects, **style)
+        except BrokenPipeError:  # rich before 13.8 does not call `on_broken_pipe`
+            self.on_broken_pipe()
+
+    def on_broken_pipe(self) -> None:
+        """Discard all further output, and interrupt the run."""
+        self.quiet = True  # the records of the interrupted cells are printed as well
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())
+        raise KeyboardInterrupt
 
 
 def make_watcher(console: Console) -> Bars | Lines:

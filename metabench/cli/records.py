@@ -41,12 +41,17 @@ def load_records(folder: Path, *, hint: str = RUN_ALL) -> tuple[list[Record], li
         hint: What to do if it does not exist.
 
     Raises:
-        ResultsError: If it does not exist.
+        ResultsError: If it does not exist, or is a file.
     """
     from metabench.records.store import ResultsFolder
 
     if not folder.exists():  # a misspelt path must not look like a folder without records
         raise ResultsError(f"there is no results folder '{folder}'.", hint=hint)
+    if not folder.is_dir():
+        raise ResultsError(
+            f"'{folder}' is a file, not a results folder.",
+            hint="Give the folder that contains `records/`.",
+        )
     return ResultsFolder(folder).load()
 
 

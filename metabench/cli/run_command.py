@@ -9,7 +9,7 @@ import click
 
 from metabench.cli.options import given_settings, settings_options
 from metabench.config import RunSettings
-from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, UsageError
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, EXIT_PLUGIN, UsageError
 from metabench.utils.text import counted
 
 if TYPE_CHECKING:
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 @click.option("--all", "everything", is_flag=True, help="Run all installed algorithms.")
 @settings_options(RunSettings)
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="A TOML file with any of these settings."
+    "--config",
+    type=click.Path(path_type=Path),
+    help="A TOML file with the options from --algorithm to --results.",
 )
 @click.option("--fresh", is_flag=True, help="Run again what is stored.")
 @click.option(
-    "--dry-run", is_flag=True, help="Show whether each cell is stored, new or stale, and why."
+    "--dry-run",
+    is_flag=True,
+    help="Show whether each cell is stored, new, stale or skipped, and why.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def command(
@@ -41,24 +45,26 @@ def command(
     its own and leaves one record. A cell that was killed resumes from its checkpoint.
     """
     # Here and below: `metabench --help` imports this module, and must not import rich or torch.
-    from rich.console import Console
-
     from metabench.cli.output import print_json, print_table
+    from metabench.cli.progress import ProgressConsole
     from metabench.plugins import installed_plugins
     from metabench.records.store import ResultsFolder
 
     settings, named = _settings(everything, config, values)
-    console = Console(stderr=True)
+    console = ProgressConsole()
     plugins = installed_plugins()
     settings = _check_resources(settings, plugins)
     folder = ResultsFolder(settings.results)
     planned = _plan(settings, plugins, folder, console, fresh=fresh, named=named)
+    code = EXIT_OK
     if dry_run:
         rows = [_planned_row(p) for p in planned]
         (print_json if as_json else print_table)(rows)
-        return EXIT_OK
-    records = _run(planned, settings, plugins, folder, console)
-    return _show(records, folder, console, as_json=as_json)
+    else:
+        records = _run(planned, settings, plugins, folder, console)
+        code = _show(records, folder, console, as_json=as_json)
+        _say_unmeasured(records, settings.metrics, console)
+    return EXIT_PLUGIN if _names_broken(planned, settings, plugins) else code
 
 
 def _settings(
@@ -120,6 +126,7 @@ def _plan(
             settings,
             stored,
             data=settings.data,
+            episodes_salt=settings.episodes_salt,
             fresh=fresh,
             # A named algorithm of a broken plugin is an error; without names it is a row.
             broken={} if named else plugins.registry.broken,
@@ -138,14 +145,16 @@ def _run(
     from metabench.running.runner import run_planned
     from metabench.utils.redirect import stdout_to_stderr
 
-    todo = sum(p.state != "stored" for p in planned)
-    stored = len(planned) - todo
-    _say(console, f"{counted(len(planned), 'cell')}: {stored} stored, {todo} to run")
+    stored = sum(p.state == "stored" for p in planned)
+    skipped = sum(p.state == "skipped" for p in planned)
+    todo = len(planned) - stored - skipped
+    rest = f", {skipped} skipped" if skipped else ""
+    _say(console, f"{counted(len(planned), 'cell')}: {stored} stored, {todo} to run{rest}")
     # A cell in this process may print; stdout is for the leaderboard alone.
     with stdout_to_stderr(), make_watcher(console) as watcher:
         executor = guarded(plugins.registry, settings.executor)
         records = run_planned(planned, plugins, folder, settings, executor, [watcher])
-    if not todo:
+    if stored == len(planned):
         _say(console, "nothing to do: every cell is stored (--fresh runs them again).")
     return records
 
@@ -160,6 +169,23 @@ def _show(records: list[Record], folder: ResultsFolder, console: Console, *, as_
         cells = counted(len(records), "cell")
         _say(console, f"{failed} of {cells} failed; see the records in '{folder.records}'.")
     return EXIT_CELL_FAILED if failed else EXIT_OK
+
+
+def _say_unmeasured(records: list[Record], metrics: tuple[str, ...], console: Console) -> None:
+    """Say why a metric that the user named has no result; a glob names none."""
+    for name in metrics:
+        found = [r.metrics[name] for r in records if name in r.metrics]
+        for reason in dict.fromkeys(m.reason for m in found if m.status != "ok"):
+            cells = sum(m.reason == reason for m in found)
+            _say(console, f"{name} was not measured in {counted(cells, 'cell')}: {reason}")
+
+
+def _names_broken(planned: list[Planned], settings: RunSettings, plugins: Plugins) -> bool:
+    """Returns whether the user named an algorithm whose plugin turned out to be broken."""
+    from metabench.running.selection import named_algorithms
+
+    broken = {p.cell.algorithm for p in planned if p.ended and p.ended[0] == "broken-plugin"}
+    return bool(broken and broken & named_algorithms(plugins.registry, settings))
 
 
 def _say(console: Console, text: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from metabench.compare.missing import add_unreadable
 from metabench.compare.pairing import pair
+from metabench.compare.salted import decide_salted
 from metabench.compare.verdicts import (
     COMPARED,
     ComparisonRow,
@@ -162,18 +163,24 @@ def decide_all(
     for one, p, (corrected, level), (equal, equal_level) in zip(
         pending, p_episodes, of_difference, of_equivalence, strict=True
     ):
-        row = decide(
-            one.row,
-            p_episodes=p,
-            p_value=corrected,
-            p_equivalent=equal if one.difference.seeds_known else None,
-            min_effect=min_effect,
-            alpha=alpha,
-        )
+        if one.salted_base is None:
+            row = decide(
+                one.row,
+                p_episodes=p,
+                p_value=corrected,
+                p_equivalent=equal if one.difference.seeds_known else None,
+                min_effect=min_effect,
+                alpha=alpha,
+            )
+        else:
+            row = decide_salted(one, p_value=corrected, min_effect=min_effect, alpha=alpha)
         # Two one-sided tests at a level are shown by the interval that leaves it out on each side.
-        confidence = 1 - (2 * equal_level if row.verdict == "equivalent" else level)
+        shown_equal = row.verdict == "equivalent" and one.salted_base is None
+        confidence = 1 - (2 * equal_level if shown_equal else level)
         low, high = one.difference.interval(confidence)
-        found.append(replace(row, low=low, high=high, confidence=confidence))
+        if not math.isnan(low):
+            row = replace(row, low=low, high=high, confidence=confidence)
+        found.append(row)
     return found
 
 
@@ -182,9 +189,10 @@ def _p_values(pending: list[PendingRow], alpha: float, seed: int, resamples: int
     # The least p-value, 1 / resamples, must be significant after a correction by len(pending).
     wanted = 10 * len(pending) / alpha
     resamples = int(min(max(resamples, wanted), _MOST_RESAMPLES))
-    found = [1.0] * len(pending)
+    found = [1.0 if one.salted_base is None else one.difference.p_value for one in pending]
     # Rows with equally many episodes share their sign patterns, which costs little more than one.
-    by_length = grouped(range(len(pending)), lambda i: len(pending[i].differences))
+    paired = [i for i, one in enumerate(pending) if one.salted_base is None]
+    by_length = grouped(paired, lambda i: len(pending[i].differences))
     for members in by_length.values():
         table = np.stack([pending[i].differences for i in members])
         p_values = permutation_tests(table, resamples=resamples, seed=seed)

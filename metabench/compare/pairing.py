@@ -51,12 +51,39 @@ def pair(base: Iterable[Record], new: Iterable[Record]) -> tuple[list[Pair], lis
         pairs += [Pair(before[title], after[title]) for title in before if title in after]
         removed = [records for title, records in before.items() if title not in after]
         added = [records for title, records in after.items() if title not in before]
+        pairs += _pair_salted(before, after, removed, added)
         # A new version of a benchmark is one change, not a cell that is gone and one that is new.
         if removed and added:
             pairs.append(Pair(removed.pop(), added.pop()))
         pairs += [Pair(records, []) for records in removed]
         pairs += [Pair([], records) for records in added]
     return pairs, left_out
+
+
+def _pair_salted(
+    before: dict[str, list[Record]],
+    after: dict[str, list[Record]],
+    removed: list[list[Record]],
+    added: list[list[Record]],
+) -> list[Pair]:
+    """Pair salted records with the public ones of the other side, and take them from the lists."""
+    # Of the new side all, so that the two kinds of records of one folder can be compared.
+    pairs = [
+        Pair(public, salted)
+        for salted in after.values()
+        if salted[0].benchmark.episodes_salt
+        and (public := before.get(salted[0].benchmark.public.title))
+    ]
+    pairs += [
+        Pair(salted, public)
+        for salted in removed
+        if salted[0].benchmark.episodes_salt
+        and (public := after.get(salted[0].benchmark.public.title))
+    ]
+    for one in pairs:
+        removed[:] = [records for records in removed if records is not one.base]
+        added[:] = [records for records in added if records is not one.new]
+    return pairs
 
 
 def _groups(selection: RecordSelection) -> _Groups:

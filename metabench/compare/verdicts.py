@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from metabench.compare.costs import other_machine, warnings
 from metabench.compare.pairing import Pair, changes, obstacle
+from metabench.compare.salted import is_salted, welch_difference
 from metabench.records.comparability import explain_definitions
 from metabench.records.schema import SHARE, Record
 from metabench.stats import Difference, seeds_difference, t_interval
@@ -93,15 +94,18 @@ class PendingRow:
 
     Attributes:
         row: The row without its verdict.
-        differences: New minus base in each episode, ``[E]``.
+        differences: New minus base in each episode, ``[E]``; empty if the sides have different
+            episodes.
         difference: The mean difference with its error over seeds and episodes.
         scale: What the minimum effect is a share of.
+        salted_base: Which side has salted episodes: the base or the new one; ``None`` for neither.
     """
 
     row: ComparisonRow
     differences: NDArray[np.float64] = field(repr=False)
     difference: Difference
     scale: float
+    salted_base: bool | None = None
 
     @property
     def p_seeds(self) -> float:
@@ -125,8 +129,10 @@ def judge_pair(pair: Pair) -> list[ComparisonRow | PendingRow]:
     base, new = _by_seed(pair.base), _by_seed(pair.new)
     common = sorted(base.keys() & new.keys())
     first = replace(_start(pair.new), seeds=tuple(common))
+    salted = is_salted(pair)
     # Before the seeds: another definition explains why seeds are missing.
-    reason = explain_definitions(pair.base[0].benchmark, pair.new[0].benchmark)
+    definitions = [side[0].benchmark for side in (pair.base, pair.new)]
+    reason = "" if salted else explain_definitions(*definitions)
     if not common:
         reason = reason or f"no common seed: {_list(base)} and {_list(new)}"
     if reason:
@@ -136,7 +142,7 @@ def judge_pair(pair: Pair) -> list[ComparisonRow | PendingRow]:
     for statuses, seeds in groups.items():
         row = replace(first, seeds=tuple(seeds))
         if statuses == ("ok", "ok"):
-            rows.append(_scored(row, pair, seeds))
+            rows.append((_scored_apart if salted else _scored)(row, pair, seeds))
         else:
             rows.append(_unscored(row, base[seeds[0]], new[seeds[0]]))
     return rows
@@ -207,6 +213,36 @@ def pending_row(
         p_seeds=difference.p_value if difference.seeds_known else None,
     )
     return PendingRow(row, differences, difference, scale)
+
+
+def _scored_apart(
+    row: ComparisonRow, pair: Pair, seeds: Sequence[int]
+) -> ComparisonRow | PendingRow:
+    """Returns the row of the seeds that are ok on both sides, which have different episodes."""
+    before, after = ([r for r in side if r.seed in seeds] for side in (pair.base, pair.new))
+    # Each side for itself: public and salted episodes differ, and so do their definitions.
+    if reason := obstacle(before, before) or obstacle(after, after):
+        return replace(row, verdict="not-comparable", reason=reason)
+    result = after[0].metrics[row.metric]
+    was, now = _mean_scores(before), _mean_scores(after)
+    difference = welch_difference(was, now)
+    gain = difference.mean if result.direction == "higher" else -difference.mean
+    scale = 1.0 if result.unit == SHARE else max(abs(float(was.mean())), abs(float(now.mean())))
+    low, high = difference.interval(0.95)
+    scored = replace(
+        row,
+        direction=result.direction,
+        unit=result.unit,
+        base=float(was.mean()),
+        new=float(now.mean()),
+        new_ci95=_known(t_interval(now.tolist()).half_width),
+        difference=difference.mean,
+        ci95=_known((high - low) / 2),
+        effect=gain / scale if scale > 0 else 0.0,
+        notes=tuple(filter(None, [changes(before[0], after[0])])),
+    )
+    salted_base = bool(pair.base[0].benchmark.episodes_salt)
+    return PendingRow(scored, np.empty(0), difference, scale, salted_base)
 
 
 def decide(
@@ -288,6 +324,12 @@ def _start(records: Sequence[Record]) -> ComparisonRow:
 def _scores(records: Sequence[Record]) -> NDArray[np.float64]:
     """Returns the score of each seed in each episode, ``[S, E]``."""
     return np.array([r.metrics[r.metric].episodes for r in records], dtype=np.float64)
+
+
+def _mean_scores(records: Sequence[Record]) -> NDArray[np.float64]:
+    """Returns the mean over the seeds in each episode, ``[E]``."""
+    means: NDArray[np.float64] = _scores(records).mean(0)
+    return means
 
 
 def _by_seed(records: Sequence[Record]) -> dict[int, Record]:

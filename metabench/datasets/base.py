@@ -15,9 +15,13 @@ import torch
 from torch import Tensor
 
 from metabench.errors import DataError, UsageError
+from metabench.utils.text import counted
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+EMBEDDED = "embedded"
+"""The status of a data set that needs no files."""
 
 
 def data_root(root: Path | None = None) -> Path:
@@ -92,7 +96,8 @@ class ClassPool:
         if not len(self.groups) == len(self.origins) == len(self.class_names):
             raise DataError(
                 f"a class pool has {len(self.groups)} groups and {len(self.origins)} origins for "
-                f"{len(self.class_names)} classes; it needs one of each per class."
+                f"{counted(len(self.class_names), 'class', 'classes')}; it needs one of each per "
+                "class."
             )
 
     @property
@@ -147,6 +152,14 @@ class ClassDataset(ABC):
             DataError: If the data are missing or damaged; the hint says how to get them.
         """
 
+    def status(self) -> str:
+        """Returns what ``metabench data list`` shows: in a word, what is present.
+
+        A subclass overrides it, without reading the data: ``embedded`` if it needs no files, or
+        for example ``missing``.
+        """
+        return "unknown"
+
     def check_split(self, split: str) -> None:
         """Check the name of a split.
 
@@ -173,6 +186,10 @@ class TaskFamily(ABC):
 
     def __init__(self, root: Path | None = None) -> None:
         del root
+
+    def status(self) -> str:
+        """Returns what ``metabench data list`` shows: a function needs no files."""
+        return EMBEDDED
 
     @property
     def input_size(self) -> int:

@@ -45,20 +45,20 @@ class AugmentedSampler(Sampler):
         self.chunk_examples = sampler.chunk_examples  # type: ignore[misc]
 
     def tasks(self, indices: Tensor) -> TaskBatch:
-        """Return the episodes with these indices; see :class:`Sampler`."""
+        """Returns the episodes with these indices; see :class:`Sampler`."""
         return self._augment(self._sampler.tasks(indices), indices)
 
     def range(self, start: int, stop: int) -> TaskBatch:
-        """Return the episodes ``start`` to ``stop - 1``."""
+        """Returns the episodes ``start`` to ``stop - 1``."""
         return self._augment(self._sampler.range(start, stop), torch.arange(start, stop))
 
     def fingerprint(self, indices: Tensor) -> bytes:
-        """Return bytes that identify what is drawn for these episodes."""
+        """Returns bytes that identify what is drawn for these episodes."""
         bits = self._bits(indices.cpu())
         return self._sampler.fingerprint(indices) + bits.numpy().astype("<i8").tobytes()
 
     def source_digest(self) -> str:
-        """Return the sha256 of the data that episodes are drawn from."""
+        """Returns the sha256 of the data that episodes are drawn from."""
         return self._sampler.source_digest()
 
     def _bits(self, indices: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def augmented_examples(
 
 
 def random_offsets(bits: Tensor, pixels: int) -> Tensor:
-    """Return random translations.
+    """Returns random translations.
 
     Args:
         bits: Random bits, int64 ``[..., 2 * B]``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from metabench.errors import ProtocolError
+from metabench.utils.text import counted
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,13 @@ class NWayKShot:
             )
         if self.shots < 1 or self.queries < 1:
             raise ProtocolError(
-                f"an episode cannot have {self.shots} shots and {self.queries} queries.",
+                f"an episode cannot have {self._shots_and_queries}.",
                 hint="Both must be at least 1.",
             )
+
+    @property
+    def _shots_and_queries(self) -> str:
+        return f"{counted(self.shots, 'shot')} and {counted(self.queries, 'query', 'queries')}"
 
     @property
     def per_class(self) -> int:
@@ -88,12 +93,15 @@ class NWayKShot:
             )
         if self.ways > classes:
             raise ProtocolError(
-                f"{self.ways}-way episodes cannot be drawn from the {classes} classes of {source}.",
-                hint=f"Ask for at most {classes} ways.",
+                f"{self.ways}-way episodes cannot be drawn from the "
+                f"{counted(classes, 'class', 'classes')} of {source}.",
+                hint=f"Ask for at most {counted(classes, 'way')}."
+                if classes > 1
+                else "An episode has at least 2 ways: choose another data set.",
             )
         if self.per_class > examples:
             raise ProtocolError(
-                f"{self.shots} shots and {self.queries} queries need {self.per_class} examples of "
-                f"a class, but each class of {source} has {examples}.",
+                f"{self._shots_and_queries} need {self.per_class} examples of a class, but each "
+                f"class of {source} has {examples}.",
                 hint=f"Ask for shots and queries that add up to at most {examples}.",
             )

@@ -40,7 +40,7 @@ class Support:
         return self.y.ndim == (2 if self.ways else 3)
 
     def as_batch(self) -> Support:
-        """Return the same with a leading task dimension, which is of length 1 if it is new."""
+        """Returns the same with a leading task dimension, which is of length 1 if it is new."""
         if self.is_batch:
             return self
         return dataclasses.replace(self, x=self.x.unsqueeze(0), y=self.y.unsqueeze(0))

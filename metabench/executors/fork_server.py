@@ -23,8 +23,8 @@ import signal
 import socket
 import struct
 import sys
-import traceback
-from typing import NoReturn
+
+from metabench.utils.child_process import run_and_exit
 
 INTEGER = struct.Struct("=i")
 DESCRIPTORS = 4
@@ -34,7 +34,7 @@ DESCRIPTORS = 4
 def main() -> None:
     """Fork a worker for each request until the socket is closed."""
     requests = socket.socket(fileno=int(sys.argv[1]))
-    import metabench.running.run_cell  # noqa: F401 - the import that the workers share
+    import metabench.running.sealing.worker  # noqa: F401 - the import that the workers share
 
     # The handler itself may run late, while `select` waits; the wake-up descriptor ends the wait.
     exits, wake_up = socket.socketpair()
@@ -80,7 +80,7 @@ def _fork_worker(streams: list[int], own: list[int]) -> int:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
-        _run_worker()
+        run_and_exit(_work)  # not sys.exit: the exit handlers are the server's
     with contextlib.suppress(OSError):  # in parent and child: either may run first
         os.setpgid(pid, pid)
     for stream in streams:
@@ -88,23 +88,10 @@ def _fork_worker(streams: list[int], own: list[int]) -> int:
     return pid
 
 
-def _run_worker() -> NoReturn:
-    """Run the worker and exit, without returning into the loop of the server."""
-    from metabench.executors.worker import main as work
+def _work() -> None:
+    from metabench.executors.worker import main
 
-    code = 1
-    try:
-        work()
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)  # not sys.exit: the exit handlers are the server's
+    main()
 
 
 def _report_exits(status_pipes: dict[int, int]) -> None:

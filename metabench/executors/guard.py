@@ -71,9 +71,10 @@ class GuardedExecutor:
                     )
                 yield record
         except (Exception, SystemExit) as error:
+            if self._listener_error is not None:  # the executor may have wrapped it in its own
+                raise self._listener_error from None
             # PluginError is the one above; every other error of ours is the executor's message.
-            deliberate = isinstance(error, MetabenchError) and type(error) is not PluginError
-            if error is self._listener_error or deliberate:
+            if isinstance(error, MetabenchError) and type(error) is not PluginError:
                 raise
             what = describe_error(error)
             reason = what if isinstance(error, PluginError) else f"failed: {what}"
@@ -84,12 +85,12 @@ class GuardedExecutor:
                 yield job.ended("broken-plugin", broken.message, traceback=tail)
 
     def _forward(self, cell: Cell, event: dict[str, Any]) -> None:
-        """Forward an event to the run, and remember an error of the run's own code."""
+        """Forward an event to the run, and remember an error or exit of the run's own code."""
         if not (isinstance(cell, Cell) and isinstance(event, dict) and "phase" in event):
             raise TypeError(f"{reprlib.repr(event)} is not an event of a cell")
         try:
             self._on_event(cell, event)
-        except Exception as error:
+        except BaseException as error:  # rich exits if the pipe of the progress is closed
             self._listener_error = error
             raise
 

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import IO, Protocol
 
+from metabench.config import SALT_VARIABLE
 from metabench.executors.fork_server import INTEGER
 
 CLOSE_SECONDS = 5.0
@@ -59,7 +60,7 @@ class SpawnLauncher:
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            env=_environment(threads),
             start_new_session=True,  # Ctrl-C reaches the run alone, which ends its workers
         )
 
@@ -87,7 +88,7 @@ class ForkLauncher:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+                env=_environment(threads),
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -175,6 +176,12 @@ def _is_running(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     return False
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Returns the environment of a worker, where an algorithm must not find the salt."""
+    kept = {name: value for name, value in os.environ.items() if name != SALT_VARIABLE}
+    return {**kept, "OMP_NUM_THREADS": str(threads)}
 
 
 def _module(name: str, *arguments: object) -> list[str]:

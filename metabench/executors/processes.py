@@ -83,9 +83,7 @@ class ProcessExecutor(Executor):
             self.stop()
             self._drain(workers)
             for worker in workers:
-                yield worker.record or _ended(
-                    worker, "interrupted", "the run was interrupted; its checkpoint is kept"
-                )
+                yield worker.record or _ended(worker, "interrupted", _interrupt_reason(worker.job))
             raise
         finally:
             self.stop()
@@ -99,8 +97,8 @@ class ProcessExecutor(Executor):
 
     def stop(self) -> None:
         """End every worker."""
+        _end(*(worker.process for worker in self._workers.values()))
         for worker in self._workers.values():
-            _end(worker.process)
             _close(worker)
         self._workers.clear()
 
@@ -177,15 +175,24 @@ class ProcessExecutor(Executor):
             _close(worker)
 
 
-def _end(process: WorkerProcess) -> None:
-    """End a worker and every process in its group: first SIGTERM, then SIGKILL."""
-    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+def _end(*processes: WorkerProcess) -> None:
+    """End workers and every process in their groups: first SIGTERM, then SIGKILL."""
+    # SIGTERM to all before the first wait: a worker in training writes its checkpoint.
+    for process in processes:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(GRACE_SECONDS)
+            _signal(process, signal.SIGTERM)
+    end = time.monotonic() + GRACE_SECONDS
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, end - time.monotonic()))
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: WorkerProcess, number: signal.Signals) -> None:
+    """Send a signal to a worker and to every process in its group."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        os.killpg(process.pid, number)
 
 
 def _close(worker: _Worker) -> None:
@@ -205,6 +212,13 @@ def _ended(worker: _Worker, status: Status, reason: str) -> Record:
         worker.stderr.seek(0)
         tail = worker.stderr.read()[-TRACEBACK_LENGTH:]
     return worker.job.ended(status, reason, traceback=tail, started=worker.started)
+
+
+def _interrupt_reason(job: Job) -> str:
+    checkpoint = job.conditions.checkpoint
+    kept = checkpoint is not None and checkpoint.exists()
+    rest = "; its checkpoint is kept" if kept else " before its first checkpoint"
+    return f"the run was interrupted{rest}"
 
 
 def _exit_reason(code: int) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
@@ -70,6 +70,7 @@ def build(
     *,
     quick: bool | None = False,
     metric: str = "",
+    looks: Mapping[tuple[str, str], int] | None = None,
     any_budget: bool = False,
 ) -> Leaderboard:
     """Rank the algorithms of each benchmark.
@@ -83,6 +84,8 @@ def build(
         metric: What to rank by instead of the metric of each benchmark: another metric with
             episode scores, one of :data:`metabench.leaderboard.columns.KEYS`, or one of
             :data:`metabench.leaderboard.scores.COSTS`.
+        looks: How often each algorithm was scored on each benchmark
+            (:func:`metabench.leaderboard.looks.looks_of`); by default unknown.
         any_budget: Whether to keep records of any budget, for a user's own trials.
 
     Raises:
@@ -90,7 +93,7 @@ def build(
             agrees in its definition, its test episodes and its metric.
         UnknownName: If ``metric`` was not measured.
     """
-    chosen = RecordSelection(list(records)).with_quick(quick)
+    chosen = RecordSelection(list(records)).with_quick(quick).with_public_episodes()
     if not any_budget:
         chosen = chosen.with_budget_of_the_benchmark()
     selection = chosen.with_valid_scores().latest().with_one_version().consistent()
@@ -105,10 +108,11 @@ def build(
     }
     groups = selection.by_algorithm()
     extra = extra_values(groups)
-    rows = [
-        make_row(group, extra[place], metric, references[place[0]])
-        for place, group in groups.items()
-    ]
+    rows = []
+    for place, group in groups.items():
+        row, score = make_row(group, extra[place], metric, references[place[0]])
+        seen = (looks or {}).get((group[0].algorithm.name, row.benchmark))
+        rows.append((replace(row, looks=seen), score))
     quick_runs = any(record.benchmark.quick for record in selection.records)
     ranked = rank_rows(rows, quick=quick_runs)
     return Leaderboard(ranked, selection, () if quick_runs else rows)

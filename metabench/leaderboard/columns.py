@@ -10,6 +10,12 @@ from metabench.errors import UnknownName
 
 ValueFormat = Literal["share", "number", "count", "flag"]
 
+FEWEST_EPISODES = 50
+"""Test episodes that a figure of robustness needs, else the board does not show it.
+
+On two episodes half the width of an interval of the drop was 0.85 on a scale of 0 to 1.
+"""
+
 BASELINE = "nearest-mean"
 """The algorithm whose drops the relative columns divide by."""
 
@@ -27,7 +33,11 @@ class ExtraColumn:
         form: How it is formatted.
         narrow: Whether a terminal shows it by default.
         relative: Whether it is divided by the same value of :data:`BASELINE`.
-        better: Whether a higher or a lower value is better; empty if neither is.
+        better: Whether a higher or a lower value is better; empty if neither is. A drop has
+            neither: a method that is right by chance loses nothing. Robust accuracy ranks.
+        robustness: Whether it needs a score above chance and :data:`FEWEST_EPISODES`, and is bold
+            only if its interval is apart from that of the next.
+        half_width: The keys of half the width of its 95 % interval over the episodes.
     """
 
     key: str
@@ -38,6 +48,25 @@ class ExtraColumn:
     narrow: bool = False
     relative: bool = False
     better: Literal["higher", "lower", ""] = "lower"
+    robustness: bool = False
+    half_width: tuple[str, ...] = ()
+
+
+def _drop(
+    key: str, title: str, metric: str, path: tuple[str, ...], *, narrow: bool = False
+) -> ExtraColumn:
+    """Returns the column of a score that is lost, whose interval stands beside it in a record."""
+    beside = (*path[:-1], f"{path[-1]}_ci95")
+    return ExtraColumn(
+        key, title, metric, path, narrow=narrow, better="", robustness=True, half_width=beside
+    )
+
+
+def _relative(key: str, title: str, path: tuple[str, ...]) -> ExtraColumn:
+    """Returns the column of a drop as a multiple of that of :data:`BASELINE`."""
+    return ExtraColumn(
+        key, title, "noise", path, "number", relative=True, better="", robustness=True
+    )
 
 
 _LABEL_NOISE = ("label_noise", "0.4", "drop")
@@ -66,15 +95,11 @@ COLUMNS: tuple[ExtraColumn, ...] = (
     ExtraColumn(
         "steps_to_threshold", "steps to threshold", "adaptation", ("steps_to_threshold",), "count"
     ),
-    ExtraColumn("label_noise_drop", "- labels 0.4", "noise", _LABEL_NOISE, narrow=True),
-    ExtraColumn(
-        "label_noise_relative", "labels / nm", "noise", _LABEL_NOISE, "number", relative=True
-    ),
-    ExtraColumn("corruption_drop", "- corrupt", "noise", _CORRUPTION, narrow=True),
-    ExtraColumn(
-        "corruption_relative", "corrupt / nm", "noise", _CORRUPTION, "number", relative=True
-    ),
-    ExtraColumn("noise_drop", "- noise", "noise", ("mean_drop",)),
+    _drop("label_noise_drop", "- labels 0.4", "noise", _LABEL_NOISE, narrow=True),
+    _relative("label_noise_relative", "labels / nm", _LABEL_NOISE),
+    _drop("corruption_drop", "- corrupt", "noise", _CORRUPTION, narrow=True),
+    _relative("corruption_relative", "corrupt / nm", _CORRUPTION),
+    _drop("noise_drop", "- noise", "noise", ("mean_drop",)),
     *(
         ExtraColumn(
             key,
@@ -83,18 +108,20 @@ COLUMNS: tuple[ExtraColumn, ...] = (
             ("attacks", attack, "score"),
             narrow=key == "pgd_0.1",
             better="higher",
+            robustness=True,
+            half_width=("attacks", attack, "ci95"),
         )
         for key, title, attack in _ATTACKS
     ),
-    ExtraColumn("poisoning_drop", "- poison", "adversarial", ("poisoning", "drop"), narrow=True),
+    _drop("poisoning_drop", "- poison", "adversarial", ("poisoning", "drop"), narrow=True),
     ExtraColumn("doubts", "doubts", "adversarial", ("reliability", "doubts"), "count", narrow=True),
     *(
         ExtraColumn(key, title, "adversarial", ("reliability", key), form, better="")
         for key, title, form in _RELIABILITY
     ),
-    ExtraColumn("within_group_drop", "- one group", "shift", ("within_group", "drop")),
-    ExtraColumn("elsewhere_drop", "- other data", "shift", ("elsewhere", "drop")),
-    ExtraColumn("shift_drop", "- shift", "shift", ("query", "mean_drop"), narrow=True),
+    _drop("within_group_drop", "- one group", "shift", ("within_group", "drop")),
+    _drop("elsewhere_drop", "- other data", "shift", ("elsewhere", "drop")),
+    _drop("shift_drop", "- shift", "shift", ("query", "mean_drop"), narrow=True),
     ExtraColumn(
         "transductive", "transd.", "transduction", ("transductive",), "flag", narrow=True, better=""
     ),

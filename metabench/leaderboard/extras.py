@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metabench.leaderboard.columns import BASELINE, COLUMNS, ExtraColumn, ValueFormat
+from metabench.leaderboard.columns import (
+    BASELINE,
+    COLUMNS,
+    FEWEST_EPISODES,
+    ExtraColumn,
+    ValueFormat,
+)
 from metabench.records.comparability import Measurement, measurement_of, reference_record
 from metabench.records.costs import median
 from metabench.records.schema import MetricResult, Record
@@ -29,10 +35,13 @@ class ExtraValues:
     Attributes:
         values: The value of each column, by key; ``None`` if there is none.
         missing: Why a column has no value, by key, if the record states it.
+        half_widths: Half the width of the 95 % interval over the episodes, by key, where it is
+            known; the median over the seeds.
     """
 
     values: dict[str, ColumnValue]
     missing: dict[str, str]
+    half_widths: dict[str, float]
 
 
 def extra_values(
@@ -71,6 +80,7 @@ def _of_row(records: Sequence[Record], measurements: Mapping[str, Measurement]) 
     """Returns the median over the seeds of each column."""
     values: dict[str, ColumnValue] = {}
     missing: dict[str, str] = {}
+    half_widths: dict[str, float] = {}
     for column in COLUMNS:
         found = [_read(record, column, measurements) for record in records]
         numbers = [v for v in found if not isinstance(v, str) and v is not None]
@@ -78,13 +88,18 @@ def _of_row(records: Sequence[Record], measurements: Mapping[str, Measurement]) 
         reasons = sorted({v for v in found if isinstance(v, str)})
         if not numbers and reasons:
             missing[column.key] = "; ".join(reasons)
+        half_width = median(_half_width(record, column) for record in records)
+        if numbers and half_width is not None:
+            half_widths[column.key] = half_width
+    if values["corruption_drop"] is not None:
+        values["noise_drop"] = None  # on images it is the drop under corruptions again
     trained = [r.training for r in records if r.training.seconds > 0]
     values["seconds_to_threshold"] = median(map(_seconds_to_threshold, records))
     values["examples_per_second"] = median(t.examples / t.seconds for t in trained)
     values["tasks_per_second"] = median(t.tasks / t.seconds for t in trained if t.tasks)
     values["train_joules"] = median(t.joules for t in trained)
     values["validation_examples"] = median(t.validation_examples or None for t in trained)
-    return ExtraValues(values, missing)
+    return ExtraValues(values, missing, half_widths)
 
 
 def _relative(row: ExtraValues, baseline: ExtraValues | None) -> ExtraValues:
@@ -101,7 +116,7 @@ def _relative(row: ExtraValues, baseline: ExtraValues | None) -> ExtraValues:
             missing[column.key] = f"{BASELINE} loses {other:.3f}, too little to compare with"
         else:
             values[column.key] = own / other
-    return ExtraValues(values, missing)
+    return ExtraValues(values, missing, row.half_widths)
 
 
 def _read(
@@ -114,7 +129,41 @@ def _read(
     comparable = measurement_of(record, column.metric) == measurements.get(column.metric)
     if metric.status == "ok" and not comparable:
         return "measured by another version or with other options than the newest"
-    return _value(metric, column.path)
+    value = _value(metric, column.path)
+    if not column.robustness or not isinstance(value, float):
+        return value
+    return _unfit(record, metric, column) or value
+
+
+def _unfit(record: Record, metric: MetricResult, column: ExtraColumn) -> str:
+    """Returns why a figure of robustness is not shown; nothing if it is."""
+    episodes = _episodes(metric, column.path)
+    if episodes is not None and episodes < FEWEST_EPISODES:
+        return f"few episodes: {episodes:.0f}; a board shows {FEWEST_EPISODES} or more"
+    main = record.metrics[record.metric]
+    ways = record.benchmark.ways
+    if ways and main.mean is not None and main.mean - (main.ci95 or 0.0) <= 1 / ways:
+        return f"at chance: a score of {main.mean:.3f} has no robustness"
+    return ""
+
+
+def _episodes(metric: MetricResult, path: Sequence[str]) -> float | None:
+    """Returns the number of episodes of a value: the one that stands nearest to it."""
+    value: Any = metric.values
+    found = number(value.get("episodes"))
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, Mapping) and (own := number(value.get("episodes"))) is not None:
+            found = own
+    return found
+
+
+def _half_width(record: Record, column: ExtraColumn) -> float | None:
+    metric = record.metrics.get(column.metric)
+    if metric is None or not column.half_width or metric.status != "ok":
+        return None
+    found = _value(metric, column.half_width)
+    return found if isinstance(found, float) else None
 
 
 def _value(metric: MetricResult, path: Sequence[str]) -> ColumnValue | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from tabulate import tabulate
 from metabench.errors import ResultsError
 from metabench.leaderboard.aggregate import render_aggregate
 from metabench.leaderboard.build import Leaderboard
+from metabench.leaderboard.equal_seconds import equal_seconds
 from metabench.leaderboard.render import by_benchmark
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.utils.files import atomic_path
 from metabench.utils.grouping import grouped
 
 README = "README.md"
+
+_GENERATED = "Generated from the records in this folder, and checked against them, by:"
 
 LEGEND = (
     "A rank is the 95 % interval of the ranks that an algorithm may have, for all rows of a table "
@@ -26,10 +30,11 @@ LEGEND = (
     "test episodes, *new classes* is the 95 % interval for other test classes, and *seed sd* is "
     "the standard deviation over the seeds. Bold marks the rows that may be first, if any may not, "
     "and the best value of a column. A column with a minus sign is the score that is lost; *nm* is "
-    "the loss of nearest-mean. Each track is ranked by itself: a method is inductive if it "
-    "predicts each query from the support set alone. Beside a transductive method stand its score "
-    "with each query alone (*inductive*), and with classes of unequal frequency among the queries "
-    "(*unbalanced*)."
+    "the loss of nearest-mean. *looks* counts the configurations of an algorithm that were scored "
+    "on these test episodes, by evaluations.csv. Each track is ranked by itself: a method is "
+    "inductive if it predicts each query from the support set alone. Beside a transductive method "
+    "stand its score with each query alone (*inductive*), and with classes of unequal frequency "
+    "among the queries (*unbalanced*)."
 )
 """How to read a page."""
 
@@ -45,10 +50,11 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
     command = f"metabench leaderboard {title}"
     parts = [
         f"# {title}",
-        "Generated from the records in this folder, and checked against them, by:",
+        _GENERATED,
         f"```sh\n{command} --write\n{command} --verify\n```",
         LEGEND,
         board.render("markdown"),
+        *_equal_seconds(board),
         *_over_benchmarks(board),
         *_machines(board),
     ]
@@ -57,6 +63,41 @@ def board_files(board: Leaderboard, title: str) -> dict[str, str]:
     if board.left_out:
         parts.append("Left out: " + "; ".join(board.left_out) + ".")
     return {README: "\n\n".join(parts) + "\n", "leaderboard.csv": board.render("csv") + "\n"}
+
+
+def title_of(folder: Path) -> str:
+    """Returns the title of a folder's page: that of an existing page, or else the folder's path.
+
+    The existing title stays because a page is the same however the path to its folder is spelled.
+
+    Args:
+        folder: The folder of the pages.
+    """
+    try:
+        text = (folder / README).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    heading, _, after = text.partition("\n\n")
+    if re.fullmatch(r"# .+", heading) and after.startswith(_GENERATED):
+        return heading.removeprefix("# ")
+    return folder.as_posix()
+
+
+def _equal_seconds(board: Leaderboard) -> list[str]:
+    """Returns the table of each benchmark at equal seconds of training, with a heading."""
+    tables = {
+        title: table
+        for title, records in board.selection.by_benchmark().items()
+        if (table := equal_seconds(r for r in records if r.status == "ok"))
+    }
+    if not tables:
+        return []
+    return [
+        "### At equal seconds of meta-training",
+        "The meta-validation score of the best state by then, a mean over the seeds. The times are "
+        "when the fastest method ended its training, the median one and the slowest one.",
+        *(f"{title}:\n\n{table}" for title, table in tables.items()),
+    ]
 
 
 def _over_benchmarks(board: Leaderboard) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -34,6 +35,8 @@ _OPTIONAL = (
     "MB",
     "train s",
     "examples",
+    "TFLOP",
+    "looks",
 )
 """The columns of the ranking that are left out if all of their cells are empty."""
 
@@ -153,7 +156,9 @@ def _cells(row: LeaderboardRow, emphasis: Emphasis, *, bold: bool) -> Cells:
         "predict ms": _number(row.predict_ms),
         "MB": "" if row.peak_mb is None else f"{row.peak_mb:.0f}",
         "train s": "" if row.train_seconds is None else f"{row.train_seconds:.0f}",
-        "examples": "" if row.train_examples is None else f"{row.train_examples:,}",
+        "examples": f"{row.train_examples:,}" if row.train_examples else "",
+        "TFLOP": "" if row.train_flops is None else f"{row.train_flops / 1e12:.3g}",
+        "looks": "" if row.looks is None else str(row.looks),
         "status": row.status if not row.reason else f"{row.status}: {row.reason}",
     }
 
@@ -230,7 +235,7 @@ def _extra_columns(
     for column in columns:
         if not _has_content(rows, column):
             continue
-        best = _best([row.extra.get(column.key) for row in rows], column)
+        best = _best(rows, column)
         for row, cells in zip(rows, body, strict=True):
             text = _extra_text(row, column)
             bold = best is not None and row.extra.get(column.key) == best
@@ -238,12 +243,21 @@ def _extra_columns(
     return body
 
 
-def _best(values: Sequence[ColumnValue], column: ExtraColumn) -> ColumnValue:
-    """Returns the best value of a column, or nothing if no value is better than another."""
-    known = [value for value in values if value is not None]
-    if not column.better or len(set(known)) < 2:
+def _best(rows: Sequence[LeaderboardRow], column: ExtraColumn) -> ColumnValue:
+    """Returns the best value of a column, or nothing if no value is told to be the best."""
+    known = [(v, row) for row in rows if (v := row.extra.get(column.key)) is not None]
+    if not column.better or len({value for value, _ in known}) < 2:
         return None
-    return min(known) if column.better == "lower" else max(known)
+    known.sort(key=lambda one: one[0], reverse=column.better == "higher")
+    (best, first), (second, next_row) = known[:2]
+    if column.robustness:
+        half_widths = [row.extra_ci95.get(column.key) for row in (first, next_row)]
+        # Without an interval nothing is told apart.
+        if any(h is None or math.isnan(h) for h in half_widths):
+            return None
+        if abs(best - second) <= sum(h for h in half_widths if h is not None):
+            return None
+    return best
 
 
 def _extra_text(row: LeaderboardRow, column: ExtraColumn) -> str:
@@ -254,7 +268,8 @@ def _extra_text(row: LeaderboardRow, column: ExtraColumn) -> str:
         case "flag":
             return "yes" if value else "no"
         case "share":
-            return f"{value:.3f}"
+            half_width = row.extra_ci95.get(column.key)
+            return f"{value:.3f}" if half_width is None else f"{value:.3f} ± {half_width:.3f}"
         case "count":
             return f"{value:,.0f}"
         case _:

@@ -28,98 +28,108 @@ FEWEST_SEEDS = 3
 class LeaderboardRow:
     """One algorithm on one benchmark, over all its seeds.
 
-    Attributes:
-        benchmark: ``name@version``.
-        algorithm: Its name with the overridden hyper-parameters.
-        settings: The overridden hyper-parameters; empty for the recipe as it is.
-        version: Its own version.
-        library: The library that does its computations, or its distribution.
-        backbone: The network below the head.
-        status: ``ok``, or the status of the seeds that are not.
-        track: ``inductive``, ``transductive`` if a seed is, or ``None`` if it was not measured.
-        rank: The best rank that it may have, the same as ``rank_low``; its place for a column
-            with one value a row; ``None`` without a score, of ``--quick`` runs and if provisional.
-        rank_low: The lower end of the 95 % interval of its rank, for all rows at once
-            (:func:`metabench.stats.rank_intervals`).
-        rank_high: The upper end.
-        level: The level on which the table places it: 1 if nothing is told to be better.
-        provisional: Whether it has fewer than :data:`FEWEST_SEEDS` seeds, and so no rank.
-        beats: The probability that it is better than each other ranked row, by label.
-        score: The mean over the episodes of the mean over the seeds.
-        ci95: Half the width of the 95 % t-interval over the episodes, of the same test classes.
-        ci95_low: The lower end of the interval; of Wilson's for a share, within 0 and 1.
-        ci95_high: The upper end.
-        class_low: The lower end of the 95 % interval for new test classes, origins or groups.
-        class_high: The upper end.
-        seed_sd: The standard deviation of the seeds' means.
-        inductive_score: The score of a transductive method with each query alone.
-        unbalanced_score: Its score with classes of unequal frequency among the queries.
-        episodes: The number of test episodes.
-        seeds: The number of seeds that are ok.
-        paper: The published figure.
-        paper_difference: The score minus the published figure.
-        paper_source: The paper and its table.
-        metric: What the score is.
-        direction: Whether a higher or a lower score is better.
-        adapt_ms: Median milliseconds to adapt to one task.
-        predict_ms: Median milliseconds to predict the queries of one task.
-        peak_mb: Peak memory of the device if it is a GPU, else of the process.
-        parameters: The number of parameters.
-        train_seconds: Mean seconds of meta-training.
-        train_examples: Mean number of examples that meta-training drew.
-        machine: The machine of these costs; they compare within one machine only.
-        episode_digest: The sha256 of the test episodes.
-        reason: Why the status is not ``ok``, or why there is no score.
-        extra: The extra columns, by key (:data:`metabench.leaderboard.columns.KEYS`).
-        missing: Why an extra column has no value, by key.
+    The fields are in the order of the columns of JSON and CSV. Each of them is documented below its
+    declaration.
     """
 
     benchmark: str
+    """``name@version``."""
     algorithm: str
+    """Its name with the overridden hyper-parameters."""
     settings: dict[str, Value]
+    """The overridden hyper-parameters; empty for the recipe as it is."""
     version: str
+    """Its own version."""
     library: str
+    """The library that does its computations, or its distribution."""
     backbone: str
+    """The network below the head."""
     status: str
+    """``ok``, or the status of the seeds that are not."""
     track: str | None
+    """``inductive``, ``transductive`` if a seed is, or ``None`` if it was not measured."""
     rank: int | None
+    """The best rank that it may have, the same as ``rank_low``; its place for a column with one
+    value a row; ``None`` without a score, of ``--quick`` runs and if provisional."""
     rank_low: int | None
+    """The lower end of the 95 % interval of its rank, for all rows at once
+    (:func:`metabench.stats.rank_intervals`)."""
     rank_high: int | None
+    """The upper end."""
     level: int | None
+    """The level on which the table places it: 1 if nothing is told to be better."""
     provisional: bool
+    """Whether it has fewer than :data:`FEWEST_SEEDS` seeds, and so no rank."""
     beats: dict[str, float]
+    """The probability that it is better than each other ranked row, by label."""
     score: float | None
+    """The mean over the episodes of the mean over the seeds."""
     ci95: float | None
+    """Half the width of the 95 % t-interval over the episodes, of the same test classes."""
     ci95_low: float | None
+    """The lower end of the interval; of Wilson's for a share, within 0 and 1."""
     ci95_high: float | None
+    """The upper end."""
     class_low: float | None
+    """The lower end of the 95 % interval for new test classes, origins or groups."""
     class_high: float | None
+    """The upper end."""
     seed_sd: float | None
+    """The standard deviation of the seeds' means."""
     inductive_score: float | None
+    """The score of a transductive method with each query alone."""
     unbalanced_score: float | None
+    """Its score with classes of unequal frequency among the queries."""
     episodes: int
+    """The number of test episodes."""
     seeds: int
+    """The number of seeds that are ok."""
     paper: float | None
+    """The published figure."""
     paper_difference: float | None
+    """The score minus the published figure."""
     paper_source: str
+    """The paper and its table."""
     metric: str
+    """What the score is."""
     direction: str
+    """Whether a higher or a lower score is better."""
     adapt_ms: float | None
+    """Median milliseconds to adapt to one task."""
     predict_ms: float | None
+    """Median milliseconds to predict the queries of one task."""
     peak_mb: float | None
+    """Peak memory of the device if it is a GPU, else of the process."""
     parameters: int | None
+    """The number of parameters."""
     train_seconds: float | None
+    """Mean seconds of meta-training."""
     train_examples: int | None
+    """Mean number of examples that meta-training drew."""
+    train_flops: float | None
+    """Mean number of floating-point operations of meta-training; ``None`` if that of a seed is
+    unknown."""
+    looks: int | None
+    """How often the algorithm was scored on meta-test of this benchmark, by the ledger of the
+    folder; ``None`` without one."""
     machine: str
+    """The machine of these costs; they compare within one machine only."""
     episode_digest: str
+    """The sha256 of the test episodes."""
     reason: str
+    """Why the status is not ``ok``, or why there is no score."""
     extra: dict[str, ColumnValue]
+    """The extra columns, by key (:data:`metabench.leaderboard.columns.KEYS`)."""
+    extra_ci95: dict[str, float]
+    """Half the width of the 95 % interval of an extra column, by key, if it has one."""
     missing: dict[str, str]
+    """Why an extra column has no value, by key."""
 
     def flat(self) -> dict[str, Any]:
         """Returns the row as JSON and CSV have it: each extra column under its own key."""
         row = asdict(self)
         extra, row["why"] = row.pop("extra"), row.pop("missing")
+        extra |= {f"{key}_ci95": value for key, value in row.pop("extra_ci95").items()}
         del row["settings"]  # the label shows them
         return row | {key: value for key, value in extra.items() if key not in row}
 
@@ -164,6 +174,7 @@ def make_row(
         level=None,
         provisional=_provisional(score, len(ok)),
         beats={},
+        looks=None,
         seeds=len(ok),
         **_track_fields(ok, ranked_by_metric=score.metric == first.metric),
         parameters=None if parameters is None else round(parameters),
@@ -171,6 +182,7 @@ def make_row(
         episode_digest=first.episode_digest,
         reason="; ".join(reasons),
         extra=extra.values,
+        extra_ci95=extra.half_widths,
         missing=extra.missing,
         **costs,
         **_score_fields(score),
@@ -245,4 +257,10 @@ def _costs(ok: Sequence[Record]) -> dict[str, Any]:
         "peak_mb": device_mb if device_mb is not None else median_cost(ok, "peak_process_mb"),
         "train_seconds": float(np.mean([r.training.seconds for r in ok])) if ok else None,
         "train_examples": int(np.mean([r.training.examples for r in ok])) if ok else None,
+        "train_flops": _mean_flops(ok),
     }
+
+
+def _mean_flops(ok: Sequence[Record]) -> float | None:
+    flops = [r.training.flops for r in ok if r.training.flops is not None]
+    return float(np.mean(flops)) if flops and len(flops) == len(ok) else None

@@ -54,7 +54,7 @@ class Adam:
         self._own_steps = 0
 
     def __call__(self, gradients: Params) -> Params:
-        """Return the updates to subtract."""
+        """Returns the updates to subtract."""
         self.steps += 1
         self._own_steps += 1
         rate = self.rate / (1 - self.beta1**self._own_steps)

@@ -53,7 +53,7 @@ class GradientBased(Algorithm):
         return map(single, itertools.islice(self.trajectory(support.as_batch()), steps + 1))
 
     def query_losses(self, batch: TaskBatch) -> Tensor:
-        """Return the query loss of each task after the inner loop, ``[T]``."""
+        """Returns the query loss of each task after the inner loop, ``[T]``."""
         predict = after(self.inner_steps, self.trajectory(batch.support))
         return self.problem.loss(predict(batch.query_x), batch.query_y)
 
@@ -63,5 +63,5 @@ class GradientBased(Algorithm):
             yield self.problem.loss(predict(batch.query_x), batch.query_y).detach()
 
     def outer_gradient(self) -> AbstractContextManager[Callable[[TaskBatch], Tensor]]:
-        """Return what puts the gradient of the mean query loss into ``.grad``, given a batch."""
+        """Returns what puts the gradient of the mean query loss into ``.grad``, given a batch."""
         return OuterGradient(self, self.query_losses)

@@ -82,12 +82,12 @@ def gradient_steps(
 
 
 def start_graph(params: Mapping[str, Tensor], names: list[str]) -> Params:
-    """Return the parameters without their history, as leaves of a new graph those that adapt."""
+    """Returns the parameters without their history, as leaves of a new graph those that adapt."""
     return {k: p.detach().requires_grad_(k in names) for k, p in params.items()}
 
 
 def update(params: Mapping[str, Tensor], rate: Rate, gradients: Params) -> Params:
-    """Return the parameters after one step down the gradients."""
+    """Returns the parameters after one step down the gradients."""
     if callable(rate):
         steps = rate(gradients)
     elif isinstance(rate, Mapping):
@@ -98,5 +98,5 @@ def update(params: Mapping[str, Tensor], rate: Rate, gradients: Params) -> Param
 
 
 def task_params(module: nn.Module, tasks: int) -> Params:
-    """Return the parameters of a module once for each task; gradients flow back to the module."""
+    """Returns the parameters of a module once for each task; gradients flow back to the module."""
     return {name: p.unsqueeze(0).expand(tasks, *p.shape) for name, p in module.named_parameters()}

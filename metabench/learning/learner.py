@@ -75,7 +75,7 @@ class Learner(Network):
         self.ways = problem.ways
 
     def for_classes_of(self, support: Support) -> Network:
-        """Return the network for the classes of an episode: a head of zeros has as many columns."""
+        """Returns the network for an episode's classes: a head of zeros has as many columns."""
         if not self.zero_head or support.ways == self.features:
             return self
         with support.x.device:  # made there: a copy would break the capture of a CUDA graph
@@ -83,19 +83,19 @@ class Learner(Network):
         return Network(self.backbone, head.to(support.x.dtype), by_support=self.by_support)
 
     def rate_scale(self, support: Support) -> float:
-        """Return the factor of an inner learning rate for the number of classes in an episode.
+        """Returns the factor of an inner learning rate for the number of classes in an episode.
 
         The loss is a mean over examples, so the gradient of one class shrinks with their number.
         """
         return support.ways / self.ways if self.zero_head else 1.0
 
     def is_learned(self, name: str) -> bool:
-        """Return whether the outer loop learns a parameter: all but those of a head of zeros."""
+        """Returns whether the outer loop learns a parameter: all but those of a head of zeros."""
         return not (self.zero_head and name.startswith(self.HEAD))
 
 
 def sees_batch(module: nn.Module) -> bool:
-    """Return whether batch norm takes the statistics of the batch in evaluation too."""
+    """Returns whether batch norm takes the statistics of the batch in evaluation too."""
     return any(
         getattr(part, "norm", "") == "batch" or getattr(part, "track_running_stats", True) is False
         for part in module.modules()
@@ -103,7 +103,7 @@ def sees_batch(module: nn.Module) -> bool:
 
 
 def learned_parameters(method: nn.Module, learner: Learner) -> list[nn.Parameter]:
-    """Return what the outer loop learns: all parameters of a method but a head of zeros."""
+    """Returns what the outer loop learns: all parameters of a method but a head of zeros."""
     fixed = {p for name, p in learner.named_parameters() if not learner.is_learned(name)}
     return [p for p in method.parameters() if p not in fixed]
 
@@ -151,12 +151,12 @@ def descend(
 def query_forward(
     network: Network, support: Support
 ) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
-    """Return the function of adapted parameters and queries that predicts after the inner loop."""
+    """Returns the function of adapted parameters and queries that predicts after the inner loop."""
     return lambda params, x: network.forward_queries(params, support.x, x)
 
 
 def _known_options(problem: Problem, backbone: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that the backbone has: one without batch norm has no ``norm``."""
+    """Returns the options that the backbone has: one without batch norm has no ``norm``."""
     known = inspect.signature(type(problem.backbone(backbone))).parameters
     if options.get("norm") == "per-step" and "norm" in known and "steps" not in known:
         raise UsageError(

@@ -44,7 +44,7 @@ class MetricBased(Algorithm):
 
     @abstractmethod
     def classifier(self, support: Support, features: Tensor) -> Classifier:
-        """Return the rule that the support sets define.
+        """Returns the rule that the support sets define.
 
         Args:
             support: ``T`` support sets, for their labels.
@@ -52,7 +52,7 @@ class MetricBased(Algorithm):
         """
 
     def episode_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean loss of each task: cross-entropy, unless the paper has another."""
+        """Returns the mean loss of each task: cross-entropy, unless the paper has another."""
         return self.problem.loss(logits, targets)
 
     def adapt_batch(self, support: Support) -> Predictor:
@@ -88,7 +88,7 @@ def train_embedding(method: MetricBased, tasks: TaskStream) -> None:
 
 
 def _embed_episode(method: MetricBased, batch: TaskBatch) -> tuple[Support, Tensor, Tensor]:
-    """Return embedded support sets, embedded queries and their labels."""
+    """Returns embedded support sets, embedded queries and their labels."""
     # One pass for support and query: batch norm sees the whole episode, as in the papers' code.
     x = torch.cat([batch.support_x, batch.query_x], dim=1)
     sizes = [batch.support_x.shape[1], batch.query_x.shape[1]]
@@ -142,12 +142,12 @@ def _by_class(features: Tensor, labels: Tensor, ways: int) -> Tensor:
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Return squared Euclidean distances ``[..., A, B]`` of ``[..., A, F]`` and ``[..., B, F]``."""
+    """Returns squared distances ``[..., A, B]`` of ``[..., A, F]`` and ``[..., B, F]``."""
     cross = a @ b.transpose(-1, -2)
     return a.square().sum(-1).unsqueeze(-1) - 2 * cross + b.square().sum(-1).unsqueeze(-2)
 
 
 def cosines(a: Tensor, b: Tensor) -> Tensor:
-    """Return cosine similarities ``[..., A, B]`` of ``[..., A, F]`` and ``[..., B, F]``."""
+    """Returns cosine similarities ``[..., A, B]`` of ``[..., A, F]`` and ``[..., B, F]``."""
     similarities: Tensor = F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).transpose(-1, -2)
     return similarities

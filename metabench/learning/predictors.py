@@ -42,7 +42,7 @@ def single(predict: Predictor) -> Predictor:
 
 
 def after(steps: int, trajectory: Iterator[Item]) -> Item:
-    """Return the item of a trajectory after ``steps`` inner steps."""
+    """Returns the item of a trajectory after ``steps`` inner steps."""
     return next(itertools.islice(trajectory, steps, None))
 
 

@@ -88,7 +88,7 @@ class TaskByTask(GradientBased):
             return torch.stack([self._forward(*task) for task in tasks])
 
     def _predict_queries(self, learner: nn.Module, support: Support, x: Tensor) -> Tensor:
-        """Return a library's predictions, or ours where its module knows no support statistics."""
+        """Returns a library's predictions, or ours where its module knows no support statistics."""
         if not self.learner.by_support:
             predictions: Tensor = learner(x)
             return predictions
@@ -99,7 +99,7 @@ class TaskByTask(GradientBased):
         return self.learner.forward_queries(of_one_task, support.x[None], x[None]).squeeze(0)
 
     def _forward(self, state: Params, support: Support, x: Tensor) -> Tensor:
-        """Return the predictions for one task; updates of buffers are discarded."""
+        """Returns the predictions for one task; updates of buffers are discarded."""
         if self.learner.by_support:
             return self._by_support(state, support, x)
         buffers = {name for name, _ in self.learner.named_buffers()}
@@ -126,6 +126,6 @@ def _at_inner_steps(learners: Iterator[nn.Module]) -> Iterator[nn.Module]:
 
 
 def _state(learner: nn.Module) -> Params:
-    """Return parameters and copies of buffers by name: a forward pass may update buffers."""
+    """Returns parameters and copies of buffers by name: a forward pass may update buffers."""
     buffers = {name: t.clone() for name, t in learner.named_buffers(remove_duplicate=False)}
     return dict(learner.named_parameters(remove_duplicate=False)) | buffers

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Literal
 from metabench.errors import MetabenchError, NotApplicable
 from metabench.metrics.trial import Predictions, Trial
 
+ProblemKind = Literal["classification", "regression"]
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -35,12 +37,17 @@ class Metric(ABC):
         version: Raised whenever the numbers would change.
         direction: Whether higher or lower is better.
         unit: Unit of a score, for tables.
+        kinds: Kinds of problems that it applies to; it cannot rank benchmarks of another kind.
+        reveals_labels: Whether the algorithm can read query labels from what the metric asks, such
+            as the gradient of a loss. Those metrics are measured after all others.
     """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
     direction: ClassVar[Literal["higher", "lower"]]
     unit: ClassVar[str]
+    kinds: ClassVar[tuple[ProblemKind, ...]] = ("classification", "regression")
+    reveals_labels: ClassVar[bool] = False
 
     @property
     def datasets(self) -> tuple[str, ...]:

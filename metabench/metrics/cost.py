@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal
-
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from typing import ClassVar, Literal
 
 from metabench.metrics.base import Measurement, Metric
 from metabench.metrics.trial import Trial
-from metabench.runtime import timing
-from metabench.runtime.energy import joules_each
-from metabench.runtime.exclusive import timing_lock
-from metabench.runtime.memory import peak_process_mb
 
 
 class Cost(Metric):
@@ -35,69 +26,5 @@ class Cost(Metric):
 
     def measure(self, trial: Trial) -> Measurement:
         """Measure the first test episode; see :class:`Metric`."""
-        algorithm = trial.algorithm
         task = next(iter(trial.sampler.range(0, 1)))
-        predictor = algorithm.adapt(task.support)
-
-        def predict() -> None:
-            with torch.no_grad():
-                predictor(task.query_x)
-
-        with (
-            timing_lock.exclusive()
-        ):  # the other cells are asked to wait once, for both measurements
-            adapting = timing.measure(lambda: algorithm.adapt(task.support), device=trial.device)
-            predicting = timing.measure(predict, device=trial.device)
-        values: dict[str, Any] = {
-            **_times("adapt", adapting),
-            **_times("predict", predicting),
-            "predict_ms_per_query": predicting.median_ms / len(task.query_x),
-            "timed_alone": adapting.exclusive and predicting.exclusive,
-            "parameters": sum(p.numel() for p in algorithm.parameters()),
-            "gradient_order": algorithm.gradient_order,
-            "peak_process_mb": peak_process_mb(),
-            "peak_device_mb": None,
-        }
-        values["adapt_flops"] = _flops(lambda: algorithm.adapt(task.support))
-        values["predict_flops"] = _flops(predict)
-        values["adapt_joules"] = joules_each(lambda: algorithm.adapt(task.support), trial.device)
-        if trial.device.type == "cuda":
-            values["peak_device_mb"] = torch.cuda.max_memory_allocated(trial.device) / 2**20
-        return Measurement(values=values)
-
-
-class FlopCounter(TorchDispatchMode):
-    """Counts the floating-point operations of the code inside, forward and backward."""
-
-    # torch.utils.flop_counter.FlopCounterMode does the same, but also hooks every module, under
-    # which some adaptations cannot be differentiated.
-
-    total = 0
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        # The packet stands for all overloads of an operation, as in PyTorch's own counter.
-        if (count := flop_registry.get(func._overloadpacket)) is not None:
-            self.total += int(count(*args, **kwargs, out_val=out))
-        return out
-
-
-def _flops(function: Callable[[], object]) -> int | dict[str, Any]:
-    """Returns the operations of a call, or why they are unknown."""
-    try:
-        with FlopCounter() as counter:  # type: ignore[no-untyped-call]
-            function()
-    except (RuntimeError, NotImplementedError) as error:
-        return {"n/a": f"PyTorch cannot count its operations: {error}"}
-    return counter.total or {"n/a": "PyTorch can count none of its operations."}
-
-
-def _times(name: str, measured: timing.Timing) -> dict[str, float]:
-    return {f"{name}_ms": measured.median_ms, f"{name}_ms_iqr": measured.iqr_ms}
+        return Measurement(values=trial.model.cost(task.support, task.query_x))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from metabench.errors import NotApplicable
-from metabench.metrics.base import EpisodeMetric, Measurement
+from metabench.metrics.base import EpisodeMetric, Measurement, ProblemKind
 from metabench.metrics.scoring import worst_decile
 from metabench.metrics.trial import Predictions, Trial
 
@@ -18,6 +18,7 @@ class MeanSquaredError(EpisodeMetric):
 
     name: ClassVar[str] = "mse"
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
+    kinds: ClassVar[tuple[ProblemKind, ...]] = ("regression",)
     unit: ClassVar[str] = "squared error"
 
     def scores(self, predictions: Predictions) -> list[float]:
@@ -28,7 +29,7 @@ class MeanSquaredError(EpisodeMetric):
 
     def measure(self, trial: Trial) -> Measurement:
         """Add the mean of the worst tenth of the episodes; see :class:`Metric`."""
-        if not trial.algorithm.problem.regression:
+        if not trial.model.problem.regression:
             raise NotApplicable(
                 "it measures distances to real values, and this benchmark has labels."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -14,10 +15,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from metabench.errors import ConfigError
 from metabench.metrics.base import Metric
 from metabench.registry import Spec
+from metabench.utils.validation import explain
 
 _PLAIN = (bool, int, float, str, tuple, list, type(None))
-# Not strict: TOML has no tuples, and a whole number may stand for a float.
-_VALIDATION = ConfigDict(strict=False, allow_inf_nan=False)
+# Strict, so that neither true nor "5" is a number.
+_VALIDATION = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 def make_metric(spec: Spec, options: Mapping[str, Any]) -> Metric:
@@ -43,7 +45,7 @@ def check_options(spec: Spec, options: Mapping[str, Any]) -> dict[str, Any]:
         options: Values by name. A list may stand for a tuple, and an int for a float.
 
     Raises:
-        ConfigError: If there is no such option, or a value has the wrong type.
+        ConfigError: If there is no such option, or a value has the wrong type or is out of bounds.
         PluginError: If the metric cannot be imported.
     """
     if not options:
@@ -76,12 +78,15 @@ def _convert(metric: str, parameter: inspect.Parameter, value: Any) -> Any:
     if not _is_plain(parameter.annotation):
         return value
     try:
-        return TypeAdapter(parameter.annotation, config=_VALIDATION).validate_python(value)
+        # As JSON, which has arrays but no tuples, as TOML, and where 1 is a valid float.
+        adapter = TypeAdapter(parameter.annotation, config=_VALIDATION)
+        return adapter.validate_json(json.dumps(value))
     except ValidationError as error:
-        problem = error.errors()[0]["msg"]
+        # The first alone: of a union each member has an error.
+        (problem,) = explain(error.errors()[:1], None, values=False).values()
         raise ConfigError(
             f"invalid value for the metric option {metric}.{parameter.name}: {value!r} "
-            f"({problem[:1].lower()}{problem[1:]}).",
+            f"({problem}).",
             hint=f"Its default is {parameter.default!r}.",
         ) from None
 
@@ -89,6 +94,8 @@ def _convert(metric: str, parameter: inspect.Parameter, value: Any) -> Any:
 def _is_plain(annotation: Any) -> bool:
     """Returns whether a type consists of numbers, text, tuples and choices, as TOML has them."""
     origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:  # a type with bounds
+        return _is_plain(typing.get_args(annotation)[0])
     if origin is typing.Literal:
         return True
     if origin in (tuple, list, typing.Union, types.UnionType):

@@ -62,7 +62,7 @@ def adaptable_batch_size(trial: Trial, batch_size: int) -> int:
 
     :meth:`Trial.adapted` takes that many episodes.
     """
-    return batch_size if trial.algorithm.offers("adapt_batch") else 1
+    return batch_size if trial.model.offers("adapt_batch") else 1
 
 
 def score_perturbed(
@@ -112,7 +112,7 @@ def score_each_perturbation(
 
 
 def summarize_drop(clean: Tensor, perturbed: Tensor) -> dict[str, float | None]:
-    r"""Returns the mean perturbed score, and the mean paired drop with half its 95 % interval.
+    r"""Returns the mean perturbed score and the mean paired drop, with half their 95 % intervals.
 
     .. math:: \frac{1}{E} \sum_e \left(s_e - s'_e\right)
 
@@ -120,12 +120,22 @@ def summarize_drop(clean: Tensor, perturbed: Tensor) -> dict[str, float | None]:
         clean: Scores of the clean episodes, float64 ``[E]``.
         perturbed: Scores of the same episodes after the perturbation.
 
-    >>> summarize_drop(torch.tensor([1.0, 0.5]), torch.tensor([0.5, 0.0]))
-    {'score': 0.25, 'drop': 0.5, 'drop_ci95': 0.0}
+    >>> summarize_drop(torch.tensor([0.75, 0.75]), torch.tensor([0.25, 0.25]))
+    {'score': 0.25, 'ci95': 0.0, 'drop': 0.5, 'drop_ci95': 0.0}
     """
-    # The interval of paired differences: episodes differ more than perturbations do.
-    drop = score_interval(clean - perturbed)
-    return {"score": float(perturbed.mean()), "drop": drop["score"], "drop_ci95": drop["ci95"]}
+    return {**score_interval(perturbed), **drop_interval(clean - perturbed)}
+
+
+def drop_interval(drops: Tensor, name: str = "drop") -> dict[str, float | None]:
+    """Returns the mean of drops ``[E]`` and half its 95 % interval, as ``drop`` and ``drop_ci95``.
+
+    Args:
+        drops: The drop in each episode. The interval is that of paired differences: episodes
+            differ more than perturbations do.
+        name: Another name than ``drop``.
+    """
+    found = score_interval(drops)
+    return {name: found["score"], f"{name}_ci95": found["ci95"]}
 
 
 def score_interval(scores: Tensor) -> dict[str, float | None]:

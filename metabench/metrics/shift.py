@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,6 +16,7 @@ from metabench.datasets.base import ClassPool
 from metabench.episodes import ClassSampler, GroupSampler
 from metabench.errors import NotApplicable, ProtocolError
 from metabench.metrics.base import Measurement, Metric, values_or_reason
+from metabench.metrics.bounds import Count, Positive
 from metabench.metrics.perturbation import (
     ImageTransform,
     PerturbedSet,
@@ -22,6 +24,7 @@ from metabench.metrics.perturbation import (
     transform_images,
 )
 from metabench.metrics.scoring import (
+    drop_interval,
     score_each_perturbation,
     score_interval,
     score_perturbed,
@@ -58,10 +61,10 @@ class Shift(Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = "score lost"
 
-    episodes: int = 100
+    episodes: Count = 100
     angles: tuple[float, ...] = (15, 45, 90)
-    scales: tuple[float, ...] = (0.7, 1.3)
-    wheres: tuple[PerturbedSet, ...] = ("query", "both")
+    scales: tuple[Positive, ...] = (0.7, 1.3)
+    wheres: Annotated[tuple[PerturbedSet, ...], Field(min_length=1)] = ("query", "both")
     groups: bool = True
     elsewhere: tuple[str, ...] = ()
 
@@ -72,7 +75,7 @@ class Shift(Metric):
 
     def measure(self, trial: Trial) -> Measurement:
         """Measure the drop under each transform; see :class:`Metric`."""
-        require_images(trial.algorithm.problem)
+        require_images(trial.model.problem)
         clean = score_perturbed(trial, self.episodes)
         values: dict[str, Any] = {"episodes": len(clean), "clean": float(clean.mean())}
         mean_drops: dict[PerturbedSet, Tensor] = {}
@@ -90,7 +93,7 @@ class Shift(Metric):
                 values[perturbed][name] = summarize_drop(clean, scores)
                 drops.append(clean - scores)
             mean_drops[perturbed] = torch.stack(drops).mean(0)
-            values[perturbed]["mean_drop"] = float(mean_drops[perturbed].mean())
+            values[perturbed] |= drop_interval(mean_drops[perturbed], "mean_drop")
         if self.groups:
             values["within_group"] = values_or_reason(lambda: _within_group(trial, clean))
         if self.elsewhere:
@@ -123,7 +126,7 @@ def _within_group(trial: Trial, clean: Tensor) -> dict[str, Any]:
         )
     except ProtocolError as error:
         raise NotApplicable(error.message) from error
-    scores = score_perturbed(Trial(trial.algorithm, within, len(clean)), len(clean))
+    scores = score_perturbed(Trial(trial.model, within, len(clean)), len(clean))
     return {**summarize_drop(clean, scores), "groups": len(set(pool.groups))}
 
 
@@ -134,7 +137,7 @@ def _elsewhere(trial: Trial, clean: Tensor, names: tuple[str, ...]) -> dict[str,
     by_dataset: dict[str, Any] = {}
     for name in names:
         sampler = trial.elsewhere(name)
-        scores = score_perturbed(Trial(trial.algorithm, sampler, len(clean)), len(clean))
+        scores = score_perturbed(Trial(trial.model, sampler, len(clean)), len(clean))
         by_dataset[name] = {**score_interval(scores), "data": sampler.source_digest()}
     score = math.fsum(found["score"] for found in by_dataset.values()) / len(by_dataset)
     return {"score": score, "drop": float(clean.mean()) - score, "datasets": by_dataset}

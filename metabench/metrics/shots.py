@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from metabench.episodes import ClassSampler, FamilySampler, Sampler, TaskBatch
 from metabench.errors import NotApplicable
+from metabench.utils.text import counted
 
 MIN_QUERIES = 5
 """Queries per class that :func:`with_shots` leaves at least, if the benchmark has as many."""
@@ -41,7 +42,8 @@ def with_shots(sampler: Sampler, shots: tuple[int, ...]) -> tuple[Sampler, tuple
     )
     if not possible:
         raise NotApplicable(
-            f"a class has {sampler.pool.examples} examples, too few for {min(shots)} shots."
+            f"a class has {counted(sampler.pool.examples, 'example')}, too few for "
+            f"{counted(min(shots), 'shot')}."
         )
     queries = min(protocol.queries, sampler.pool.examples - max(possible))
     # The same key draws the same classes, and the examples of each in the same order.

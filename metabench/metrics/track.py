@@ -88,13 +88,13 @@ def measure_track(trial: Trial, ranking: EpisodeMetric) -> MeasuredTrack:
         return MeasuredTrack("inductive", evidence)
     if not _is_repeatable(trial):
         evidence["reason"] = "it predicts the same queries differently when it is asked twice"
-        declared = trial.algorithm.transductive
+        declared = trial.model.transductive
         return MeasuredTrack("transductive" if declared else "inductive", evidence)
     if error:
         evidence["reason"] = f"it cannot predict a single query: {error}"
     else:
         evidence |= _score("inductive_score", _predicted_alone(trial), ranking)
-    if not trial.algorithm.problem.regression:
+    if not trial.model.problem.regression:
         evidence |= _score("unbalanced_score", _predicted_unbalanced(trial), ranking)
     return MeasuredTrack("transductive", evidence)
 
@@ -140,7 +140,7 @@ def _changed(probed: ProbedQueries) -> Tensor:
 def _is_repeatable(trial: Trial) -> bool:
     """Returns whether a method predicts the same queries alike when it is asked twice."""
     batch = next(trial.batches())
-    if not trial.algorithm.offers("adapt_batch"):
+    if not trial.model.offers("adapt_batch"):
         batch = batch[:1]
     with trial.isolated(), torch.no_grad():
         predict = trial.adapted(batch.support)

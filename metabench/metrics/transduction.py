@@ -12,6 +12,7 @@ from metabench.algorithms.base import Predictor
 from metabench.episodes import TaskBatch
 from metabench.errors import NotApplicable
 from metabench.metrics.base import Measurement, Metric
+from metabench.metrics.bounds import Count
 from metabench.metrics.scoring import adaptable_batch_size, iter_episodes, score_episodes
 from metabench.metrics.trial import BATCH_SIZE, Trial
 
@@ -41,7 +42,7 @@ class Transduction(Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = "score"
 
-    episodes: int = 40
+    episodes: Count = 40
 
     def measure(self, trial: Trial) -> Measurement:
         """Predict the queries together and one by one; see :class:`Metric`.
@@ -58,13 +59,12 @@ class Transduction(Metric):
                     together = _predict_together(predict, batch)
                     # Batch norm in training mode, for example, raises an error on one value.
                     try:
-                        single = [predict(x).float() for x in batch.query_x.split(1, dim=1)]
+                        alone = predict.alone(batch.query_x).float()
                     except torch.OutOfMemoryError:
                         raise
                     except (RuntimeError, ValueError) as error:
                         reason = f"it cannot predict a single query: {error}"
                         return Measurement(values={"transductive": True, "alone": {"n/a": reason}})
-            alone = torch.cat(single, dim=1)
             together_scores.append(score_episodes(together, batch.query_y))
             alone_scores.append(score_episodes(alone, batch.query_y))
             changed.append(_changed(together, alone, batch.query_y))

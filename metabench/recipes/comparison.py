@@ -53,7 +53,7 @@ class Comparison:
         return parsed
 
     def holds(self, number: int) -> bool:
-        """Return whether a number satisfies the condition."""
+        """Returns whether a number satisfies the condition."""
         return all(number == b if o == "==" else _OPERATORS[o](number, b) for o, b in self.terms)
 
     def _is_satisfiable(self) -> bool:
@@ -62,5 +62,5 @@ class Comparison:
         return any(map(self.holds, ends))
 
     def describe(self, name: str) -> str:
-        """Return the condition on a named number, such as ``ways>=5 ways<20`` or ``ways=5``."""
+        """Returns the condition on a named number, such as ``ways>=5 ways<20`` or ``ways=5``."""
         return " ".join(f"{name}{'=' if o == '==' else o}{b}" for o, b in self.terms)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from metabench.algorithms.base import Value, parameters_of, resolve_hyperparameters
+from metabench.algorithms.base import (
+    Value,
+    convert_value,
+    parameters_of,
+    resolve_hyperparameters,
+)
 from metabench.config import DEFAULT_RECIPE
+from metabench.errors import PluginError, UsageError
 from metabench.plugins import OWN_DISTRIBUTION
 from metabench.recipes.load import names_of, recipes_of
 from metabench.recipes.model import Facts
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def facts_of(problem: Problem) -> Facts:
-    """Return what the condition of a recipe may ask of a problem."""
+    """Returns what the condition of a recipe may ask of a problem."""
     return Facts(
         kind=problem.kind,
         modality=problem.modality,
@@ -39,7 +46,7 @@ def recipe_for(
     name: str = "",
     distribution: str = OWN_DISTRIBUTION,
 ) -> Resolved:
-    """Return the values that a recipe sets for a problem.
+    """Returns the values that a recipe sets for a problem.
 
     Those of :meth:`Algorithm.recipe` come before the entries of the recipe files.
 
@@ -53,21 +60,50 @@ def recipe_for(
 
     Raises:
         NotApplicable: If the algorithm has no such recipe for the problem.
-        ConfigError: If a recipe file is not valid or sets an unknown hyper-parameter.
-        PluginError: The same for the file of a plugin.
+        ConfigError: If a recipe file is not valid, sets an unknown hyper-parameter, or has a value
+            of another type.
+        PluginError: The same for the file of a plugin, and for :meth:`Algorithm.recipe`.
     """
     name = name or cls.name
+    known = parameters_of(cls)
+
+    def convert(key: str, value: Value) -> Value:
+        return convert_value(f"values.{key}", known[key], value, text=False)
+
     found = values_for(
         recipes_of(registry, names_of(cls, name), distribution),
         facts_of(problem),
         algorithm=name,
-        hyperparameters=list(parameters_of(cls)),
+        hyperparameters=list(known),
         name=recipe,
+        convert=convert,
     )
-    by_code = cls.recipe(problem) if recipe == DEFAULT_RECIPE else {}
-    if BUDGET in by_code:
-        raise budget_fault(distribution, f"{cls.__qualname__}.recipe", name)
+    by_code: dict[str, Value] = {}
+    if recipe == DEFAULT_RECIPE:
+        by_code = _from_code(cls, known, problem, name, distribution)
     return Resolved(found.name, {**by_code, **found.values}, found.sources)
+
+
+def _from_code(
+    cls: type[Algorithm],
+    known: Mapping[str, inspect.Parameter],
+    problem: Problem,
+    name: str,
+    distribution: str,
+) -> dict[str, Value]:
+    """Returns the values of :meth:`Algorithm.recipe`, converted to their types."""
+    values: dict[str, Value] = {}
+    for key, value in cls.recipe(problem).items():
+        where = f"the recipe method of '{cls.name}'"
+        if key == BUDGET and key not in known:
+            raise budget_fault(distribution, f"{cls.__qualname__}.recipe", name)
+        if key not in known:
+            raise PluginError(f"{where} sets '{key}', which is not a hyper-parameter of it.")
+        try:
+            values[key] = convert_value(key, known[key], value)
+        except UsageError as error:
+            raise PluginError(f"{where}: {error.message}", hint=error.hint) from error
+    return values
 
 
 def hyperparameters_for(
@@ -78,7 +114,7 @@ def hyperparameters_for(
     *,
     recipe: str = DEFAULT_RECIPE,
 ) -> dict[str, Value]:
-    """Return the hyper-parameters of an algorithm: chosen, else its recipe's, else the defaults.
+    """Returns the hyper-parameters of an algorithm: chosen, else its recipe's, else the defaults.
 
     Args:
         registry: What is installed.

@@ -13,7 +13,7 @@ from metabench.registry import Registry, Spec
 
 
 def names_of(cls: type, name: str) -> list[str]:
-    """Return the names that recipes of an algorithm may stand under: its own, then its bases'.
+    """Returns the names that recipes of an algorithm may stand under: its own, then its bases'.
 
     Args:
         cls: the class of the algorithm.
@@ -50,7 +50,7 @@ def recipes_of(
 
 
 def recipe_rows(registry: Registry) -> list[dict[str, object]]:
-    """Return a row for each entry of each algorithm, for ``metabench list recipes``.
+    """Returns a row for each entry of each algorithm, for ``metabench list recipes``.
 
     Algorithms that only inherit recipes from a base class have no rows. A file of a plugin that is
     not valid is left out and reported as the fault of its plugin.
@@ -70,6 +70,16 @@ def recipe_rows(registry: Registry) -> list[dict[str, object]]:
     ]
 
 
+def check_recipe_files(registry: Registry) -> None:
+    """Read every recipe file; a plugin with an invalid or missing one is marked as broken.
+
+    Raises:
+        ConfigError: If a file that ships with metabench is not valid.
+    """
+    for _ in _all(registry):
+        pass
+
+
 def check_recipe_name(registry: Registry, name: str) -> None:
     """Check that some algorithm has a recipe of this name.
 
@@ -79,7 +89,11 @@ def check_recipe_name(registry: Registry, name: str) -> None:
     """
     known = {recipe.name for _, recipe in _all(registry)}
     if name not in known | {DEFAULT_RECIPE}:
-        raise UnknownName("recipe", name, known)
+        names = ", ".join(sorted(known | {DEFAULT_RECIPE}))
+        hint = (
+            f"The recipes are {names}; `metabench list recipes` shows which algorithms have each."
+        )
+        raise UnknownName("recipe", name, known, hint=hint)
 
 
 def _all(registry: Registry) -> Iterator[tuple[Spec, Recipe]]:
@@ -88,7 +102,7 @@ def _all(registry: Registry) -> Iterator[tuple[Spec, Recipe]]:
         try:
             files = _chain(registry, spec)
         except PluginError as error:
-            registry.on_broken("recipe", spec, error.message)
+            registry.on_broken("recipe", spec, error.one_line)
         else:
             yield from ((spec, recipe) for file in files for recipe in file.document.recipe)
 
@@ -104,25 +118,25 @@ def _chain(registry: Registry, spec: Spec | None) -> tuple[RecipeFile, ...]:
 
 
 def _bare(name: str) -> str:
-    """Return a name without the distribution that qualifies it."""
+    """Returns a name without the distribution that qualifies it."""
     return name.rpartition(":")[2]
 
 
 def _named(registry: Registry, algorithm: str) -> list[Spec]:
-    """Return the specs of an algorithm's recipe files, of whatever distribution."""
+    """Returns the specs of an algorithm's recipe files, of whatever distribution."""
     bare = _bare(algorithm)
     # As added: the built-in comes first, and a plugin's file is listed under a qualified name.
     return [s for s in registry.specs("recipe", as_added=True) if s.target.stem == bare]
 
 
 def _preferred(registry: Registry, algorithm: str, distribution: str) -> list[Spec]:
-    """Return the same, those of one distribution first."""
+    """Returns the same, those of one distribution first."""
     # A stable sort leaves the built-in first among the rest.
     return sorted(_named(registry, algorithm), key=lambda s: s.distribution != distribution)
 
 
 def _extended(registry: Registry, files: list[RecipeFile]) -> Spec | None:
-    """Return the file that the first one extends, or None."""
+    """Returns the file that the first one extends, or None."""
     first = files[0]
     extends = first.document.extends
     if extends is None:

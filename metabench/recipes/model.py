@@ -77,7 +77,7 @@ class Condition(_Strict):
     budget: _Numbers = None
 
     def matches(self, facts: Facts) -> bool:
-        """Return whether all that the condition asks for is true of a benchmark."""
+        """Returns whether all that the condition asks for is true of a benchmark."""
         if self.kind not in (None, facts.kind) or self.modality not in (None, facts.modality):
             return False
         if self.dataset is not None and facts.dataset not in self._datasets():
@@ -155,13 +155,13 @@ class RecipeFile:
 
 
 def place(path: Path, number: int, name: Any = None) -> str:
-    """Return where an entry stands, for messages."""
+    """Returns where an entry stands, for messages."""
     named = f" ('{name}')" if isinstance(name, str) else ""
     return f"recipe file '{path}', entry {number}{named}"
 
 
 def fault(distribution: str, message: str, *, hint: str = "") -> MetabenchError:
-    """Return the error for an invalid recipe file of a distribution.
+    """Returns the error for an invalid recipe file of a distribution.
 
     A PluginError breaks the cells of the plugin's algorithms; a ConfigError ends the run.
     """

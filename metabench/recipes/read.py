@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from metabench.plugins import OWN_DISTRIBUTION
 from metabench.recipes.comparison import FORM
 from metabench.recipes.model import Condition, Document, Recipe, RecipeFile, fault, place
+from metabench.utils.toml_files import UnreadableFile, read_toml
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -49,10 +49,10 @@ def read_recipes(path: Path, distribution: str = OWN_DISTRIBUTION) -> RecipeFile
         PluginError: The same for the file of a plugin.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    # A file of another encoding fails in read_text, before it is parsed.
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise fault(distribution, f"recipe file '{path}' cannot be read: {error}") from error
+        content = read_toml(path)
+    except UnreadableFile as error:
+        message = f"recipe file '{path}' cannot be read: {error.reason}."
+        raise fault(distribution, message) from error
     try:
         return RecipeFile(path, Document.model_validate(content), distribution)
     except ValidationError as error:
@@ -61,7 +61,7 @@ def read_recipes(path: Path, distribution: str = OWN_DISTRIBUTION) -> RecipeFile
 
 
 def _explain(path: Path, content: dict[str, Any], error: ValidationError) -> tuple[str, str]:
-    """Return the message and the hint for the first thing that is wrong."""
+    """Returns the message and the hint for the first thing that is wrong."""
     # One at a time: what else is wrong may follow from it.
     first = error.errors()[0]
     location = first["loc"]

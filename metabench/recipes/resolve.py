@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from metabench.config import DEFAULT_RECIPE
-from metabench.errors import MetabenchError, NotApplicable
+from metabench.errors import MetabenchError, NotApplicable, UsageError
 from metabench.recipes.model import Facts, Recipe, RecipeFile, Value, fault
 
 BUDGET = "budget"
@@ -36,8 +36,9 @@ def values_for(
     algorithm: str,
     hyperparameters: Collection[str],
     name: str = DEFAULT_RECIPE,
+    convert: Callable[[str, Value], Value] = lambda key, value: value,
 ) -> Resolved:
-    """Return the hyper-parameters that a recipe sets for a benchmark.
+    """Returns the hyper-parameters that a recipe sets for a benchmark.
 
     The entries of that name whose condition holds apply in order, and each overrides the values of
     those before it. The recipe ``default`` may have none, which leaves the defaults of the
@@ -49,11 +50,14 @@ def values_for(
         algorithm: the name of the algorithm, for messages.
         hyperparameters: the names that the algorithm has.
         name: the name of the recipe.
+        convert: Returns a value by its name as the type of the hyper-parameter, or raises
+            UsageError; by default values are not checked.
 
     Raises:
         NotApplicable: If the algorithm has no other recipe of that name, or none of its entries
             applies to the benchmark.
-        ConfigError: If an entry that applies sets a hyper-parameter that the algorithm lacks.
+        ConfigError: If an entry that applies sets a hyper-parameter that the algorithm lacks, or a
+            value is not of its type.
         PluginError: The same in the file of a plugin.
     """
     values: dict[str, Value] = {}
@@ -65,7 +69,7 @@ def values_for(
             if recipe.name == name and recipe.when.matches(facts):
                 # Only here: a subclass may inherit entries for benchmarks that it never runs on.
                 _check(file, place, recipe, algorithm, hyperparameters)
-                values |= recipe.values
+                values |= _converted(file, place, recipe, convert)
                 sources[recipe.source] = None
     if name not in names:
         raise NotApplicable(
@@ -77,6 +81,15 @@ def values_for(
             hint="`metabench list recipes` shows the condition of each entry.",
         )
     return Resolved(name, values, tuple(sources))
+
+
+def _converted(
+    file: RecipeFile, place: str, recipe: Recipe, convert: Callable[[str, Value], Value]
+) -> dict[str, Value]:
+    try:
+        return {key: convert(key, value) for key, value in recipe.values.items()}
+    except UsageError as error:
+        raise fault(file.distribution, f"{place}: {error.message}", hint=error.hint) from error
 
 
 def _check(
@@ -103,7 +116,7 @@ def _check(
 
 
 def budget_fault(distribution: str, place: str, algorithm: str) -> MetabenchError:
-    """Return the error for a recipe that sets the budget.
+    """Returns the error for a recipe that sets the budget.
 
     Args:
         distribution: the distribution that brings the recipe.

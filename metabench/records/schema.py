@@ -48,6 +48,7 @@ class AlgorithmId(_Model):
             that are older than recipes.
         hyperparameters: All hyper-parameters.
         overrides: Those that differ from the recipe because the user set them.
+        pretrained_on: What the weights that it starts from have seen, as its author declares.
     """
 
     name: str
@@ -58,6 +59,7 @@ class AlgorithmId(_Model):
     recipe: str = ""
     hyperparameters: dict[str, Value] = {}
     overrides: dict[str, Value] = {}
+    pretrained_on: str = ""
 
     @property
     def label(self) -> str:
@@ -88,6 +90,8 @@ class Training(_Model):
         tasks: Episodes drawn. 0 if single examples are drawn, and in records that are older than
             this count.
         seconds: Seconds of training alone, summed over all sessions.
+        flops: An estimate of its floating-point operations, from one outer step; ``None`` if they
+            are unknown, and in records that are older than this count.
         joules: Energy of the whole device in that time; ``None`` if no driver reports it.
         sittings: Number of sessions; more than one if a killed run was resumed.
         best_examples: Position on the curve of the state that was tested, in examples.
@@ -100,6 +104,7 @@ class Training(_Model):
     steps: int = 0
     tasks: int = 0
     seconds: float = 0.0
+    flops: float | None = None
     joules: float | None = None
     sittings: int = 1
     best_examples: int = 0
@@ -175,6 +180,8 @@ class Record(_Model):
         track: The measured track; ``None`` in records that are older than it.
         track_evidence: What it was found from.
         notes: Remarks for the reader, such as a deviation from the recipe.
+        sealed: Whether the process of the algorithm never held an answer of meta-test;
+            ``None`` in records that are older than the separation.
         environment: The machine and the installed software.
         started: Time in ISO 8601, UTC.
         finished: Time in ISO 8601, UTC.
@@ -195,6 +202,7 @@ class Record(_Model):
     track: Track | None = None
     track_evidence: TrackEvidence | None = None
     notes: list[str] = []
+    sealed: bool | None = None
     environment: dict[str, Value | None] = {}
     started: str = ""
     finished: str = ""

@@ -26,6 +26,7 @@ from metabench.records.comparability import (
 from metabench.records.schema import SHARE, Record
 from metabench.utils.finite import number
 from metabench.utils.grouping import grouped
+from metabench.utils.text import counted
 
 _T = TypeVar("_T", bound=Hashable)
 
@@ -33,6 +34,7 @@ Reason = Literal[
     "quick",
     "full",
     "budget",
+    "salted",
     "superseded",
     "score",
     "definition",
@@ -42,10 +44,11 @@ Reason = Literal[
 ]
 
 _COUNTED: dict[Reason, str] = {
-    "quick": "record(s) of --quick runs",
-    "full": "record(s) of full runs",
-    "budget": "record(s) trained with another budget than that of the benchmark",
-    "superseded": "record(s) superseded by later ones of the same algorithm",
+    "quick": "of --quick runs",
+    "full": "of full runs",
+    "budget": "trained with another budget than that of the benchmark",
+    "salted": "of test episodes drawn with a salt",
+    "superseded": "superseded by later ones of the same algorithm",
 }
 """The reasons that are no fault of a record: a message counts these records."""
 
@@ -104,8 +107,12 @@ class RecordSelection:
     def messages(self) -> list[str]:
         """Everything that was left out, in words: counts first, then the rejected records."""
         counts = Counter(one.reason for one in self.left_out)
-        counted = [f"{counts[why]} {text}" for why, text in _COUNTED.items() if counts[why]]
-        return [*counted, *self.rejected]
+        known = [
+            f"{counted(counts[why], 'record')} {text}"
+            for why, text in _COUNTED.items()
+            if counts[why]
+        ]
+        return [*known, *self.rejected]
 
     def by_algorithm(self) -> dict[tuple[str, str], list[Record]]:
         """Returns the records by benchmark title and algorithm label, each list by seed."""
@@ -131,6 +138,13 @@ class RecordSelection:
         """Keep the records of the benchmark's budget, which is the same for all algorithms."""
         other = (r for r in self.records if r.budget not in (None, r.benchmark.budget))
         return self._without(LeftOut(record, "budget") for record in other)
+
+    def with_public_episodes(self) -> RecordSelection:
+        """Keep the records of public test episodes; those drawn with a salt if all are."""
+        if all(r.benchmark.episodes_salt for r in self.records):
+            return self
+        salted = (r for r in self.records if r.benchmark.episodes_salt)
+        return self._without(LeftOut(r, "salted") for r in salted)
 
     def with_valid_scores(self) -> RecordSelection:
         """Keep the records whose scores are all finite, and within 0 and 1 if they are shares."""

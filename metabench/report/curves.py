@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from metabench.records.schema import Record
+from metabench.records.schema import CurvePoint, Record
 from metabench.report.figure import Point
 from metabench.report.values import at, numbers, parse_number, thinned
 from metabench.utils.finite import number
@@ -47,6 +48,31 @@ def learning_curve(record: Record) -> Curve:
     )
 
 
+def with_cost(
+    records: Sequence[Record], cost: Callable[[Record, CurvePoint], float | None]
+) -> tuple[Point, ...]:
+    """Returns the mean learning curve of some seeds by another cost than examples.
+
+    Args:
+        records: The records of one algorithm.
+        cost: Returns the cost at a point of a record's learning curve, or ``None`` if it is
+            unknown: then there is no curve.
+    """
+    # Seeds have the same numbers of examples and different seconds, so points are matched by
+    # examples, and stand at the mean of their costs.
+    costs: dict[float, list[float | None]] = {}
+    for record in records:
+        for reached in record.training.curve:
+            costs.setdefault(float(reached.examples), []).append(cost(record, reached))
+    pooled = []
+    for point in over_seeds([learning_curve(record) for record in records]):
+        known = [value for value in costs[point.x] if value is not None and value > 0]
+        if len(known) < len(costs[point.x]):
+            return ()
+        pooled.append(replace(point, x=fmean(known)))
+    return tuple(pooled)
+
+
 def severity_curve(record: Record) -> Curve:
     """Returns the score by severity of the corruptions of the query, averaged over their kinds."""
     values = _values(record, "noise")
@@ -63,7 +89,11 @@ def severity_curve(record: Record) -> Curve:
 def flips_curve(record: Record) -> Curve:
     """Returns the score by share of flipped support labels."""
     values = _values(record, "noise")
-    return _from_clean(values, _scores_by_number(at(values, "label_noise")))
+    found = at(values, "label_noise")
+    # Labels may be flipped with other shots than the benchmark's, which have a clean score of
+    # their own.
+    own = found if number(at(found, "clean")) is not None else values
+    return _from_clean(own, _scores_by_number(found))
 
 
 def radius_curve(record: Record) -> Curve:

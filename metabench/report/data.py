@@ -100,6 +100,7 @@ def gather(
     selection = (
         RecordSelection(list(records))
         .with_quick(quick)
+        .with_public_episodes()
         .with_valid_scores()
         .consistent(require_majority=False)
         .with_usual_metric_options()

@@ -11,6 +11,7 @@ from metabench.report.layout import Layer, Layout, lay_out
 from metabench.report.scales import Scale
 from metabench.report.styles import Style, coordinate
 from metabench.report.values import format_number
+from metabench.utils.text import counted
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -152,7 +153,9 @@ def draw(figure: Figure) -> Drawing:
     groups += [_group(layer, layout) for layer in layout.layers]
     caption = figure.caption
     if layout.outside:
-        caption += f" {layout.outside} diverged point(s) are outside the chart; see the numbers."
+        points = counted(layout.outside, "diverged point")
+        verb = "is" if layout.outside == 1 else "are"
+        caption += f" {points} {verb} outside the chart; see the numbers."
     return Drawing(
         figure.name,
         figure.title,

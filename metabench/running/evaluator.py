@@ -1,32 +1,30 @@
-"""Meta-test: runs a trained algorithm on the frozen episodes and measures it with every metric."""
+"""Meta-test: measures a trained model with every metric on the frozen episodes."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from metabench.algorithms.base import Algorithm
+from metabench.benchmarks.leakage import count_repeated, repeats_examples
+from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.episodes import Sampler
-from metabench.metrics.base import EpisodeMetric
+from metabench.metrics.base import Metric
 from metabench.metrics.measure import measure, unavailable
+from metabench.metrics.model import Model
 from metabench.metrics.track import measure_track, probes_per_episode
 from metabench.metrics.trial import Predictions, Trial
 from metabench.records.schema import MetricResult, Record, TrackEvidence
-from metabench.running.resolve import ResolvedCell, ResolvedMetric
+from metabench.running.resolve import ResolvedMetric
 
 
 class Evaluator:
-    """Evaluates an algorithm on meta-validation and meta-test.
+    """Evaluates a model on meta-test.
 
     Args:
-        resolved: The cell.
-        algorithm: The algorithm, which is trained in place.
+        tasks: The opened benchmark, with the training classes that were drawn.
+        metrics: The metrics; the first one ranks.
         other_datasets: Returns the test episodes of another data set, for metrics that use one.
         report: Called with each event.
-
-    Attributes:
-        ranking: The metric that ranks.
 
     Raises:
         CellFailed: If the first metric does not score single episodes.
@@ -34,39 +32,36 @@ class Evaluator:
 
     def __init__(
         self,
-        resolved: ResolvedCell,
-        algorithm: Algorithm,
+        tasks: BenchmarkTasks,
+        metrics: Sequence[ResolvedMetric],
         other_datasets: Callable[[str], Sampler],
         report: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.ranking: EpisodeMetric = resolved.make_ranking_metric()
-        self._resolved = resolved
-        self._algorithm = algorithm
+        self._ranking = metrics[0].make_ranking()
+        self._tasks = tasks
+        self._metrics = metrics
         self._other_datasets = other_datasets
         self._report = report
 
-    def validate(self) -> float:
-        """Returns the mean score on the meta-validation episodes."""
-        tasks = self._resolved.tasks
-        episodes = tasks.benchmark.validation_episodes
-        trial = Trial(self._algorithm, tasks.held_out("validation"), episodes)
-        scores = self.ranking.scores(trial.predictions())
-        return math.fsum(scores) / len(scores)
+    def test(self, model: Model, record: Record) -> None:
+        """Score the frozen episodes and add the results to the record.
 
-    def test(self, record: Record) -> None:
-        """Run meta-test and add its results to the record.
+        They are those of meta-test; in a trial of a study, those of meta-validation.
+
+        Args:
+            model: The trained algorithm, in evaluation mode.
+            record: The record of the cell.
 
         Raises:
             LeakageError: If meta-test classes were drawn in meta-training.
             DivergedError: If a prediction or a score is not finite.
             CellFailed: If the ranking metric fails otherwise.
         """
-        tasks = self._resolved.tasks
-        episodes = tasks.benchmark.test_episodes
-        sampler = tasks.held_out("test")  # the same for all seeds and algorithms
-        self._algorithm.eval()
+        tasks = self._tasks
+        episodes, split = tasks.benchmark.test_episodes, tasks.benchmark.scored_on
+        sampler = tasks.held_out(split)  # the same for all seeds and algorithms
         trial = Trial(
-            self._algorithm,
+            model,
             sampler,
             episodes,
             on_episode=self._report_score,
@@ -74,39 +69,78 @@ class Evaluator:
             probes=probes_per_episode(episodes),
         )
         # By origin, not by class: rotations of one character are several classes.
-        origins = tasks.drawn_origins("test", trial.predictions().classes)
-        tasks.audit.check(sorted(origins), split="test")
+        origins = tasks.drawn_origins(split, trial.predictions().classes)
+        tasks.audit.check(sorted(origins), split=split)
         record.episode_digest = sampler.digest(episodes)
-        ranking, *others = self._resolved.metrics
-        record.metrics[ranking.name] = measure(self.ranking, trial, required=True)
+        ranking, *others = self._metrics
+        found = {ranking.name: measure(self._ranking, trial, required=True)}
+        record.metrics = found
+        made = [(metric, _make(metric)) for metric in others]
+        # An algorithm that is given labels must not be able to use them in a later metric.
+        hiding = [one for one in made if not _reveals_labels(one[1])]
+        revealing = [one for one in made if _reveals_labels(one[1])]
+        self._measure(hiding, trial, found, total=len(made))
+        # Here: which queries an unbalanced episode keeps depends on their labels.
         self._add_track(record, trial)
-        for done, metric in enumerate(others):
-            self._report({"phase": "measure", "done": done, "total": len(others)})
-            record.metrics[metric.name] = _other_result(metric, trial)
+        self._measure(revealing, trial, found, total=len(made))
+        record.metrics = {metric.name: found[metric.name] for metric in self._metrics}
+        if repeated := self._repeated_queries(trial):
+            queries = trial.predictions().targets.shape
+            total = queries[0] * queries[1]
+            record.notes.append(
+                f"{repeated} of {total} test queries repeat an example of their support set"
+            )
         if trial.leaked_state:
             names = ", ".join(sorted(trial.leaked_state))
             record.notes.append(f"adaptation changed {names}; it was put back")
 
-    def _add_track(self, record: Record, trial: Trial) -> None:
-        found = measure_track(trial, self.ranking)
-        record.track, record.track_evidence = found.track, TrackEvidence(**found.evidence)
-        if self._algorithm.transductive is not (found.track == "transductive"):
-            record.notes.append(
-                f"it declares transductive = {self._algorithm.transductive}, and is measured as "
-                f"{found.track}"
+    def _measure(
+        self,
+        made: Sequence[tuple[ResolvedMetric, Metric | MetricResult]],
+        trial: Trial,
+        found: dict[str, MetricResult],
+        *,
+        total: int,
+    ) -> None:
+        """Add the results of further metrics to those that are found."""
+        for resolved, metric in made:
+            self._report({"phase": "measure", "done": len(found) - 1, "total": total})
+            found[resolved.name] = (
+                metric if isinstance(metric, MetricResult) else measure(metric, trial)
             )
+
+    def _add_track(self, record: Record, trial: Trial) -> None:
+        found = measure_track(trial, self._ranking)
+        record.track, record.track_evidence = found.track, TrackEvidence(**found.evidence)
+        declared = trial.model.transductive
+        if declared is not (found.track == "transductive"):
+            record.notes.append(
+                f"it declares transductive = {declared}, and is measured as {found.track}"
+            )
+
+    def _repeated_queries(self, trial: Trial) -> int:
+        """Returns the number of test queries whose content is in their support set."""
+        # Most pools repeat nothing: then the episodes are not drawn again.
+        if not self._tasks.pools or not repeats_examples(
+            self._tasks.pool(self._tasks.benchmark.scored_on)
+        ):
+            return 0
+        return sum(map(count_repeated, trial.batches()))
 
     def _report_score(self, done: int, batches: list[Predictions]) -> None:
         """Report the mean score of the episodes so far."""
-        score = sum(map(sum, map(self.ranking.scores, batches))) / done
-        total = self._resolved.tasks.benchmark.test_episodes
+        score = sum(map(sum, map(self._ranking.scores, batches))) / done
+        total = self._tasks.benchmark.test_episodes
         self._report({"phase": "test", "done": done, "total": total, "score": score})
 
 
-def _other_result(resolved: ResolvedMetric, trial: Trial) -> MetricResult:
-    """Returns the result of another metric. If it fails, it says why, and the others go on."""
+def _make(resolved: ResolvedMetric) -> Metric | MetricResult:
+    """Returns a metric. If it fails, its result says why, and the others are measured."""
     try:
-        metric = resolved.make()
+        return resolved.make()
     except Exception as error:  # its class may be a plugin's code
         return unavailable(resolved.spec, error)
-    return measure(metric, trial)
+
+
+def _reveals_labels(metric: Metric | MetricResult) -> bool:
+    return isinstance(metric, Metric) and metric.reveals_labels

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
 from metabench.config import Resources
-from metabench.records.schema import AlgorithmId, Record, Status, now
+from metabench.records.schema import Record, Status, now
 from metabench.registry import Registry
 from metabench.running.cell import Cell
-from metabench.running.run_cell import Conditions, EventHandler, run_cell
+from metabench.running.run_cell import Conditions, EventHandler, new_record, run_cell
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,27 @@ class Job:
         cell: The cell.
         key: Its key.
         conditions: How it is run. Its paths are those of the machine that created the job.
+        providers: The distributions that provide its data sets and metrics; of a sealed cell, the
+            process that holds the answers imports no other plugin.
     """
 
     cell: Cell
     key: str
     conditions: Conditions
+    providers: tuple[str, ...] = ()
 
     def run(self, registry: Registry, report: EventHandler = lambda event: None) -> Record:
-        """Run the cell in this process. Every error becomes the status of the record.
+        """Run the cell in this process, not sealed. Every error becomes the status of the record.
 
         Args:
             registry: What is installed here.
             report: Called with each event of the cell.
         """
         return run_cell(self.cell, registry, self.conditions, report, key=self.key)
+
+    def without_salt(self) -> Job:
+        """Returns the job as the process of the algorithm may know it."""
+        return replace(self, conditions=replace(self.conditions, episodes_salt=""))
 
     def line(self) -> str:
         """Returns the job as one line of JSON.
@@ -66,21 +73,10 @@ class Job:
             started: When it started, in the form of :func:`metabench.records.schema.now`; by
                 default now.
         """
-        return Record(
-            key=self.key,
-            algorithm=AlgorithmId(
-                name=self.cell.algorithm,
-                recipe=self.cell.recipe,
-                overrides=self.cell.overrides,
-            ),
-            benchmark=self.cell.benchmark,
-            seed=self.cell.seed,
-            status=status,
-            reason=reason,
-            traceback=traceback,
-            started=started or now(),
-            finished=now(),
-        )
+        record = new_record(self.cell, self.key)
+        record.status, record.reason, record.traceback = status, reason, traceback
+        record.started, record.finished = started or record.started, now()
+        return record
 
 
 @dataclass(frozen=True)
@@ -96,11 +92,17 @@ class Terms(Resources):
     on_event: Callable[[Cell, dict[str, Any]], None] = lambda cell, event: None
 
 
-def place_of(item: Cell | Record) -> tuple[str, str, int]:
+Place = tuple[str, str, int, str]
+"""The algorithm, the benchmark, the seed and the overrides of a cell."""
+
+
+def place_of(item: Cell | Record) -> Place:
     """Returns what a cell and its record share."""
     # Not the key: an edit of the code between the plan and the run changes it.
+    cell = item if isinstance(item, Cell) else item.algorithm
     name = item.algorithm if isinstance(item, Cell) else item.algorithm.name
-    return name, item.benchmark.title, item.seed
+    overrides = json.dumps(cell.overrides, sort_keys=True)
+    return name, item.benchmark.title, item.seed, overrides
 
 
 class JobRunner(Protocol):

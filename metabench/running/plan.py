@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from metabench.benchmarks.cross_domain import CrossDomain
 from metabench.benchmarks.model import Benchmark
+from metabench.benchmarks.salt import salt_digest
 from metabench.benchmarks.tasks import BenchmarkTasks, open_tasks
 from metabench.config import DEFAULT_RECIPE, Selection
 from metabench.errors import MetabenchError, NotApplicable, NothingSelected, PluginError
@@ -21,6 +22,7 @@ from metabench.running.cell import Cell
 from metabench.running.resolve import ResolvedCell, ResolvedMetric, resolve
 from metabench.running.selection import (
     check_benchmark,
+    check_ranking_kind,
     select_algorithms,
     select_benchmarks,
     select_metrics,
@@ -37,13 +39,16 @@ class Planned:
     Attributes:
         cell: The cell.
         key: Its key.
-        state: Whether its record is stored.
+        state: Whether its record is stored, or it is skipped.
         why: The reason for the state.
         record: Its record, if that is stored.
+        training_key: The key of its checkpoint; cells that differ in the salt of their test
+            episodes share it. Empty if the cell cannot run.
         ended: The status and reason of a cell that cannot run: its plugin is broken, or its
             algorithm has no such recipe for the benchmark.
         fresh: Whether to ignore its checkpoint.
         work: An estimate of its duration, see :func:`expected_work`.
+        hyperparameters: All its hyper-parameters; empty if it cannot run.
     """
 
     cell: Cell
@@ -51,9 +56,11 @@ class Planned:
     state: CellState
     why: str
     record: Record | None = None
+    training_key: str = ""
     ended: tuple[Status, str] | None = None
     fresh: bool = False
     work: float = 0.0
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
 
 
 def plan(
@@ -62,6 +69,7 @@ def plan(
     stored: Iterable[Record],
     *,
     data: Path | None = None,
+    episodes_salt: str = "",
     fresh: bool = False,
     broken: Mapping[str, str] | None = None,
     on_open: Callable[[str], None] = lambda dataset: None,
@@ -73,6 +81,7 @@ def plan(
         selection: What to run.
         stored: The stored records.
         data: The folder with one folder for each data set.
+        episodes_salt: The secret that test episodes are drawn with; empty for the public ones.
         fresh: Whether to run from the beginning, whatever is stored.
         broken: Algorithms of broken plugins with the reason; each is listed and does not run.
         on_open: Called with the name of each data set before it is read.
@@ -90,18 +99,21 @@ def plan(
         raise NothingSelected(
             "no cell was selected.", hint="`metabench list algorithms` shows what is installed."
         )
+    if episodes_salt:
+        digest = salt_digest(episodes_salt)
+        benchmarks = [benchmark.salted(digest) for benchmark in benchmarks]
     for benchmark in benchmarks:  # all of them, before the first data set is read
         check_benchmark(registry, benchmark)
     records = StoredRecords(stored)
     planned: list[Planned] = []
     for benchmark in benchmarks:
-        tasks = _open(registry, benchmark, metrics, data, on_open)
+        tasks = open_benchmark(registry, benchmark, metrics, data, episodes_salt, on_open)
         for name in algorithms:
             overrides = dict(selection.set.get(name, {}))
             cells = [
                 Cell(name, benchmark, seed, overrides, metrics, selection.recipe) for seed in seeds
             ]
-            planned += [_plan_cell(cell, tasks, registry, records, fresh=fresh) for cell in cells]
+            planned += [plan_cell(cell, tasks, registry, records, fresh=fresh) for cell in cells]
         for name, reason in (broken or {}).items():
             planned += [_broken(Cell(name, benchmark, seed, {}), reason) for seed in seeds]
     return planned
@@ -129,19 +141,33 @@ def expected_work(benchmark: Benchmark, hyperparameters: Mapping[str, Value]) ->
     return float(hyperparameters[BUDGET]) + held_out * each
 
 
-def _open(
+def open_benchmark(
     registry: Registry,
     benchmark: Benchmark,
-    metrics: Iterable[str],
-    data: Path | None,
-    on_open: Callable[[str], None],
+    metrics: Iterable[str] = (),
+    data: Path | None = None,
+    salt: str = "",
+    on_open: Callable[[str], None] = lambda dataset: None,
 ) -> BenchmarkTasks:
-    """Open all data sets of a benchmark, also those that only its metrics use."""
+    """Open all data sets of a benchmark on the CPU, also those that only its metrics use.
+
+    Args:
+        registry: What is installed.
+        benchmark: The benchmark.
+        metrics: The metrics besides the one that ranks; by default those of the benchmark.
+        data: The folder with one folder for each data set.
+        salt: The secret of salted test episodes.
+        on_open: Called with the name of each data set before it is read.
+
+    Raises:
+        MetabenchError: If a data set is missing, damaged or too small.
+    """
     for dataset in filter(None, (benchmark.dataset, benchmark.test_dataset)):
         on_open(dataset)
     # On the CPU, whatever the device: the plan reads digests and sizes.
-    tasks = open_tasks(registry, benchmark, data, torch.device("cpu"))
-    tasks.check()
+    tasks = open_tasks(registry, benchmark, data, torch.device("cpu"), salt=salt)
+    tasks.check()  # first: it says so if the data set is of another kind than the protocol
+    check_ranking_kind(registry, benchmark, tasks.problem(registry).kind)
     others: dict[str, None] = {}
     for name, options in benchmark.metric_options.items():  # without options, no metric has any
         if name in (metrics or benchmark.metrics):
@@ -153,15 +179,35 @@ def _open(
     return tasks
 
 
-def _plan_cell(
-    cell: Cell, tasks: BenchmarkTasks, registry: Registry, records: StoredRecords, *, fresh: bool
+def plan_cell(
+    cell: Cell,
+    tasks: BenchmarkTasks,
+    registry: Registry,
+    records: StoredRecords,
+    *,
+    fresh: bool = False,
 ) -> Planned:
+    """Returns a cell with its key and what is to be done about it.
+
+    Args:
+        cell: The cell.
+        tasks: Its benchmark, opened.
+        registry: What is installed.
+        records: The stored records.
+        fresh: Whether to run from the beginning, whatever is stored.
+
+    Raises:
+        UsageError: If an override is not a hyper-parameter, or has an invalid value.
+    """
     try:
         resolved = resolve(cell, tasks, registry)
     except PluginError as error:
-        return _broken(cell, error.message)
+        # The plugin is broken from now on: --strict fails, and one warning shows the reason.
+        spec = registry.get("algorithm", cell.algorithm)
+        registry.on_broken("algorithm", spec, error.one_line)
+        return _broken(cell, error.one_line)
     except NotApplicable as error:
-        return _ended(cell, "skipped", error.message, why="it has no such recipe here")
+        return _ended(cell, "skipped", error.message, error.message, state="skipped")
     except MetabenchError:
         raise
     except Exception as error:  # the algorithm's class is a plugin's code
@@ -172,9 +218,18 @@ def _plan_cell(
     cell = resolved.cell
     if state == "stale" and record is not None:
         cell = _measuring_also(resolved, record, registry)
-    work = expected_work(cell.benchmark, resolved.algorithm.hyperparameters)
-    kept = record if state == "stored" else None
-    return Planned(cell, resolved.key, state, why, kept, fresh=fresh, work=work)
+    values = resolved.algorithm.hyperparameters
+    return Planned(
+        cell,
+        resolved.key,
+        state,
+        why,
+        record if state == "stored" else None,
+        training_key=resolved.training_key,
+        fresh=fresh,
+        work=expected_work(cell.benchmark, values),
+        hyperparameters=values,
+    )
 
 
 def _measuring_also(resolved: ResolvedCell, record: Record, registry: Registry) -> Cell:
@@ -186,10 +241,11 @@ def _measuring_also(resolved: ResolvedCell, record: Record, registry: Registry) 
 
 
 def _broken(cell: Cell, reason: str) -> Planned:
-    return _ended(cell, "broken-plugin", reason, why="its plugin is broken")
+    prefix = "" if reason.startswith("its plugin is ") else "its plugin is broken: "
+    return _ended(cell, "broken-plugin", reason, f"{prefix}{reason}", state="new")
 
 
-def _ended(cell: Cell, status: Status, reason: str, *, why: str) -> Planned:
+def _ended(cell: Cell, status: Status, reason: str, why: str, *, state: CellState) -> Planned:
     # A real key would include the version and the hyper-parameters, which nobody knows.
     identity = {
         "ended": cell.algorithm,
@@ -197,4 +253,4 @@ def _ended(cell: Cell, status: Status, reason: str, *, why: str) -> Planned:
         "benchmark": cell.benchmark.title,
         "seed": cell.seed,
     }
-    return Planned(cell, digest_of(identity), "new", why, ended=(status, reason))
+    return Planned(cell, digest_of(identity), state, why, ended=(status, reason))

@@ -55,6 +55,20 @@ class ResolvedMetric:
         """
         return make_metric(self.spec, self.options)
 
+    def make_ranking(self) -> EpisodeMetric:
+        """Construct the metric as the one that ranks.
+
+        Raises:
+            CellFailed: If it does not score single episodes.
+        """
+        metric = self.make()
+        if not isinstance(metric, EpisodeMetric):
+            raise CellFailed(
+                f"'{metric.name}' cannot rank: the first metric of a benchmark must score each "
+                "episode."
+            )
+        return metric
+
 
 @dataclass(frozen=True)
 class ResolvedCell:
@@ -63,6 +77,7 @@ class ResolvedCell:
     Attributes:
         cell: The cell, with its overrides converted to the types of the hyper-parameters.
         key: The sha256 of all that its scores depend on.
+        training_key: The same of the cell with public test episodes, which has the same training.
         tasks: The opened benchmark.
         problem: What the algorithm is constructed with.
         cls: The class of the algorithm.
@@ -72,6 +87,7 @@ class ResolvedCell:
 
     cell: Cell
     key: str
+    training_key: str
     tasks: BenchmarkTasks
     problem: Problem
     cls: type[Algorithm]
@@ -88,20 +104,6 @@ class ResolvedCell:
         values: dict[str, Any] = dict(self.algorithm.hyperparameters)
         del values[BUDGET]
         return self.cls(self.problem, **values).to(self.tasks.device)
-
-    def make_ranking_metric(self) -> EpisodeMetric:
-        """Construct the metric that ranks.
-
-        Raises:
-            CellFailed: If it does not score single episodes.
-        """
-        metric = self.metrics[0].make()
-        if not isinstance(metric, EpisodeMetric):
-            raise CellFailed(
-                f"'{metric.name}' cannot rank: the first metric of a benchmark must score each "
-                "episode."
-            )
-        return metric
 
 
 def resolve(cell: Cell, tasks: BenchmarkTasks, registry: Registry) -> ResolvedCell:
@@ -123,7 +125,7 @@ def resolve(cell: Cell, tasks: BenchmarkTasks, registry: Registry) -> ResolvedCe
     # With the whole budget of the benchmark, also if the user lowers that of the cell: only the
     # recipe knows the lower one.
     problem = tasks.problem(registry)
-    values = _hyperparameters(spec, cls, problem, cell, registry)
+    values = hyperparameters_of(spec, cls, problem, cell, registry)
     overrides = {name: values[name] for name in cell.overrides}  # converted: 0.10 becomes 0.1
     algorithm = AlgorithmId(
         name=spec.name,
@@ -134,19 +136,30 @@ def resolve(cell: Cell, tasks: BenchmarkTasks, registry: Registry) -> ResolvedCe
         recipe=cell.recipe,
         hyperparameters=values,
         overrides=overrides,
+        pretrained_on=str(cls.pretrained_on or ""),
     )
-    options = cell.benchmark.metric_options
     return ResolvedCell(
         cell=replace(cell, overrides=overrides),
         key=key_of(algorithm, cell.benchmark, cell.seed, tasks.data_digest),
+        training_key=key_of(algorithm, cell.benchmark.public, cell.seed, tasks.data_digest),
         tasks=tasks,
         problem=problem,
         cls=cls,
         algorithm=algorithm,
-        metrics=tuple(
-            ResolvedMetric(name, registry.get("metric", name), options.get(name, {}))
-            for name in cell.measured
-        ),
+        metrics=resolve_metrics(cell, registry),
+    )
+
+
+def resolve_metrics(cell: Cell, registry: Registry) -> tuple[ResolvedMetric, ...]:
+    """Returns the metrics of a cell; the first one ranks.
+
+    Raises:
+        UnknownName: If one is not installed.
+    """
+    options = cell.benchmark.metric_options
+    return tuple(
+        ResolvedMetric(name, registry.get("metric", name), options.get(name, {}))
+        for name in cell.measured
     )
 
 
@@ -165,7 +178,7 @@ def algorithm_class(spec: Spec) -> type[Algorithm]:
     return cls
 
 
-def _hyperparameters(
+def hyperparameters_of(
     spec: Spec, cls: type[Algorithm], problem: Problem, cell: Cell, registry: Registry
 ) -> dict[str, Value]:
     """Returns all hyper-parameters of a cell, with the budget among them.

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from metabench.benchmarks.cross_domain import CrossDomain
-from metabench.benchmarks.tasks import open_tasks
+from metabench.benchmarks.leakage import check_contents
+from metabench.benchmarks.tasks import BenchmarkTasks, open_tasks
 from metabench.config import CellSettings
 from metabench.errors import MetabenchError, NotApplicable, PluginError
 from metabench.records.schema import AlgorithmId, Record, Status, now
@@ -20,13 +21,13 @@ from metabench.registry import Registry
 from metabench.running.cell import Cell
 from metabench.running.evaluator import Evaluator
 from metabench.running.resolve import resolve
-from metabench.running.trainer import Trainer
-from metabench.runtime.counter_rng import make_key
+from metabench.running.train import train
 from metabench.runtime.exclusive import timing_lock
 from metabench.runtime.memory import keep_freed_memory
 from metabench.runtime.precision import computing_in
 from metabench.runtime.provenance import environment
-from metabench.runtime.rng_state import preserved_random_state, seed_everything
+from metabench.runtime.rng_state import preserved_random_state
+from metabench.utils.values import Value
 
 EventHandler = Callable[[dict[str, Any]], None]
 """Receives the events of a cell, with the keys ``phase``, ``done``, ``total`` and ``score``."""
@@ -49,9 +50,11 @@ def run_cell(
     *,
     key: str = "",
 ) -> Record:
-    """Meta-train and meta-test an algorithm on a benchmark with a seed.
+    """Meta-train and meta-test an algorithm on a benchmark with a seed, in this process.
 
-    Every error but KeyboardInterrupt becomes the status of the record.
+    The algorithm runs where the answers of meta-test are, and the record says that it is not
+    sealed. :func:`metabench.running.sealing.scorer.run_sealed` keeps them apart. Every error but
+    KeyboardInterrupt, and those that ``report`` raises, becomes the status of the record.
 
     Args:
         cell: The cell.
@@ -60,8 +63,26 @@ def run_cell(
         report: Called with each event.
         key: Its key, for the record of a cell that fails before its key is computed.
     """
-    keep_freed_memory()
-    record = Record(
+    record = new_record(cell, key)
+    record.sealed = False
+    try:
+        with error_as_status(record), cell_settings(conditions):
+            _run(cell, registry, conditions, _distinguishable(report), record)
+            record.status = "ok"
+    except _ReportFailed as failed:
+        raise failed.error from None
+    record.finished = now()
+    return record
+
+
+def new_record(cell: Cell, key: str = "") -> Record:
+    """Returns the record of a cell that starts now.
+
+    Args:
+        cell: The cell.
+        key: Its key, if that is known.
+    """
+    return Record(
         key=key or "0" * 64,
         algorithm=AlgorithmId(name=cell.algorithm, recipe=cell.recipe, overrides=cell.overrides),
         benchmark=cell.benchmark,
@@ -69,16 +90,27 @@ def run_cell(
         status="failed",
         started=now(),
     )
-    with (
-        _error_as_status(record),
-        timing_lock.shared(),
-        _reproducible(conditions),
-        preserved_random_state(),
-    ):
-        _run(cell, registry, conditions, report, record)
-        record.status = "ok"
-    record.finished = now()
-    return record
+
+
+def open_cell(cell: Cell, registry: Registry, conditions: Conditions) -> BenchmarkTasks:
+    """Open the benchmark of a cell under its conditions."""
+    return open_tasks(
+        registry,
+        cell.benchmark,
+        conditions.data,
+        torch.device(conditions.device),
+        cell.seed,
+        salt=conditions.episodes_salt,
+    )
+
+
+def environment_of(conditions: Conditions) -> dict[str, Value | None]:
+    """Returns the environment that the record of a cell states."""
+    return environment(
+        device=torch.device(conditions.device),
+        threads=conditions.threads,
+        precision=conditions.precision,
+    )
 
 
 def _run(
@@ -86,51 +118,46 @@ def _run(
 ) -> None:
     """Fill in the record step by step: a cell that fails keeps what is known by then."""
     report({"phase": "load"})
-    device = torch.device(conditions.device)
-    record.environment = environment(
-        device=device, threads=conditions.threads, precision=conditions.precision
-    )
-    tasks = open_tasks(registry, cell.benchmark, conditions.data, device, cell.seed)
+    record.environment = environment_of(conditions)
+    tasks = open_cell(cell, registry, conditions)
     resolved = resolve(cell, tasks, registry)
     record.key, record.algorithm = resolved.key, resolved.algorithm
     record.data_digest = tasks.data_digest
     tasks.check()
-
-    # Here and not earlier: what loading plugins and data sets draws must not change a parameter.
-    seed_everything(make_key("cell", cell.benchmark.title, cell.seed))
-    algorithm = resolved.make_algorithm()
+    record.notes += check_contents(tasks.pools)
+    model = train(resolved, record, conditions.checkpoint, report)
     other_datasets = CrossDomain(tasks, registry, conditions.data)
-    evaluator = Evaluator(resolved, algorithm, other_datasets, report)
+    Evaluator(tasks, resolved.metrics, other_datasets, report).test(model, record)
 
-    trainer = Trainer(
-        algorithm,
-        tasks,
-        budget=resolved.budget,
-        validate=evaluator.validate,
-        direction=evaluator.ranking.direction,
-        key=resolved.key,
-        checkpoint=conditions.checkpoint,
-        report=lambda done, score: report(
-            {"phase": "train", "done": done, "total": resolved.budget, "score": score}
-        ),
-    )
-    try:
-        trainer.run()
-    finally:  # a training that diverges keeps its learning curve in the record
-        record.training = trainer.training
 
-    evaluator.test(record)
+class _ReportFailed(BaseException):
+    """Carries an error of ``report`` past the code that records the errors of a cell."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _distinguishable(report: EventHandler) -> EventHandler:
+    """Returns a handler whose errors and exits are raised as :class:`_ReportFailed`."""
+
+    def call(event: dict[str, Any]) -> None:
+        try:
+            report(event)
+        except (Exception, SystemExit) as error:
+            raise _ReportFailed(error) from error
+
+    return call
 
 
 @contextlib.contextmanager
-def _error_as_status(record: Record) -> Iterator[None]:
+def error_as_status(record: Record) -> Iterator[None]:
     """Turn an error inside the block into the status of the record."""
     try:
         yield
     except NotApplicable as error:
         record.status, record.reason = "skipped", error.message
     except PluginError as error:
-        record.status, record.reason = "broken-plugin", error.message
+        record.status, record.reason = "broken-plugin", error.one_line
     except MetabenchError as error:
         _fail(record, "failed", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -144,6 +171,14 @@ def _error_as_status(record: Record) -> Iterator[None]:
 def _fail(record: Record, status: Status, reason: str) -> None:
     record.status, record.reason = status, reason
     record.traceback = traceback.format_exc()[-TRACEBACK_LENGTH:]
+
+
+@contextlib.contextmanager
+def cell_settings(conditions: Conditions) -> Iterator[None]:
+    """Apply the settings of a cell to this process, and restore the process afterwards."""
+    keep_freed_memory()
+    with timing_lock.shared(), _reproducible(conditions), preserved_random_state():
+        yield
 
 
 @contextlib.contextmanager

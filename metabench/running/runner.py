@@ -11,9 +11,10 @@ from metabench.plugins import Plugins
 from metabench.records.schema import FINAL, Record
 from metabench.records.store import ResultsFolder
 from metabench.running.cell import Cell
-from metabench.running.job import Job, JobRunner, Terms, place_of
+from metabench.running.job import Job, JobRunner, Place, Terms, place_of
 from metabench.running.plan import Planned
 from metabench.running.run_cell import Conditions
+from metabench.running.sealing.providers import providers_of
 from metabench.runtime.device import check_device
 from metabench.runtime.precision import check_precision
 
@@ -74,7 +75,18 @@ def run_planned(
         watcher.started(todo)
     # The longest first: a long cell that starts last would run when the other workers are idle.
     ordered = sorted(todo, key=lambda p: -p.work)
-    jobs = [(p, Job(p.cell, p.key, _conditions(resources, folder, p))) for p in ordered]
+    jobs = [
+        (
+            p,
+            Job(
+                p.cell,
+                p.key,
+                _conditions(resources, folder, p),
+                providers_of(p.cell, plugins.registry),
+            ),
+        )
+        for p in ordered
+    ]
     for p, job in jobs:
         if p.ended is not None:
             progress.store(job.ended(*p.ended))
@@ -91,7 +103,7 @@ class _Progress:
     plugins: Plugins
     folder: ResultsFolder
     watchers: list[Watcher]
-    records: dict[tuple[str, str, int], Record]
+    records: dict[Place, Record]
 
     def on_event(self, cell: Cell, event: dict[str, Any]) -> None:
         if event["phase"] == "load":
@@ -111,7 +123,7 @@ class _Progress:
 
 
 def _conditions(resources: Resources, folder: ResultsFolder, planned: Planned) -> Conditions:
-    checkpoint = folder.checkpoint(planned.key)
+    checkpoint = folder.checkpoint(planned.training_key or planned.key)
     if planned.fresh:  # otherwise the cell would resume, or use a finished training
         checkpoint.unlink(missing_ok=True)
     return narrow(Conditions, resources, checkpoint=checkpoint)

@@ -11,8 +11,12 @@ from metabench.errors import PluginError
 from metabench.records.schema import FINAL, AlgorithmId, Record
 from metabench.running.resolve import ResolvedCell
 
-CellState = Literal["stored", "new", "stale"]
-"""``stored``: its record exists; ``new``: it has none; ``stale``: it has one that is outdated."""
+CellState = Literal["stored", "new", "stale", "skipped"]
+"""The state of a cell.
+
+``stored``: its record exists; ``new``: it has none; ``stale``: it has one that is outdated;
+``skipped``: its algorithm has no such recipe for the benchmark.
+"""
 
 
 class Finding(NamedTuple):
@@ -61,7 +65,7 @@ class StoredRecords:
 
 
 def _label(algorithm: AlgorithmId, benchmark: Benchmark, seed: int) -> tuple[object, ...]:
-    return algorithm.label, benchmark.name, benchmark.quick, seed
+    return algorithm.label, benchmark.name, benchmark.quick, benchmark.episodes_salt, seed
 
 
 def _not_measured(record: Record, resolved: ResolvedCell) -> str:

@@ -21,8 +21,10 @@ from metabench.errors import DivergedError
 from metabench.records.schema import CurvePoint, Training
 from metabench.running.checkpoint import Checkpoint
 from metabench.running.code_digest import code_digest
+from metabench.running.training_flops import training_flops
 from metabench.runtime.energy import total_joules
 from metabench.runtime.exclusive import timing_lock
+from metabench.runtime.interrupts import DeferredInterrupts
 from metabench.runtime.rng_state import preserved_random_state, random_state, set_random_state
 
 CHECKPOINT_SECONDS = 60.0
@@ -72,8 +74,9 @@ class _TrainingDraws:
 class Trainer:
     """Runs meta-training; a resumed training ends with the same bits as an uninterrupted one.
 
-    The checkpoint of a finished training holds the chosen state, so that metrics which are
-    requested later need no second training.
+    A checkpoint is written after each validation, every ``checkpoint_seconds``, and at the end of
+    the outer step in which SIGINT or SIGTERM arrives. That of a finished training holds the chosen
+    state, so that metrics which are requested later need no second training.
 
     Args:
         algorithm: The algorithm, which is trained in place.
@@ -118,10 +121,14 @@ class Trainer:
         self._joules: float | None = None
         identity = {
             "key": key,
-            "benchmark": tasks.benchmark.scored.model_dump_json(),
+            "benchmark": tasks.benchmark.scored.model_dump_json(exclude={"episodes_salt"}),
             "code": code_digest(algorithm) if checkpoint is not None else "",
         }
         self._checkpoint = Checkpoint(checkpoint, identity)
+        # Without a checkpoint to write there is no reason to wait for the end of the step.
+        self._interrupts = DeferredInterrupts(
+            lambda: checkpoint is not None and self.stream.resumable
+        )
         self.stream = TaskStream(
             self._draws,
             tasks.benchmark.protocol,
@@ -138,7 +145,8 @@ class Trainer:
             return self.training
         self._last_checkpoint = self._last_report = self._start_clock()
         self.algorithm.train()
-        self.algorithm.meta_train(self.stream)
+        with self._interrupts:
+            self.algorithm.meta_train(self.stream)
         self._stop_clock()
         # Steps of unequal size may pass the last validation point before the budget is spent.
         if not self.training.curve or self.training.curve[-1].examples < self.stream.spent:
@@ -146,6 +154,8 @@ class Trainer:
         self.algorithm.load_state_dict(self._best)
         self.training.examples = self.stream.spent
         self.training.steps = self.stream.steps
+        # After the training and on a copy: nothing that is counted can change what is trained.
+        self.training.flops = training_flops(self.algorithm, self.tasks, self.stream.spent)
         self._write({"trained": True, "algorithm": self._best})
         return self.training
 
@@ -156,14 +166,21 @@ class Trainer:
             self._last_report = now
             curve = self.training.curve
             self._report(stream.spent, curve[-1].score if curve else None)
-        if stream.spent * self._validations >= (len(self.training.curve) + 1) * stream.budget:
+        validates = (
+            stream.spent * self._validations >= (len(self.training.curve) + 1) * stream.budget
+        )
+        if validates:
             self._stop_clock()
             self._measure()
             self._start_clock()
-        if now - self._last_checkpoint > self._checkpoint_seconds and stream.resumable:
+        interrupted = self._interrupts.pending is not None
+        due = validates or interrupted or now - self._last_checkpoint > self._checkpoint_seconds
+        if due and stream.resumable:
             self._stop_clock()
             self._save()
             self._last_checkpoint = self._start_clock()
+        if interrupted:
+            self._interrupts.deliver()
 
     def _start_clock(self) -> float:
         self._joules = total_joules(self.tasks.device)

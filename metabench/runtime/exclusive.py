@@ -80,6 +80,18 @@ class TimingLock:
         return time.monotonic() - start
 
     @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """Release the lock of a reader while it waits for another process that is one."""
+        if not self._reading or self._writing:
+            yield
+            return
+        self._release(self._lock)
+        try:
+            yield
+        finally:
+            self._enter()
+
+    @contextlib.contextmanager
     def exclusive(self, patience: float = PATIENCE_SECONDS) -> Iterator[bool]:
         """Hold the lock as the writer: every other process pauses. Nested calls share the lock.
 

@@ -48,7 +48,7 @@ class Difference:
     def interval(self, confidence: float) -> tuple[float, float]:
         """Returns the ends of the two-sided interval of the difference."""
         quantile = float(special.stdtrit(self.freedom, 0.5 + confidence / 2))
-        half = quantile * self.error if self.error > 0 else 0.0
+        half = quantile * self.error if self.error != 0 else 0.0  # NaN stays NaN
         return self.mean - half, self.mean + half
 
     def _tail(self, gap: float) -> float:

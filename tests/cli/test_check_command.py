@@ -75,3 +75,11 @@ def test_an_algorithm_that_cannot_be_imported_fails_and_the_others_go_on(
     assert "ModuleNotFoundError" in rows["gone"]["checks"][0]["reason"]
     assert "does not derive from metabench.Algorithm" in rows["dict"]["checks"][0]["reason"]
     assert rows["random"]["ok"]
+
+
+def test_claims_have_no_markup_of_docstrings(metabench) -> None:
+    """They are the docstrings of the checks, whose markup is for Sphinx."""
+    ended = metabench("check", "nearest-mean", "--json")
+    claims = [check["claim"] for report in ended.document for check in report["checks"]]
+    assert any("finite `[Q, outputs]` for" in claim for claim in claims)
+    assert not any("``" in claim or ":class:" in claim for claim in claims)

@@ -92,6 +92,19 @@ def test_a_missing_folder_is_an_error(metabench, tmp_path: Path) -> None:
     assert "metabench run --all" in ended.err
 
 
+@pytest.mark.parametrize("command", ["leaderboard", "report", "backends", "compare", "plot"])
+def test_a_file_instead_of_a_folder_is_an_error(metabench, tmp_path: Path, command: str) -> None:
+    file = tmp_path / "record.json"
+    file.write_text(make_record().model_dump_json())
+    arguments = {
+        "compare": ("compare", file, file),
+        "plot": ("plot", "pareto", file, "--out", tmp_path / "plot.svg"),
+    }
+    ended = metabench(*arguments.get(command, (command, file)))
+    assert ended.code == 2
+    assert f"'{file}' is a file, not a results folder." in ended.err
+
+
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_without_records_it_exits_with_5(metabench, tmp_path: Path, form: str) -> None:
     ended = metabench("leaderboard", tmp_path, "--format", form)

@@ -1,5 +1,6 @@
 """``metabench list``, ``plugins``, ``data`` and ``env``, and what all commands share."""
 
+import re
 import socket
 from pathlib import Path
 
@@ -74,6 +75,20 @@ class TestPlugins:
         assert ended.code == 0
         assert "metabench-planted" in ended.out
         assert "datasets: blobs" in ended.out
+
+    def test_a_table_is_narrow_enough_to_show_the_reasons(self, metabench, planted) -> None:
+        heading, *rows = metabench("plugins").out.splitlines()
+        assert heading.split() == [
+            "name",
+            "distribution",
+            "version",
+            "status",
+            "reason",
+            "provides",
+        ]
+        (own,) = [row for row in rows if row.startswith("metabench ")]
+        assert re.search(r"\d+ algorithms, \d+ datasets", own)
+        assert "maml" not in own
 
 
 class TestData:

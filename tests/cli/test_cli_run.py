@@ -110,7 +110,7 @@ class TestRun:
         assert "blobs-3w1s@1+quick" in ended.out
         board = metabench("leaderboard")
         assert board.code == 5
-        assert "1 record(s) of --quick runs" in board.err
+        assert "1 record of --quick runs" in board.err
         assert "blobs-3w1s@1+quick" in metabench("leaderboard", "--quick").out
 
     def test_the_seeds_of_an_algorithm_are_one_row(
@@ -225,6 +225,17 @@ class TestMetrics:
             "mse": "n/a",
         }
 
+    def test_a_named_metric_that_does_not_apply_is_mentioned(
+        self, metabench, suite: Path, here: Path
+    ) -> None:
+        command = ("run", "-a", "drifter", "-a", "nearest-mean", "--suite", suite, "--metrics")
+        for metrics in ("mse,cost", "mse"):  # the second time all cells are stored
+            ended = metabench(*command, metrics)
+            assert ended.code == 0, ended.err
+            assert "mse was not measured in 2 cells: it measures distances to real" in ended.err
+            assert "cost was not measured" not in ended.err
+        assert "was not measured" not in metabench(*command, "*s*").err, "a glob names none"
+
     def test_an_unknown_metric_is_an_error(self, metabench, suite: Path, here: Path) -> None:
         ended = metabench("run", "-a", "drifter", "--suite", suite, "--metrics", "accuracy,noize")
         assert ended.code == 2
@@ -237,3 +248,15 @@ class TestMetrics:
         )
         assert metabench("run", "--config", "run.toml").code == 0
         assert set(records_in(here / "results")["drifter"].metrics) == {"accuracy", "cost"}
+
+
+def test_a_cell_without_the_recipe_is_skipped_and_not_counted_as_one_to_run(
+    metabench, suite: Path, here: Path
+) -> None:
+    command = ("run", "-a", "nearest-mean", "--suite", suite, "--recipe", "paper")
+    (row,) = metabench(*command, "--dry-run", "--json").document
+    assert (row["state"], row["why"]) == ("skipped", "nearest-mean has no recipe 'paper'.")
+    ended = metabench(*command)
+    assert ended.code == 0, "a run whose cells are all skipped"
+    assert "1 cell: 0 stored, 0 to run, 1 skipped" in ended.err
+    assert "nothing to do" not in ended.err

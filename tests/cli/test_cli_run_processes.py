@@ -87,6 +87,23 @@ def test_an_interrupt_ends_the_workers_and_keeps_finished_cells(
     assert records_in(here / "results")["drifter"] == records["drifter"]
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("executor", ["processes", "in-process"])
+def test_a_closed_pipe_of_the_progress_interrupts_the_run(
+    suite: Path, here: Path, executor: str
+) -> None:
+    """As in ``metabench run 2>&1 | head -1``: no cell is to blame for it."""
+    command = ("run", "-a", "drifter", "-a", "learner", "--suite", suite, "--jobs", 1)
+    read, write = os.pipe()
+    with running(*command, "--executor", executor, cwd=here, stdout=write, stderr=write) as process:
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            assert "2 cells: 0 stored, 2 to run" in pipe.readline()
+        assert process.wait(timeout=240) == 130
+    found = records_in(here / "results") if (here / "results" / "records").exists() else {}
+    assert {record.status for record in found.values()} <= {"interrupted", "ok"}
+
+
 def test_a_cell_that_takes_too_long_has_the_status_timeout(
     metabench, suite: Path, here: Path
 ) -> None:

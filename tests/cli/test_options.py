@@ -36,7 +36,7 @@ def given(*arguments: str) -> dict[str, Any]:
 def test_every_setting_is_an_option_with_a_help_text(setting: str) -> None:
     option = OPTIONS[setting]
     assert isinstance(option, click.Option)
-    assert f"--{setting}" in option.opts
+    assert f"--{setting.replace('_', '-')}" in option.opts
     assert option.help
 
 

@@ -321,7 +321,7 @@ def test_superseded_records_are_counted() -> None:
     old = record(scores=(0.9,) * 20, hyperparameters={"lr": 1.0}, finished="2025", seed=1)
     found = compare([record()], [old, record(), record(scores=(0.1,) * 20, finished="2024")])
     assert [row.verdict for row in found.rows] == ["equivalent"]
-    assert found.left_out == ["new: 2 record(s) superseded by later ones of the same algorithm"]
+    assert found.left_out == ["new: 2 records superseded by later ones of the same algorithm"]
 
 
 # Seeds.

@@ -145,7 +145,7 @@ def is_cheap(command: Command) -> bool:
     words = set(command.words)
     if words & PLACEHOLDERS:
         return command.words[1] == "new-plugin"
-    if command.words[1] == "run":
+    if command.words[1] in ("run", "tune"):
         return "--dry-run" in words
     return command.words[1:3] not in {("data", "download"), ("data", "verify")}
 

@@ -24,7 +24,7 @@ KINDS = (
     "executors",
     "formats",
 )
-STATES = {"stored", "new", "stale"}
+STATES = {"stored", "new", "stale", "skipped"}
 
 
 def run(*arguments: str) -> Any:

@@ -35,9 +35,16 @@ def test_one_way_and_negative_ways_are_rejected(ways: int) -> None:
         NWayKShot(ways, 1, 1)
 
 
-@pytest.mark.parametrize(("shots", "queries"), [(0, 1), (1, 0), (-2, 3)])
-def test_fewer_than_one_shot_or_query_is_rejected(shots: int, queries: int) -> None:
-    with pytest.raises(ProtocolError, match=f"{shots} shots and {queries} queries"):
+@pytest.mark.parametrize(
+    ("shots", "queries", "says"),
+    [
+        (0, 1, "0 shots and 1 query"),
+        (1, 0, "1 shot and 0 queries"),
+        (-2, 3, "-2 shots and 3 queries"),
+    ],
+)
+def test_fewer_than_one_shot_or_query_is_rejected(shots: int, queries: int, says: str) -> None:
+    with pytest.raises(ProtocolError, match=says):
         NWayKShot(5, shots, queries)
 
 
@@ -73,3 +80,21 @@ def test_a_pool_is_rejected_exactly_if_it_is_too_small(
 
 def test_the_repr_that_digests_use_is_stable() -> None:
     assert repr(NWayKShot(5, 1, 15)) == "NWayKShot(ways=5, shots=1, queries=15)"
+
+
+@pytest.mark.parametrize(
+    ("shots", "queries", "says"),
+    [
+        (1, 20, "1 shot and 20 queries need 21 examples of a class"),
+        (20, 1, "20 shots and 1 query need 21 examples of a class"),
+    ],
+)
+def test_a_single_shot_or_query_is_in_the_singular(shots: int, queries: int, says: str) -> None:
+    with pytest.raises(ProtocolError, match=says):
+        NWayKShot(5, shots, queries).check_pool(10, 20, source="the pool")
+
+
+def test_a_pool_of_one_class_has_no_episodes() -> None:
+    with pytest.raises(ProtocolError, match="from the 1 class of the pool") as caught:
+        NWayKShot(5, 1, 1).check_pool(1, 20, source="the pool")
+    assert caught.value.hint == "An episode has at least 2 ways: choose another data set."

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,13 @@ from tests.helpers.cells import (
 )
 
 KEY = "a" * 64
+PLANTED = "metabench-planted"
 
 
 def jobs_of(*cells: Cell) -> list[Job]:
-    return [Job(what, f"{number:064x}", Conditions()) for number, what in enumerate(cells)]
+    return [
+        Job(what, f"{number:064x}", Conditions(), (PLANTED,)) for number, what in enumerate(cells)
+    ]
 
 
 def executor_with(*, jobs: int = 1, forks: bool = True, **asked: Any) -> ProcessExecutor:
@@ -272,6 +276,35 @@ class TestInterrupt:
         ]
         assert not any(alive(int(pid)) for pid in (tmp_path / "pids").read_text().split())
 
+    @pytest.mark.parametrize("forks", [True, False])
+    def test_a_training_writes_its_checkpoint_and_the_record_says_so(
+        self, planted, tmp_path: Path, forks: bool
+    ) -> None:
+        def interrupt(what: Cell, event: dict[str, Any]) -> None:
+            if event["phase"] == "train":
+                raise KeyboardInterrupt
+
+        first, second = jobs_of(cell("learner", blobs(budget=10**8)), cell("any"))
+        first = replace(first, conditions=Conditions(checkpoint=tmp_path / "c"))
+        records = executor_with(forks=forks, on_event=interrupt).run([first, second])
+        record = next(records)
+        assert record.status == "interrupted", record.reason + record.traceback
+        assert record.reason == "the run was interrupted; its checkpoint is kept"
+        assert (tmp_path / "c").exists()
+        with pytest.raises(KeyboardInterrupt):
+            next(records)
+
+    def test_a_cell_without_a_checkpoint_says_so(self, script_worker, tmp_path: Path) -> None:
+        script_worker('echo \'{"phase": "load"}\'; sleep 600')
+
+        def interrupt(what: Cell, event: dict[str, Any]) -> None:
+            raise KeyboardInterrupt
+
+        for checkpoint in (None, tmp_path / "missing.pt"):
+            job = Job(cell("any"), KEY, Conditions(checkpoint=checkpoint))
+            record = next(executor_with(on_event=interrupt).run([job]))
+            assert record.reason == "the run was interrupted before its first checkpoint"
+
     def test_a_cell_that_had_finished_is_kept(self, script_worker, monkeypatch) -> None:
         script_worker("sleep 600")
         executor = executor_with()
@@ -313,7 +346,7 @@ from metabench.registry import Registry
 
 terms = Terms(Registry(), jobs=1, on_event=lambda *_: print(*executor._workers, flush=True))
 executor = ProcessExecutor(terms)
-list(executor.run([Job(cell("slow"), "a" * 64, Conditions())]))
+list(executor.run([Job(cell("slow"), "a" * 64, Conditions(), ("metabench-planted",))]))
 """
 
 

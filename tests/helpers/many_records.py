@@ -125,7 +125,14 @@ def _training(level: float) -> Training:
         )
         for k in range(1, 7)
     ]
-    return Training(examples=48_000, steps=600, seconds=60.0, best_examples=48_000, curve=points)
+    return Training(
+        examples=48_000,
+        steps=600,
+        seconds=60.0,
+        flops=6e9,
+        best_examples=48_000,
+        curve=points,
+    )
 
 
 def _metric(

@@ -18,9 +18,11 @@ def trainer_of(
     algorithm: str,
     benchmark: Benchmark,
     checkpoint: Path | None = None,
+    *,
+    checkpoint_seconds: float = -1.0,
     **hyperparameters: Any,
 ) -> Trainer:
-    """Returns a trainer that saves every step and validates by the sum of the parameters."""
+    """Returns a trainer that saves every step by default and validates by a sum of parameters."""
     tasks = tasks_of(plugins, benchmark)
     seed_everything(1)
     model = plugins.registry.get("algorithm", algorithm).load()(
@@ -39,7 +41,7 @@ def trainer_of(
         direction="higher",
         key="k" * 64,
         checkpoint=checkpoint,
-        checkpoint_seconds=-1.0,
+        checkpoint_seconds=checkpoint_seconds,
     )
 
 

@@ -209,7 +209,7 @@ class TestLeftOut:
     def test_quick_records_are_left_out_and_counted(self) -> None:
         board = build([make_record("a"), make_record("b", benchmark={"quick": True})])
         assert [r.algorithm for r in board.rows] == ["a"]
-        assert board.left_out == ["1 record(s) of --quick runs"]
+        assert board.left_out == ["1 record of --quick runs"]
 
     def test_quick_records_can_be_ranked_alone(self) -> None:
         board = build([make_record("a"), make_record("b", benchmark={"quick": True})], quick=True)
@@ -240,7 +240,7 @@ class TestLeftOut:
         new = [make_record(scores=(0.9, 0.9), seed=0, finished=later, **change)]
         board = build(old + new)
         assert [(r.score, r.seeds) for r in board.rows] == [(0.9, 1)]
-        assert board.left_out == ["3 record(s) superseded by later ones of the same algorithm"]
+        assert board.left_out == ["3 records superseded by later ones of the same algorithm"]
 
     def test_algorithms_of_two_distributions_are_not_mixed(self) -> None:
         mine, yours = make_record(scores=(0.1, 0.1), seed=0), make_record(scores=(0.9, 0.9), seed=1)

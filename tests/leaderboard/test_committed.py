@@ -8,7 +8,7 @@ import pytest
 
 from metabench.leaderboard.backends import BACKENDS, render
 from metabench.leaderboard.build import build
-from metabench.leaderboard.pages import board_files, summary
+from metabench.leaderboard.pages import board_files, summary, title_of
 from metabench.leaderboard.verify import problems_of
 from metabench.records.schema import Record
 from metabench.records.store import ResultsFolder
@@ -31,7 +31,8 @@ def records_of(board: str) -> list[Record]:
 def test_the_records_are_valid_and_the_pages_follow_from_them(board: Path) -> None:
     records, unreadable = ResultsFolder(board).load()
     assert records
-    assert problems_of(records, unreadable, board, board.relative_to(ROOT).as_posix()) == []
+    assert problems_of(records, unreadable, board) == []
+    assert title_of(board) == board.relative_to(ROOT).as_posix()
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)

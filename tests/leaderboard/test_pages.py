@@ -1,6 +1,7 @@
 """The pages of a committed leaderboard follow from its records; other problems are reported."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from metabench.cli import cli
+from metabench.leaderboard.looks import LEDGER
 from metabench.leaderboard.pages import README
 from metabench.records.schema import Record, key_of
 from metabench.records.store import ResultsFolder
@@ -41,12 +43,42 @@ def change(board: Path, **changes: Any) -> None:
 
 
 def test_written_pages_verify(board: Path) -> None:
-    assert sorted(p.name for p in board.iterdir()) == [README, "leaderboard.csv", "records"]
+    written = [README, LEDGER, "leaderboard.csv", "records"]
+    assert sorted(p.name for p in board.iterdir()) == written
     assert "87.50" in (board / README).read_text()
     assert metabench("leaderboard", "board", "--verify") == (
         0,
         "2 records verified; the pages agree with them.\n",
     )
+
+
+@pytest.mark.parametrize(
+    "spelling", ["board", "./board", "board/", "absolute", "board/records/..", "."]
+)
+def test_the_verdict_does_not_depend_on_how_the_folder_is_spelled(
+    board: Path, spelling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path.cwd()
+    if spelling == ".":
+        monkeypatch.chdir(board)
+    path = str((here / board).resolve()) if spelling == "absolute" else spelling
+    before = (here / board / README).read_text()
+    assert metabench("leaderboard", path, "--verify")[0] == 0
+    assert metabench("leaderboard", path, "--write")[0] == 0
+    assert (here / board / README).read_text() == before
+
+
+def test_a_copied_folder_verifies(board: Path) -> None:
+    shutil.copytree(board, "elsewhere/copy")
+    assert metabench("leaderboard", "elsewhere/copy", "--verify")[0] == 0
+
+
+def test_a_title_that_contradicts_the_commands_below_it_is_reported(board: Path) -> None:
+    page = board / README
+    page.write_text(page.read_text().replace("# board\n", "# Winners\n", 1))
+    code, output = metabench("leaderboard", "board", "--verify")
+    assert code == 1
+    assert f"{README} does not follow from the records" in output
 
 
 def test_the_page_lists_the_machines_if_there_are_several(board: Path) -> None:
@@ -62,7 +94,8 @@ def test_pages_can_be_written_to_another_folder(board: Path) -> None:
     code, output = metabench("leaderboard", "board", "--write", "public/pages")
     assert (code, output) == (
         0,
-        f"wrote public/pages/{README}\nwrote public/pages/leaderboard.csv\n",
+        f"wrote public/pages/{README}\nwrote public/pages/leaderboard.csv\n"
+        f"wrote public/pages/{LEDGER}\n",
     )
     assert (Path("public/pages") / README).read_text() == (board / README).read_text()
 

@@ -1,5 +1,6 @@
 """Options of metrics are read from their constructors and checked."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -40,6 +41,10 @@ def test_no_options_give_the_defaults() -> None:
         ("shift", {"wheres": ["here"]}, "option shift.wheres: ['here']", "'query'"),
         ("adversarial", {"radii": [float("nan")]}, "option adversarial.radii: [nan]", "None"),
         ("adversarial", {"steps": 1.5}, "option adversarial.steps: 1.5", "20"),
+        ("noise", {"episodes": True}, "noise.episodes: True (it must be an integer)", "100"),
+        ("noise", {"episodes": "5"}, "noise.episodes: '5' (it must be an integer)", "100"),
+        ("noise", {"flips": 0.5}, "noise.flips: 0.5 (it must be an array)", "0.2"),
+        ("shift", {"groups": 1}, "shift.groups: 1 (it must be true or false)", "True"),
     ],
 )
 def test_an_invalid_option_is_reported_with_the_valid_ones(
@@ -49,6 +54,68 @@ def test_an_invalid_option_is_reported_with_the_valid_ones(
         check_options(spec_of(metric), options)
     assert says in caught.value.message
     assert hint in caught.value.hint
+
+
+OUT_OF_BOUNDS: dict[str, dict[str, list[Any]]] = {
+    "adaptation": {
+        "episodes": [0, -1],
+        "steps": [[], [0], [1, 2], [0, 2, 1], [0, 1, 1], [-1, 0]],
+        "shots": [[], [0], [1, -1]],
+    },
+    "adversarial": {
+        "episodes": [0],
+        "radii": [[], [0], [-0.1], [0.1, 0.0]],
+        "l2_radii": [[0], [-1.0]],
+        "steps": [0],
+        "restarts": [0],
+        "wheres": [["queries"]],
+        "black_box_episodes": [-1],
+        "black_box_steps": [0],
+        "poisoned": [-0.1, 1.1],
+        "batch": [0],
+    },
+    "noise": {
+        "episodes": [0],
+        "flips": [[-0.1], [1.1]],
+        "label_shots": [-1, 4],
+        "severities": [[0], [6], [9]],
+        "support_severities": [[0], [6]],
+        "levels": [[0], [-1.0]],
+    },
+    "shift": {
+        "episodes": [0],
+        "scales": [[0], [-1.0]],
+        "wheres": [[], ["here"]],
+        "angles": [[float("inf")]],
+        "groups": ["yes"],
+        "elsewhere": [[3]],
+    },
+    "transduction": {"episodes": [0]},
+}
+BOUNDLESS = {("adaptation", "threshold")}
+"""Options of which every number is valid."""
+
+
+@pytest.mark.parametrize(
+    ("metric", "option", "value"),
+    [(m, o, v) for m, options in OUT_OF_BOUNDS.items() for o, vs in options.items() for v in vs],
+    ids=str,
+)
+def test_a_value_out_of_bounds_is_an_error(metric: str, option: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"metric option {metric}\.{option}: .* \(it must "):
+        check_options(spec_of(metric), {option: value})
+
+
+def test_every_option_of_every_metric_has_bounds_and_valid_defaults() -> None:
+    for spec in Plugins(only=()).registry.specs("metric"):
+        cls = spec.load()
+        fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+        assert {f.name for f in fields} == {
+            *OUT_OF_BOUNDS.get(spec.name, {}),
+            *(option for metric, option in BOUNDLESS if metric == spec.name),
+        }
+        given = {f.name: f.default for f in fields if f.default is not None}
+        assert check_options(spec, given) == given
 
 
 class Untyped(Metric):

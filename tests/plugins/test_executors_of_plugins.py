@@ -222,16 +222,24 @@ def test_an_interrupt_is_raised_and_finished_cells_are_kept(
     assert statuses == {"nearest-mean": "ok", "random": "interrupted"}
 
 
-def test_an_error_of_a_watcher_is_not_one_of_the_executor(
-    plugins: Plugins, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("executor", ["in-process", "processes"])
+@pytest.mark.parametrize("error", [BrokenPipeError("the terminal is gone"), SystemExit(1)])
+def test_an_error_or_exit_of_a_watcher_is_not_one_of_the_executor(
+    plugins: Plugins,
+    tiny: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    executor: str,
+    error: BaseException,
 ) -> None:
     def fail(*arguments: object, **options: object) -> None:
-        raise BrokenPipeError("the terminal is gone")
+        raise error
 
     monkeypatch.setattr(plugins, "notify", fail)
-    with pytest.raises(BrokenPipeError):
-        run_on("in-process", plugins, tiny, tmp_path)
+    with pytest.raises(type(error)):
+        run_on(executor, plugins, tiny, tmp_path)
     assert "metabench" not in {info.name for info in plugins.broken}
+    assert ResultsFolder(tmp_path).load() == ([], [])
 
 
 def test_a_time_limit_in_this_process_is_an_error(

@@ -110,6 +110,8 @@ def test_a_read_only_folder_is_a_clear_error(tmp_path: Path) -> None:
         ("größe", "is not a valid name", "'gr-e'"),
         ("a" * 41, "is not a valid name", "at most 40"),
         ("maml", "'maml' is a built-in algorithm of metabench", "'my-maml'"),
+        ("class", "'class' is a keyword of Python", "'my-class'"),
+        ("none", "'none' is a keyword of Python", "'my-none'"),
         ("task-stream", "its class 'TaskStream', which the module imports", "'my-task-stream'"),
     ],
 )

@@ -193,8 +193,9 @@ def test_a_name_that_no_algorithm_has_is_unknown(site: Site) -> None:
     registry = site.load().registry
     for name in ("default", "paper", "study"):
         check_recipe_name(registry, name)
-    with pytest.raises(UnknownName, match=r"unknown recipe 'papr'. Did you mean 'paper'"):
+    with pytest.raises(UnknownName, match=r"unknown recipe 'papr'. Did you mean 'paper'") as caught:
         check_recipe_name(registry, "papr")
+    assert caught.value.hint.startswith("The recipes are default, paper, study; ")
 
 
 def test_a_hook_that_returns_no_paths_breaks_its_plugin(site: Site) -> None:

@@ -51,8 +51,8 @@ def test_steps_add_up_what_they_leave_out() -> None:
         ("other", "episodes"),
     ]
     assert selection.messages == [
-        "1 record(s) of --quick runs",
-        "1 record(s) superseded by later ones of the same algorithm",
+        "1 record of --quick runs",
+        "1 record superseded by later ones of the same algorithm",
         f"{invalid.file_name}: invalid accuracy 7 of an episode",
         f"{other.file_name}: its test episodes differ from those of most records",
     ]
@@ -63,9 +63,9 @@ class TestQuick:
     @pytest.mark.parametrize(
         ("quick", "kept", "message"),
         [
-            (False, ["full"], "1 record(s) of --quick runs"),
-            (True, ["quick"], "1 record(s) of full runs"),
-            (None, ["full"], "1 record(s) of --quick runs"),
+            (False, ["full"], "1 record of --quick runs"),
+            (True, ["quick"], "1 record of full runs"),
+            (None, ["full"], "1 record of --quick runs"),
         ],
     )
     def test_quick_and_full_runs_are_never_mixed(

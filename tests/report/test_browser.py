@@ -187,7 +187,7 @@ def test_filtering_by_status(watched: Recorder) -> None:
 
 
 def test_a_legend_button_hides_its_curve(watched: Recorder) -> None:
-    chart = watched.page.locator("section[id='glyphs-0@1'] figure", has_text="Learning")
+    chart = watched.page.locator("section[id='glyphs-0@1'] figure", has_text="score by examples")
     key = chart.locator(".key", has_text="maml")
     before = chart.locator(".series:visible").count()
     key.click()
@@ -199,7 +199,7 @@ def test_a_legend_button_hides_its_curve(watched: Recorder) -> None:
 
 def test_every_chart_is_drawn(watched: Recorder) -> None:
     charts = watched.page.locator("section[id='glyphs-0@1'] figure.chart > svg")
-    assert charts.count() == 8
+    assert charts.count() == 10
     for chart in charts.all():
         width, height, marks, inside = chart.evaluate(
             """(svg) => {
@@ -333,5 +333,5 @@ def test_pages_fit_a_phone_and_their_charts_are_readable(watched: Recorder, site
 def test_the_page_is_complete_without_scripts(watched: Recorder) -> None:
     page = watched.page
     assert page.locator("section[id='glyphs-0@1'] table.sortable tbody tr:visible").count() == 4
-    assert page.locator("section[id='glyphs-0@1'] figure.chart > svg:visible").count() == 8
+    assert page.locator("section[id='glyphs-0@1'] figure.chart > svg:visible").count() == 10
     assert page.locator(".controls:visible").count() == 0

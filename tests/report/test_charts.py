@@ -19,7 +19,17 @@ from metabench.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, draw
 from tests.helpers.cells import make_record
 from tests.helpers.many_records import METHODS, full_record, full_records
 
-NAMES = ["pareto", "adaptation", "shots", "learning", "corruptions", "label-noise", "attacks"]
+NAMES = [
+    "pareto",
+    "adaptation",
+    "shots",
+    "learning",
+    "learning-seconds",
+    "learning-flops",
+    "corruptions",
+    "label-noise",
+    "attacks",
+]
 
 
 def results_of(records: list[Record]) -> BenchmarkResults:
@@ -204,7 +214,7 @@ def test_a_diverged_curve_does_not_set_the_limits_of_the_axis() -> None:
     assert (layout.outside, layout.y.high) == (1, pytest.approx(-0.3, abs=0.5))
     assert -5 < layout.y.low < -4.1
     drawing = draw(figure)
-    assert drawing.caption == "Caption. 1 diverged point(s) are outside the chart; see the numbers."
+    assert drawing.caption == "Caption. 1 diverged point is outside the chart; see the numbers."
     assert "-2,000,000,000" in {cell for row in drawing.table.rows for cell in row}
     coordinates = [
         abs(float(number))

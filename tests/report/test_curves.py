@@ -2,7 +2,8 @@
 
 import math
 
-from metabench.records.schema import MetricResult, Record
+from metabench.records.schema import CurvePoint, MetricResult, Record, Training
+from metabench.report.charts.learning import learning_by_flops
 from metabench.report.curves import (
     adaptation_curve,
     flips_curve,
@@ -11,7 +12,9 @@ from metabench.report.curves import (
     radius_curve,
     severity_curve,
     shots_curve,
+    with_cost,
 )
+from metabench.report.data import gather
 from metabench.report.figure import Point
 from metabench.report.values import MOST_POINTS
 from tests.helpers.cells import make_record
@@ -121,3 +124,39 @@ def test_seeds_are_averaged_at_the_points_that_all_have() -> None:
     assert over_seeds([[Point(0, 1.0)], [Point(0, 3.0)]]) == (Point(0, 2.0, 1.0, 3.0),)
     assert over_seeds([[], [Point(0, 3.0)]]) == (Point(0, 3.0),)
     assert over_seeds([]) == ()
+
+
+def trained(score: float, seconds: float, *, seed: int = 0, flops: float | None = 4e9) -> Record:
+    """Returns a record with a learning curve of two points, 10 and 20 examples."""
+    curve = [
+        CurvePoint(examples=10 * k, steps=k, seconds=seconds * k, loss=None, score=score * k)
+        for k in (1, 2)
+    ]
+    return make_record("maml", seed=seed, training=Training(examples=20, flops=flops, curve=curve))
+
+
+def test_seeds_with_different_seconds_are_averaged_at_equal_examples() -> None:
+    records = [trained(0.3, 2.0), trained(0.5, 4.0)]
+    first, second = with_cost(records, lambda record, point: point.seconds)
+    assert (first.x, first.y, first.low, first.high) == (3.0, 0.4, 0.3, 0.5)
+    assert (second.x, second.y) == (6.0, 0.8)
+
+
+def test_there_is_no_curve_by_a_cost_that_one_seed_lacks() -> None:
+    records = [trained(0.3, 2.0), trained(0.5, 4.0, flops=None)]
+    assert with_cost(records, lambda record, point: record.training.flops) == ()
+    assert with_cost(records[:1], lambda record, point: record.training.flops)
+
+
+def test_operations_grow_with_the_examples_of_the_curve() -> None:
+    (results,) = gather([trained(0.3, 2.0), trained(0.5, 4.0, seed=1)]).benchmarks
+    chart = learning_by_flops(results)
+    assert chart is not None
+    assert [p.x for p in chart.series[0].points] == [2e9, 4e9]
+
+
+def test_the_curve_of_flipped_labels_starts_from_its_own_clean_score() -> None:
+    values = {"clean": 0.8, "label_noise": {"clean": 0.95, "0.4": {"score": 0.7}}}
+    record = make_record("maml")
+    record.metrics["noise"] = MetricResult(version="1", direction="lower", unit="", values=values)
+    assert [(p.x, p.y) for p in flips_curve(record)] == [(0, 0.95), (0.4, 0.7)]

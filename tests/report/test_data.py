@@ -24,7 +24,7 @@ def test_quick_records_are_left_out_and_counted() -> None:
     records = [make_record("maml"), make_record("maml", benchmark={"quick": True})]
     data = gather(records)
     assert [s.title for s in data.benchmarks] == ["blobs-3w1s@1"]
-    assert data.left_out == ["1 record(s) of --quick runs"]
+    assert data.left_out == ["1 record of --quick runs"]
     assert [s.title for s in gather(records, quick=True).benchmarks] == ["blobs-3w1s@1+quick"]
 
 

@@ -18,7 +18,7 @@ from tests.helpers.many_records import full_records
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 RESULTS = Results([r for b in ("one", "two") for r in full_records(benchmark={"name": b})])
-PANELS = {"pareto": 2, "adaptation": 4, "learning": 2, "robustness": 6}
+PANELS = {"pareto": 2, "adaptation": 4, "learning": 6, "robustness": 6}
 
 
 @pytest.mark.parametrize("kind", CHARTS)

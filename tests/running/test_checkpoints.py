@@ -1,9 +1,11 @@
 """Checkpoints: a resumed training ends with the bits of an uninterrupted one."""
 
 import json
+import math
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from torch import Tensor
 from metabench.benchmarks.model import Benchmark
 from metabench.episodes import TaskStream
 from metabench.learning.outer_gradient import shared as shared_tasks
+from metabench.runtime.interrupts import SIGNALS
 from tests.helpers.cells import (
     blobs,
     cell,
@@ -94,6 +97,84 @@ def test_a_resumed_training_ends_with_the_bits_of_an_uninterrupted_one(
     )
     assert resumed.training.sittings == len(deaths) + 1
     assert resumed.tasks.audit.seen == whole.tasks.audit.seen
+
+
+@pytest.fixture
+def signal_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, signal.Signals], None]]:
+    """Send a signal in the middle of an outer step, handled as by the command line."""
+    log = TaskStream.log
+    chosen: list[tuple[int, signal.Signals]] = []
+
+    def signalling(self: TaskStream, loss: Tensor | float) -> None:
+        for step, number in chosen:
+            if self.steps == step:
+                chosen.clear()
+                signal.raise_signal(number)
+        log(self, loss)
+
+    monkeypatch.setattr(TaskStream, "log", signalling)
+    before = {n: signal.signal(n, signal.default_int_handler) for n in SIGNALS}
+    yield lambda step, number: chosen.append((step, number))
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(("algorithm", "definition", "hyperparameters"), CASES)
+def test_an_interrupted_training_resumes_from_the_step_in_which_it_was_interrupted(
+    planted,
+    tmp_path: Path,
+    signal_at,
+    number: signal.Signals,
+    algorithm: str,
+    definition: Benchmark,
+    hyperparameters: dict,
+) -> None:
+    whole = trainer_of(planted, algorithm, definition, **hyperparameters)
+    whole.run()
+    arguments = planted, algorithm, definition, tmp_path / "c.pt"
+    rarely: Any = {"checkpoint_seconds": math.inf, **hyperparameters}
+    for step in (2, 7):  # a validation is due after five steps
+        signal_at(step, number)
+        stopped = trainer_of(*arguments, **rarely)
+        with pytest.raises(KeyboardInterrupt):
+            stopped.run()
+        assert stopped.stream.steps == step + 1, "the step is finished"
+        assert torch.load(tmp_path / "c.pt", weights_only=True)["stream"]["steps"] == step + 1
+    resumed = trainer_of(*arguments, **rarely)
+    resumed.run()
+    assert resumed.training.sittings == 3
+    assert_same(state_of(whole), state_of(resumed))
+    assert [p.score for p in resumed.training.curve] == [p.score for p in whole.training.curve]
+
+
+def test_a_validation_writes_a_checkpoint(planted, tmp_path: Path, kill_at) -> None:
+    whole = trainer_of(planted, "learner", blobs())
+    whole.run()
+    kill_at(8)
+    with pytest.raises(Killed):
+        trainer_of(
+            planted, "learner", blobs(), tmp_path / "c.pt", checkpoint_seconds=math.inf
+        ).run()
+    assert torch.load(tmp_path / "c.pt", weights_only=True)["stream"]["steps"] == 5
+    kill_at(None)
+    resumed = trainer_of(planted, "learner", blobs(), tmp_path / "c.pt")
+    resumed.run()
+    assert resumed.training.sittings == 2
+    assert_same(state_of(whole), state_of(resumed))
+
+
+@pytest.mark.parametrize("algorithm", ["forgetful", "learner"])
+def test_a_training_without_a_checkpoint_to_write_is_interrupted_at_once(
+    planted, tmp_path: Path, signal_at, algorithm: str
+) -> None:
+    path = tmp_path / "c.pt" if algorithm == "forgetful" else None
+    trainer = trainer_of(planted, algorithm, blobs(), path, checkpoint_seconds=math.inf)
+    signal_at(2, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert trainer.stream.steps == 2
+    assert not (tmp_path / "c.pt").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere outer steps are not shared")

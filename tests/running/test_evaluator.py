@@ -121,7 +121,7 @@ def test_a_worker_measures_the_selected_metrics(planted) -> None:
     what = cell("nearest-mean", blobs(metrics=("accuracy", "cost")))
     what = replace(what, metrics=("mse", "transduction"))
     (record,) = ProcessExecutor(Terms(planted.registry, jobs=1)).run(
-        [Job(what, "a" * 64, Conditions())]
+        [Job(what, "a" * 64, Conditions(), ("metabench-planted",))]
     )
     assert record.status == "ok", record.reason
     assert {name: metric.status for name, metric in record.metrics.items()} == {
@@ -222,7 +222,10 @@ class TestBreakableAlgorithms:
             world, cell("nearest-mean", blobs(metrics=FAMILIES, metric_options=options))
         )
         assert record.metrics["adversarial"].status == "failed"
-        assert "cannot have the radius 0.0" in record.metrics["adversarial"].reason
+        assert (
+            "adversarial.radii: (0.0,) (it must be greater than 0)"
+            in record.metrics["adversarial"].reason
+        )
         assert record.metrics["noise"].status == "ok"
 
     def test_metrics_of_images_do_not_apply_to_regression(self, world) -> None:

@@ -71,6 +71,8 @@ def test_an_algorithm_without_the_recipe_is_skipped_and_says_so(
     selection = Selection(algorithm=("learner", "nearest-mean"), suite=str(suite), recipe="paper")
     planned = plan(plugins.registry, selection, [])
     assert [p.ended is None for p in planned] == [True, False]
+    assert [p.state for p in planned] == ["new", "skipped"]
+    assert planned[1].why == "nearest-mean has no recipe 'paper'."
     folder = ResultsFolder(tmp_path / "results")
     records = run_planned(planned, plugins, folder, Resources(executor="in-process"))
     assert [r.status for r in records] == ["ok", "skipped"]

@@ -60,6 +60,19 @@ class TestHyperparameters:
         with pytest.raises(UsageError, match="finite"):
             resolved(planted, cell("learner", lr=value))
 
+    def test_an_unknown_one_comes_with_all_that_can_be_set(self, planted) -> None:
+        with pytest.raises(UsageError, match="has no hyper-parameter 'budgt'") as caught:
+            resolved(planted, cell("learner", budgt=3))
+        assert caught.value.hint == "It has lr, tasks, noise, and as every algorithm 'budget'."
+
+    @pytest.mark.parametrize("value", [None, True, [0.1], {"a": 1}, "big"])
+    def test_a_value_of_another_type_is_an_error_with_the_default(
+        self, planted, value: Any
+    ) -> None:
+        with pytest.raises(UsageError, match=r"learner\.lr = .* is not of type float") as caught:
+            resolved(planted, cell("learner", lr=value))
+        assert caught.value.hint == "Its default is 0.01."
+
     def test_the_budget_is_not_an_argument_of_the_algorithm(self, planted) -> None:
         found = resolved(planted, cell("learner", budget=100))
         assert found.budget == 100
@@ -72,10 +85,10 @@ class TestMetrics:
         benchmark = blobs(metrics=("accuracy", "shift"), metric_options=options)
         found = resolved(planted, cell("learner", benchmark))
         assert [metric.name for metric in found.metrics] == ["accuracy", "shift"]
-        assert found.make_ranking_metric().name == "accuracy"
+        assert found.metrics[0].make_ranking().name == "accuracy"
         assert found.metrics[1].make().episodes == 3
 
     def test_a_metric_that_scores_no_episodes_cannot_rank(self, planted) -> None:
         found = resolved(planted, cell("learner", blobs(metrics=("cost",))))
         with pytest.raises(CellFailed, match="'cost' cannot rank"):
-            found.make_ranking_metric()
+            found.metrics[0].make_ranking()

@@ -91,6 +91,21 @@ class TestScores:
         training = run_here(planted, cell("nearest-mean")).training
         assert (training.curve, training.examples, training.steps) == ([], 0, 0)
 
+    def test_an_algorithm_that_could_draw_nothing_says_so(self, planted) -> None:
+        for algorithm in ("learner", "protonet", "maml"):
+            record = run_here(planted, cell(algorithm, blobs(budget=1)))
+            assert record.status == "ok", record.reason
+            assert (record.training.examples, record.training.steps) == (0, 0)
+            assert record.notes == [
+                "meta-training drew nothing: an outer step exceeds the budget, 1 example"
+            ]
+
+    def test_an_algorithm_that_trains_or_has_nothing_to_train_has_no_such_note(
+        self, planted
+    ) -> None:
+        for algorithm in ("learner", "nearest-mean"):
+            assert run_here(planted, cell(algorithm)).notes == []
+
     def test_the_cost_is_measured_besides_the_score(self, planted) -> None:
         record = run_here(planted, cell("learner", blobs(metrics=("accuracy", "cost"))))
         values = record.metrics["cost"].values
@@ -301,3 +316,19 @@ def trial_of(planted, algorithm: str, episodes: int, benchmark=None) -> Trial:
     model = planted.registry.get("algorithm", algorithm).load()(tasks.problem(planted.registry))
     model.eval()
     return Trial(model, tasks.held_out("test"), episodes)
+
+
+class TestReport:
+    @pytest.mark.parametrize("error", [BrokenPipeError(), SystemExit(1), KeyboardInterrupt()])
+    @pytest.mark.parametrize("phase", ["load", "test", "measure"])
+    def test_its_errors_and_exits_are_not_those_of_the_cell(
+        self, planted, error: BaseException, phase: str
+    ) -> None:
+        def report(event: dict[str, Any]) -> None:
+            if event["phase"] == phase:
+                raise error
+
+        what = cell("nearest-mean", blobs(metrics=("accuracy", "noise")))
+        with pytest.raises(type(error)) as raised:
+            run_cell(what, planted.registry, report=report)
+        assert raised.value is error

@@ -24,10 +24,38 @@ class TestSelection:
         cells = [p.cell for p in plan(planted.registry, asked, [])]
         assert len(cells) == len({c.title for c in cells}) == 2 * 2 * 2
 
+    def test_a_missing_suite_file_is_an_error_that_lists_the_suites(
+        self, planted, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "core.toml"
+        with pytest.raises(ConfigError) as caught:
+            plan(planted.registry, Selection(suite=str(path)), [])
+        assert caught.value.message == f"suite file '{path}' cannot be read: it does not exist."
+        assert caught.value.hint.startswith("The installed suites are ci, core, omniglot")
+        assert caught.value.hint.endswith("Did you mean 'core'?")
+
     def test_globs_select_benchmarks(self, planted, tmp_path: Path) -> None:
         suite = suite_file(tmp_path / "two.toml", BLOBS, BLOBS | {"name": "blobs-2w1s", "ways": 2})
         asked = Selection(algorithm=("learner",), benchmark=("*-2w*",), suite=str(suite))
         assert [p.cell.benchmark.name for p in plan(planted.registry, asked, [])] == ["blobs-2w1s"]
+
+    def test_a_benchmark_of_another_suite_is_an_error_that_names_both(self, planted) -> None:
+        asked = Selection(suite="core", benchmark=("omniglot*",))
+        with pytest.raises(UnknownName) as caught:
+            plan(planted.registry, asked, [])
+        assert caught.value.message.startswith("unknown benchmark 'omniglot*' in suite 'core'.")
+        names, other = caught.value.hint.splitlines()
+        assert names == "It has sinusoid-5s, glyphs-5w1s, glyphs-5w5s."
+        assert other == "Suite 'omniglot' has it: leave --suite out, or give --suite omniglot."
+
+    def test_a_benchmark_that_no_suite_has_comes_with_those_of_the_suite(
+        self, planted, suite: str
+    ) -> None:
+        with pytest.raises(UnknownName) as caught:
+            plan(planted.registry, Selection(suite=suite, benchmark=("blobs-3w2s",)), [])
+        where = f"in suite '{suite}'. Did you mean 'blobs-3w1s'?"
+        assert caught.value.message == f"unknown benchmark 'blobs-3w2s' {where}"
+        assert caught.value.hint == "It has blobs-3w1s."
 
     def test_an_empty_list_of_seeds_is_an_error(self, planted, suite: str) -> None:
         with pytest.raises(NothingSelected):
@@ -60,6 +88,22 @@ class TestSelection:
             ({"dataset": "blob"}, UnknownName, "unknown dataset 'blob'. Did you mean 'blobs'?"),
             ({"backbone": "mpl"}, UnknownName, "unknown backbone 'mpl'. Did you mean 'mlp'?"),
             ({"metrics": ("cost", "accuracy")}, ConfigError, "cannot be ranked by 'cost'"),
+            (
+                {"metrics": ("mse",)},
+                ConfigError,
+                "is classification, and cannot be ranked by 'mse', which applies to regression.",
+            ),
+            (
+                {"dataset": "sinusoid", "ways": 0},
+                ConfigError,
+                "is regression, and cannot be ranked by 'accuracy', which applies to "
+                "classification.",
+            ),
+            (
+                {"metric_options": {"noise": {"severities": [9]}}},
+                ConfigError,
+                "benchmark 'blobs-3w1s': invalid value for the metric option noise.severities",
+            ),
             (
                 {"dataset_options": {"leek": True}},
                 ConfigError,

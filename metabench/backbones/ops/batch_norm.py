@@ -27,7 +27,7 @@ EPS = 1e-5
 
 
 def batch_norm_relu(y: Tensor, gamma: Tensor | None, beta: Tensor) -> Tensor:
-    """Return ``relu(batch_norm(y))`` for every task; differentiable twice.
+    """Returns ``relu(batch_norm(y))`` for every task; differentiable twice.
 
     Args:
         y: ``[T, N, C]``, normalised over ``N``.
@@ -102,13 +102,13 @@ class _Backward(Function):
 
 
 def _masked(g: Tensor, z: Tensor) -> Tensor:
-    """Return the gradient where the ReLU was active."""
+    """Returns the gradient where the ReLU was active."""
     masked: Tensor = torch.ops.aten.threshold_backward(g, z, 0)
     return masked
 
 
 def _mean_product(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean of products over a task's rows, ``[T, 1, C]``."""
+    """Returns the mean of products over a task's rows, ``[T, 1, C]``."""
     products: Tensor = torch.linalg.vecdot(a, b, dim=1)
     return products.unsqueeze(1) / a.shape[1]
 
@@ -116,7 +116,7 @@ def _mean_product(a: Tensor, b: Tensor) -> Tensor:
 def _combine(
     constant: Tensor, first: tuple[Tensor, Tensor], *others: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Return a constant plus maps ``[T, N, C]`` weighted by ``[T, 1, C]``, in one pass a map."""
+    """Returns a constant plus maps ``[T, N, C]`` weighted by ``[T, 1, C]``, in one pass a map."""
     total = torch.addcmul(constant, *first)
     for weight, maps in others:
         total.addcmul_(weight, maps)

@@ -35,13 +35,13 @@ def convolve(maps: Tensor, kernels: Tensor, stride: int, groups: int) -> Tensor:
 
 
 def _inputs(out: Tensor, kernels: Tensor, shape: Shape, stride: int, groups: int) -> Tensor:
-    """Return the gradient of :func:`convolve` in the maps, which have this shape."""
+    """Returns the gradient of :func:`convolve` in the maps, which have this shape."""
     maps: Tensor = _Inputs.apply(out, kernels, shape, stride, groups)  # type: ignore[no-untyped-call]
     return maps
 
 
 def _kernels(maps: Tensor, out: Tensor, stride: int, groups: int) -> Tensor:
-    """Return the gradient of :func:`convolve` in the kernels."""
+    """Returns the gradient of :func:`convolve` in the kernels."""
     kernels: Tensor = _Kernels.apply(maps, out, stride, groups)  # type: ignore[no-untyped-call]
     return kernels
 
@@ -118,7 +118,7 @@ class _Kernels(Function):
 
 
 def _uninitialised(shape: Shape, like: Tensor) -> Tensor:
-    """Return an uninitialised channels-last tensor, of which only the shape is used."""
+    """Returns an uninitialised channels-last tensor, of which only the shape is used."""
     last = torch.channels_last
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=last)
 
@@ -126,7 +126,7 @@ def _uninitialised(shape: Shape, like: Tensor) -> Tensor:
 def _gradient(
     out: Tensor, maps: Tensor, kernels: Tensor, stride: int, groups: int, which: int
 ) -> Tensor:
-    """Return PyTorch's gradient in the maps (0) or in the kernels (1), given by their shape."""
+    """Returns PyTorch's gradient in the maps (0) or in the kernels (1), given by their shape."""
     steps, ones = [stride, stride], [1, 1]
     wanted = [which == 0, which == 1, False]
     found = torch.ops.aten.convolution_backward(

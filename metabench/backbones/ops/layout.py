@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def channels_last(maps: Tensor) -> Tensor:
-    """Return maps with strides that say channels last, even if there is only one channel.
+    """Returns maps with strides that say channels last, even if there is only one channel.
 
     Args:
         maps: ``[B, C, H, W]``.

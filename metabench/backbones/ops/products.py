@@ -24,13 +24,13 @@ def outputs(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _inputs(y: Tensor, weight: Tensor) -> Tensor:
-    """Return the gradient of :func:`outputs` in ``x``, ``[T, N, K]``."""
+    """Returns the gradient of :func:`outputs` in ``x``, ``[T, N, K]``."""
     x: Tensor = _Inputs.apply(y, weight)  # type: ignore[no-untyped-call]
     return x
 
 
 def _weights(x: Tensor, y: Tensor) -> Tensor:
-    """Return the gradient of :func:`outputs` in ``weight``, ``[T, O, K]``."""
+    """Returns the gradient of :func:`outputs` in ``weight``, ``[T, O, K]``."""
     weight: Tensor = _Weights.apply(x, y)  # type: ignore[no-untyped-call]
     return weight
 

@@ -12,12 +12,12 @@ KERNEL = 3
 
 
 def out_size(size: int, stride: int) -> int:
-    """Return the height or width of a convolved map."""
+    """Returns the height or width of a convolved map."""
     return (size - 1) // stride + 1
 
 
 def unfold(maps: Tensor, stride: int) -> Tensor:
-    """Return the patch at every position of a convolution; differentiable to any order.
+    """Returns the patch at every position of a convolution; differentiable to any order.
 
     Args:
         maps: ``[B, H, W, C]``, padded with zeros.

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from metabench.datasets import cache
-from metabench.datasets.base import ClassDataset, ClassPool, Split, cache_root
+from metabench.datasets.base import EMBEDDED, ClassDataset, ClassPool, Split, cache_root
 from metabench.datasets.glyphs.drawers import CANVAS, DRAWERS
 from metabench.datasets.glyphs.random_ints import bits
 from metabench.datasets.glyphs.render import INK, render
@@ -54,6 +54,10 @@ class Glyphs(ClassDataset):
                 hint=f"The splits are {', '.join(_SHARES)}.",
             )
         self.split = split
+
+    def status(self) -> str:
+        """See :class:`ClassDataset`; the drawings are generated."""
+        return EMBEDDED
 
     def pool(self, split: Split) -> ClassPool:
         """Returns the drawings of one split: uint8 ``[classes, 20, 1, 28, 28]``, 255 for ink.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -172,15 +171,15 @@ class Omniglot(ClassDataset):
     def _images(self, characters: Sequence[str]) -> Tensor:
         """Returns uint8 ``[characters, 20, 1, 28, 28]``."""
         rows = {name: row for row, name in enumerate(self._characters)}
-        return torch.from_numpy(self._stack)[[rows[name] for name in characters]].unsqueeze(2)
+        return torch.from_numpy(self._stack())[[rows[name] for name in characters]].unsqueeze(2)
 
     @property
     def _characters(self) -> tuple[str, ...]:
         return tuple(name for half in self.halves for name in half.characters)
 
-    @cached_property
     def _stack(self) -> NDArray[np.uint8]:
         """All images ``[characters, 20, 28, 28]``, from the cache or decoded from the files."""
+        # Not kept: the process where an algorithm runs must not hold the images of meta-test.
         sources = self._sources()
         # By the identity of the files, so that changed files are decoded again.
         key = hashlib.sha256("".join(source.identity() for source in sources).encode()).hexdigest()

@@ -18,6 +18,7 @@ from typing import Protocol
 from metabench.datasets.archive import open_zip
 from metabench.datasets.omniglot.layout import DRAWERS, Half, alphabet
 from metabench.errors import DataError
+from metabench.utils.text import counted
 
 _IMAGE = re.compile(r"(?P<character>[^/]+/character\d\d)/\d+_(?P<drawer>\d\d)\.png")
 # The larger half holds less than 5 MB; more than this is not Omniglot.
@@ -181,9 +182,11 @@ def _missing(half: Half, found: dict[str, dict[int, str]]) -> str:
         for drawer in range(1, DRAWERS + 1)
         if drawer not in found[character]
     ]
-    units = (("alphabet(s)", alphabets), ("character(s)", characters), ("image(s)", images))
+    units = (("alphabet", alphabets), ("character", characters), ("image", images))
     return "; ".join(
-        f"{len(names)} {unit} missing ({_first_three(names)})" for unit, names in units if names
+        f"{counted(len(names), unit)} missing ({_first_three(names)})"
+        for unit, names in units
+        if names
     )
 
 

@@ -35,7 +35,7 @@ class TaskShard:
         self._total = total
 
     def gradients(self) -> Gradients:
-        """Return the contribution to the mean loss of all tasks and to its gradients."""
+        """Returns the contribution to the mean loss of all tasks and to its gradients."""
         loss = self._losses(self._batch).sum() / self._total
         gradients = torch.autograd.grad(loss, list(self.parameters), allow_unused=True)
         return loss.detach(), gradients

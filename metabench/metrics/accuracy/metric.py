@@ -14,7 +14,7 @@ from metabench.metrics.accuracy.calibration import (
     negative_log_likelihood,
 )
 from metabench.metrics.accuracy.clusters import class_clusters
-from metabench.metrics.base import EpisodeMetric, Measurement
+from metabench.metrics.base import EpisodeMetric, Measurement, ProblemKind
 from metabench.metrics.scoring import worst_decile
 from metabench.metrics.trial import Predictions, Trial
 
@@ -34,6 +34,7 @@ class Accuracy(EpisodeMetric):
 
     name: ClassVar[str] = "accuracy"
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
+    kinds: ClassVar[tuple[ProblemKind, ...]] = ("classification",)
     unit: ClassVar[str] = "share"
 
     def scores(self, predictions: Predictions) -> list[float]:
@@ -43,10 +44,10 @@ class Accuracy(EpisodeMetric):
 
     def measure(self, trial: Trial) -> Measurement:
         """Add the values over all episodes; see :class:`Metric`."""
-        if trial.algorithm.problem.regression:
+        if trial.model.problem.regression:
             raise NotApplicable("it counts correct labels, and this benchmark is regression.")
         predictions = trial.predictions()
-        ways = trial.algorithm.problem.ways
+        ways = trial.model.problem.ways
         of_class = F.one_hot(predictions.targets, ways)
         # Row k counts the queries of label k: its class is column k of `classes`.
         hits = (of_class * _correct(predictions).unsqueeze(-1)).sum(1)

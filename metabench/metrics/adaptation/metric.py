@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-import time
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from metabench.episodes import TaskBatch
 from metabench.errors import DivergedError, NotApplicable
 from metabench.metrics.adaptation.curves import area, nearly_best, steps_to
 from metabench.metrics.base import Measurement, Metric, values_or_reason
+from metabench.metrics.bounds import Count, Steps
 from metabench.metrics.scoring import (
     iter_episodes,
     score_episodes,
@@ -22,7 +23,6 @@ from metabench.metrics.scoring import (
 )
 from metabench.metrics.shots import with_fewer_shots, with_shots
 from metabench.metrics.trial import Trial
-from metabench.runtime import timing
 
 # Beyond this, an area would depend on nothing but the size of the last step.
 DIVERGED = 1e3
@@ -58,9 +58,9 @@ class Adaptation(Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     unit: ClassVar[str] = "score"
 
-    episodes: int = 50
-    steps: tuple[int, ...] = (0, 1, 2, 3, 5, 10, 20, 50)
-    shots: tuple[int, ...] = (1, 2, 5, 10)
+    episodes: Count = 50
+    steps: Steps = (0, 1, 2, 3, 5, 10, 20, 50)
+    shots: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 5, 10)
     threshold: float | None = None
 
     def measure(self, trial: Trial) -> Measurement:
@@ -73,22 +73,16 @@ class Adaptation(Metric):
         task = next(iter(trial.sampler.range(0, 1)))
         # The time of `adapt` as a user calls it, not that of the path step by step.
         with trial.isolated():
-            ms = timing.measure(
-                lambda: trial.algorithm.adapt(task.support),
-                device=trial.device,
-                repeats=5,
-                warm_up=1,
-            )
+            ms = trial.model.time_adaptation(task.support)
         values: dict[str, Any] = {
             "ms_per_task": ms.median_ms,
             "ms_per_task_iqr": ms.iqr_ms,
             "shots": values_or_reason(lambda: self._shot_curve(trial)),
         }
-        if not trial.algorithm.offers("adapt_path"):
+        if not trial.model.offers("adapt_path"):
             score = float(score_perturbed(trial, self.episodes).mean())
             reason = (
-                f"'{trial.algorithm.name}' adapts in one pass: it has no adapt_path, and is one "
-                "point."
+                f"'{trial.model.name}' adapts in one pass: it has no adapt_path, and is one point."
             )
             return Measurement(
                 values={**values, "curve": {"score": [score]}, "area": {"n/a": reason}}
@@ -104,11 +98,11 @@ class Adaptation(Metric):
         steps = [k for k, good in zip(self.steps, converged.tolist(), strict=True) if good]
         if not steps:
             raise DivergedError(
-                f"'{trial.algorithm.name}' gives no finite prediction before it adapts.",
+                f"'{trial.model.name}' gives no finite prediction before it adapts.",
                 hint="Check the initial parameters for values that are not finite.",
             )
         curve = scores[:, converged].mean(0).tolist()
-        regression = trial.algorithm.problem.regression
+        regression = trial.model.problem.regression
         threshold = self.threshold if self.threshold is not None else (-1.0 if regression else 0.9)
         values |= {
             "curve": {
@@ -131,7 +125,7 @@ class Adaptation(Metric):
     def _before_divergence(self, trial: Trial, scores: Tensor) -> Tensor:
         """Returns which numbers of steps come before divergence, bool ``[len(steps)]``."""
         converged = scores.isfinite().all(0)
-        if trial.algorithm.problem.regression:
+        if trial.model.problem.regression:
             targets = torch.cat([batch.query_y for _, batch in iter_episodes(trial, self.episodes)])
             error_of_zero = float(targets.double().square().mean())
             errors = -scores.mean(0)
@@ -151,36 +145,28 @@ class Adaptation(Metric):
 
     def _step_curve(self, trial: Trial, episode: TaskBatch) -> tuple[list[float], list[float]]:
         """Returns the scores of one episode, and the milliseconds in inner steps up to each."""
-        path = trial.algorithm.adapt_path(next(iter(episode)).support, self.steps[-1])
-        scores, times = [], []
-        seconds = 0.0
-        for step in range(self.steps[-1] + 1):
-            # The time of the inner steps alone: predicting and scoring come after the clock.
-            start = _now(trial.device)
-            predict = next(path, None)
-            seconds += _now(trial.device) - start
-            if predict is None:
-                raise NotApplicable(
-                    f"the adapt_path of '{trial.algorithm.name}' ended after {step} of "
-                    f"{self.steps[-1] + 1} predictors."
-                )
-            if step in self.steps:
-                with torch.no_grad():
-                    outputs = predict(episode.query_x[0]).float().unsqueeze(0)
-                try:
-                    outputs = trial.checked(outputs, episode.query_x)
-                    scores.append(float(score_episodes(outputs, episode.query_y)))
-                # NaN marks the step; a diverged method keeps the points before it.
-                except DivergedError:
-                    scores.append(float("nan"))
-                times.append(seconds * 1e3)
-        return scores, times
+        task = next(iter(episode))
+        path = trial.model.path(task.support, task.query_x, self.steps)
+        if path.predictors <= self.steps[-1]:
+            raise NotApplicable(
+                f"the adapt_path of '{trial.model.name}' ended after {path.predictors} of "
+                f"{self.steps[-1] + 1} predictors."
+            )
+        scores = []
+        for outputs in path.outputs:
+            try:
+                checked = trial.checked(outputs.unsqueeze(0), episode.query_x)
+                scores.append(float(score_episodes(checked, episode.query_y)))
+            # NaN marks the step; a diverged method keeps the points before it.
+            except DivergedError:
+                scores.append(float("nan"))
+        return scores, path.ms
 
     def _shot_curve(self, trial: Trial) -> dict[str, Any]:
         sampler, shots = with_shots(trial.sampler, self.shots)
         scores = []
         # One sampler for all: the queries stay the same and the support sets are nested.
-        most = Trial(trial.algorithm, sampler, min(self.episodes, trial.episodes))
+        most = Trial(trial.model, sampler, min(self.episodes, trial.episodes))
         for count in shots:
             keep = functools.partial(_keep_shots, shots=count)
             scores.append(float(score_perturbed(most, self.episodes, keep).mean()))
@@ -190,10 +176,3 @@ class Adaptation(Metric):
 def _keep_shots(batch: TaskBatch, indices: Tensor, *, shots: int) -> TaskBatch:
     del indices
     return with_fewer_shots(batch, shots)
-
-
-def _now(device: torch.device) -> float:
-    # CUDA kernels run asynchronously: without this the launches would be timed.
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()

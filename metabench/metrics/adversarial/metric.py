@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 
 from metabench.algorithms.problem import Problem
 from metabench.errors import NotApplicable, UsageError
@@ -13,7 +14,8 @@ from metabench.metrics.adversarial.ball import Ball
 from metabench.metrics.adversarial.poisoning import Poisoning
 from metabench.metrics.adversarial.query_attacks import QueryAttacks
 from metabench.metrics.adversarial.through_adaptation import attack_adaptation
-from metabench.metrics.base import Measurement, Metric, values_or_reason
+from metabench.metrics.base import Measurement, Metric, ProblemKind, values_or_reason
+from metabench.metrics.bounds import Count, CountOrNone, Positive, Share
 from metabench.metrics.perturbation import PerturbedSet, require_images
 from metabench.metrics.scoring import adaptable_batch_size, iter_episodes, summarize_drop
 from metabench.metrics.trial import Trial
@@ -52,18 +54,20 @@ class Adversarial(Metric):
 
     name: ClassVar[str] = "adversarial"
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
+    kinds: ClassVar[tuple[ProblemKind, ...]] = ("classification",)
     unit: ClassVar[str] = "share"
+    reveals_labels: ClassVar[bool] = True
 
-    episodes: int = 40
-    radii: tuple[float, ...] | None = None
-    l2_radii: tuple[float, ...] | None = None
-    steps: int = 20
-    restarts: int = 2
+    episodes: Count = 40
+    radii: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    l2_radii: tuple[Positive, ...] | None = None
+    steps: Count = 20
+    restarts: Count = 2
     wheres: tuple[PerturbedSet, ...] = ("query",)
-    black_box_episodes: int = 10
-    black_box_steps: int = 100
-    poisoned: float = 0.2
-    batch: int = 5
+    black_box_episodes: CountOrNone = 10
+    black_box_steps: Count = 100
+    poisoned: Share = 0.2
+    batch: Count = 5
 
     def measure(self, trial: Trial) -> Measurement:
         """Run all attacks; see :class:`Metric`.
@@ -72,7 +76,7 @@ class Adversarial(Metric):
             NotApplicable: If the benchmark is not classification of images.
             UsageError: If a radius is not above 0.
         """
-        problem = trial.algorithm.problem
+        problem = trial.model.problem
         if problem.regression:
             raise NotApplicable(
                 "it attacks the labels of images, and this benchmark is regression."
@@ -114,7 +118,7 @@ class Adversarial(Metric):
             self.restarts,
             self.black_box_episodes,
             self.black_box_steps,
-            joint=trial.algorithm.transductive,
+            joint=trial.model.transductive,
         )
         batch_size = adaptable_batch_size(trial, self.batch)
         for indices, batch in iter_episodes(trial, self.episodes, batch_size=batch_size):

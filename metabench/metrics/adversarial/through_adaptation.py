@@ -116,7 +116,7 @@ def attack_adaptation(
             )
             if attacked is None:
                 raise NotApplicable(
-                    f"no gradient runs through the adaptation of '{trial.algorithm.name}'."
+                    f"no gradient runs through the adaptation of '{trial.model.name}'."
                 )
             outputs = trial.predict(attacked, start=int(indices[0]))
             scores.append(score_episodes(outputs, attacked.query_y))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from metabench.episodes import TaskBatch
 from metabench.errors import NotApplicable
 from metabench.metrics.base import Measurement, Metric, values_or_reason
+from metabench.metrics.bounds import Count, Positive, Share
 from metabench.metrics.noise.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from metabench.metrics.noise.labels import flip_labels
 from metabench.metrics.perturbation import (
@@ -23,6 +25,7 @@ from metabench.metrics.perturbation import (
     uniform_numbers,
 )
 from metabench.metrics.scoring import (
+    drop_interval,
     iter_episodes,
     score_each_perturbation,
     score_perturbed,
@@ -34,6 +37,17 @@ from metabench.metrics.trial import Trial
 # With fewer shots a class could lose all its correct labels.
 MIN_SHOTS = 5
 """Shots needed to flip labels."""
+
+Severity = Annotated[int, Field(ge=SEVERITIES[0], le=SEVERITIES[-1])]
+
+
+def _enough_to_flip(shots: int) -> int:
+    if shots and shots < MIN_SHOTS:
+        raise ValueError(f"it must be 0, or at least {MIN_SHOTS}")
+    return shots
+
+
+LabelShots = Annotated[int, Field(ge=0), AfterValidator(_enough_to_flip)]
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,8 @@ class Noise(Metric):
     Args:
         episodes: Number of test episodes, from the first on.
         flips: Shares of flipped support labels.
-        label_shots: Shots of the episodes whose labels are flipped; 0 for those of the benchmark.
+        label_shots: Shots of the episodes whose labels are flipped, at least 5; 0 for those of the
+            benchmark.
         severities: Severities of corruptions of the query set.
         support_severities: Severities of corruptions of the support set, and of both sets.
         levels: Standard deviations of the noise in regression, relative to the clean support.
@@ -63,18 +78,18 @@ class Noise(Metric):
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     unit: ClassVar[str] = "score lost"
 
-    episodes: int = 100
-    flips: tuple[float, ...] = (0.2, 0.4, 0.6)
-    label_shots: int = 0
-    severities: tuple[int, ...] = SEVERITIES
-    support_severities: tuple[int, ...] = (3,)
-    levels: tuple[float, ...] = (0.1, 0.3, 1.0)
+    episodes: Count = 100
+    flips: tuple[Share, ...] = (0.2, 0.4, 0.6)
+    label_shots: LabelShots = 0
+    severities: tuple[Severity, ...] = SEVERITIES
+    support_severities: tuple[Severity, ...] = (3,)
+    levels: tuple[Positive, ...] = (0.1, 0.3, 1.0)
 
     def measure(self, trial: Trial) -> Measurement:
         """Measure the drop under each kind of noise; see :class:`Metric`."""
         clean = score_perturbed(trial, self.episodes)
         values: dict[str, Any] = {"episodes": len(clean), "clean": float(clean.mean())}
-        if trial.algorithm.problem.regression:
+        if trial.model.problem.regression:
             drops = self._regression(trial, clean, values)
         else:
             values["label_noise"] = values_or_reason(lambda: self._label_noise(trial, clean))
@@ -82,7 +97,7 @@ class Noise(Metric):
         if not drops:
             return Measurement(values=values)
         mean = torch.stack(drops).mean(0)
-        values["mean_drop"] = float(mean.mean())
+        values |= drop_interval(mean, "mean_drop")
         return Measurement(mean.tolist(), values)
 
     def _label_noise(self, trial: Trial, clean: Tensor) -> dict[str, Any]:
@@ -96,7 +111,7 @@ class Noise(Metric):
         # Other episodes than those of `clean`, so they get clean scores of their own.
         if self.label_shots:
             sampler, _ = with_shots(trial.sampler, (shots,))
-            trial = Trial(trial.algorithm, sampler, trial.episodes)
+            trial = Trial(trial.model, sampler, trial.episodes)
             clean = score_perturbed(trial, self.episodes)
             values |= {"queries": sampler.protocol.queries, "clean": float(clean.mean())}
         for share in self.flips:
@@ -114,7 +129,7 @@ class Noise(Metric):
         drops: list[Tensor] = []
 
         def corrupt_set(perturbed: PerturbedSet, severities: tuple[int, ...]) -> dict[str, Any]:
-            require_images(trial.algorithm.problem)
+            require_images(trial.model.problem)
             settings = [(name, severity) for name in CORRUPTIONS for severity in severities]
             perturbations = [
                 functools.partial(
@@ -128,7 +143,8 @@ class Noise(Metric):
                 found[name].append(summarize_drop(clean, corrupted) | {"severity": severity})
             if perturbed == "query":
                 drops.extend(clean - corrupted for corrupted in scores)
-            return found | {"mean_drop": float(torch.stack([clean - s for s in scores]).mean())}
+            mean = torch.stack([clean - s for s in scores]).mean(0)
+            return found | drop_interval(mean, "mean_drop")
 
         settings: tuple[tuple[PerturbedSet, tuple[int, ...]], ...] = (
             ("query", self.severities),

@@ -9,9 +9,9 @@ from metabench.report.charts.curves import (
     attacks,
     corruptions,
     label_noise,
-    learning,
     shots,
 )
+from metabench.report.charts.learning import learning, learning_by_flops, learning_by_seconds
 from metabench.report.charts.pareto import pareto
 from metabench.report.data import BenchmarkResults
 from metabench.report.figure import Figure
@@ -21,7 +21,7 @@ Chart = Callable[[BenchmarkResults], Figure | None]
 CHARTS: Mapping[str, tuple[Chart, ...]] = {
     "pareto": (pareto,),
     "adaptation": (adaptation, shots),
-    "learning": (learning,),
+    "learning": (learning, learning_by_seconds, learning_by_flops),
     "robustness": (corruptions, label_noise, attacks),
 }
 """The charts by their kind, as ``metabench plot`` names it."""

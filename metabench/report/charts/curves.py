@@ -1,4 +1,4 @@
-"""Charts of curves: adaptation, learning and robustness."""
+"""Charts of curves: adaptation and robustness."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from metabench.report.curves import (
     CurveOf,
     adaptation_curve,
     flips_curve,
-    learning_curve,
     over_seeds,
     radius_curve,
     severity_curve,
@@ -15,8 +14,9 @@ from metabench.report.curves import (
 from metabench.report.data import BenchmarkResults
 from metabench.report.figure import Axis, Figure, Series
 from metabench.report.values import format_number, shorten
+from metabench.utils.text import counted
 
-_SEED_BAND = "A band is the range over the seeds; one seed has none."
+SEED_BAND = "A band is the range over the seeds; one seed has none."
 _MOST_SUMMARISED = 5
 _LONGEST_NAME = 40
 
@@ -47,21 +47,7 @@ def shots(results: BenchmarkResults) -> Figure | None:
         Axis(label, "log", ticks=tuple(counts)),
         _score_axis(results),
         title="Adaptation: score by shots",
-        caption=f"The queries are the same for every number of shots. {_SEED_BAND}",
-    )
-
-
-def learning(results: BenchmarkResults) -> Figure | None:
-    """The meta-validation score by examples that meta-training drew."""
-    label = "validation accuracy (%)" if results.percent else f"validation {results.metric}"
-    return _curves(
-        results,
-        "learning",
-        learning_curve,
-        Axis("examples drawn"),
-        Axis(label, percent=results.percent),
-        title="Learning: validation score by examples",
-        caption=f"An algorithm that does not meta-train has no curve. {_SEED_BAND}",
+        caption=f"The queries are the same for every number of shots. {SEED_BAND}",
     )
 
 
@@ -74,7 +60,7 @@ def corruptions(results: BenchmarkResults) -> Figure | None:
         Axis("severity", ticks=(0, 1, 2, 3, 4, 5)),  # whole numbers only
         _score_axis(results),
         title="Robustness: score by severity of corruptions",
-        caption=f"The mean over all kinds of corruption of the queries; 0 is clean. {_SEED_BAND}",
+        caption=f"The mean over all kinds of corruption of the queries; 0 is clean. {SEED_BAND}",
     )
 
 
@@ -87,7 +73,7 @@ def label_noise(results: BenchmarkResults) -> Figure | None:
         Axis("flipped support labels (%)", percent=True),
         _score_axis(results),
         title="Robustness: score by wrong support labels",
-        caption=f"Labels are flipped within the classes of the episode; 0 is clean. {_SEED_BAND}",
+        caption=f"Labels are flipped within the classes of the episode; 0 is clean. {SEED_BAND}",
     )
 
 
@@ -101,7 +87,7 @@ def attacks(results: BenchmarkResults) -> Figure | None:
         _score_axis(results),
         title="Robustness: score by radius of an attack",
         caption="PGD in an L-inf ball, or the Square attack if no gradient reaches the input; 0 is "
-        f"clean. {_SEED_BAND}",
+        f"clean. {SEED_BAND}",
     )
 
 
@@ -125,8 +111,13 @@ def _curves(
     title: str,
     caption: str,
 ) -> Figure | None:
+    return curves_figure(name, _series(results, curve_of), x, y, title=title, caption=caption)
+
+
+def curves_figure(
+    name: str, series: tuple[Series, ...], x: Axis, y: Axis, *, title: str, caption: str
+) -> Figure | None:
     """Returns a chart with a curve for each algorithm, if any has two points."""
-    series = _series(results, curve_of)
     # Methods without inner steps alone make no curve.
     if not any(len(s.points) > 1 for s in series):
         return None
@@ -155,4 +146,4 @@ def _summary(series: tuple[Series, ...], x: Axis, y: Axis) -> str:
             parts.append(f"{name} goes from {begin} at {at_first} to {end} at {at_last}")
     hidden = len(series) - _MOST_SUMMARISED
     more = f"; and {hidden} more" if hidden > 0 else ""
-    return f"{y.label} by {x.label}, {len(series)} algorithm(s). {'; '.join(parts)}{more}."
+    return f"{y.label} by {x.label}, {counted(len(series), 'algorithm')}. {'; '.join(parts)}{more}."

@@ -12,6 +12,7 @@ from metabench.report.scales import scale_of
 from metabench.report.styles import Style
 from metabench.report.svg import Drawing, Group, Horizontal, Path, Table, Text, line, marker
 from metabench.report.values import format_number, shorten
+from metabench.utils.text import counted
 
 WIDTH = 440.0
 LEFT, RIGHT, TOP, BOTTOM, ROW = 112.0, 12.0, 6.0, 42.0, 34.0
@@ -50,8 +51,9 @@ def distributions(results: BenchmarkResults) -> Drawing | None:
     return Drawing(
         "episodes",
         "Episodes: distribution of the scores",
-        f"The distribution of the {label} for {len(scores)} algorithm(s). Half of the episodes of "
-        f"{shorten(best, 40)} are between {low} and {high}, the median is {middle}.",
+        f"The distribution of the {label} for {counted(len(scores), 'algorithm')}. "
+        f"Half of the episodes of {shorten(best, 40)} are between {low} and {high}, "
+        f"the median is {middle}.",
         "A histogram of the episodes. The bar below it extends from the first to the third "
         "quartile, its gap is the median, and the marker is the mean.",
         WIDTH,

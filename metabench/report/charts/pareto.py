@@ -9,6 +9,7 @@ from metabench.report.data import BenchmarkResults
 from metabench.report.figure import Axis, Figure, Point, Series
 from metabench.report.values import shorten
 from metabench.utils.finite import number
+from metabench.utils.text import counted
 
 _LONGEST_NAME = 40
 _LEAST_MS = 1e-9  # the axis is logarithmic, so it has no place for 0
@@ -34,8 +35,8 @@ def pareto(results: BenchmarkResults) -> Figure | None:
     return Figure(
         "pareto",
         f"{'Accuracy' if results.percent else results.metric.upper()} against milliseconds",
-        f"{metric} against milliseconds of one episode, {len(found)} algorithm(s). On the Pareto "
-        f"front, from the fastest to the best: {', '.join(names)}.",
+        f"{metric} against milliseconds of one episode, {counted(len(found), 'algorithm')}. "
+        f"On the Pareto front, from the fastest to the best: {', '.join(names)}.",
         "Milliseconds to adapt to one episode and to predict its queries. Whiskers are 95 % "
         "intervals over the episodes. The dotted line is the Pareto front: no algorithm is "
         f"{better} and left of it.",

@@ -7,6 +7,7 @@ import torch
 from metabench.metrics.adaptation.metric import Adaptation
 from metabench.testing.check import Check, CheckFailed
 from metabench.testing.subject import Subject
+from metabench.utils.text import counted
 
 MAX_STEPS = 200
 """Steps of ``adapt_path`` in which the predictor of ``adapt`` must be."""
@@ -36,7 +37,8 @@ def path_ends_at_adapt(subject: Subject) -> None:
     count = len(list(subject.trained().adapt_path(task.support, 3)))
     if count != 4:
         raise CheckFailed(
-            f"adapt_path(support, 3) yields {count} predictors and not 4, for 0 to 3 steps."
+            f"adapt_path(support, 3) yields {counted(count, 'predictor')} and not 4, "
+            "for 0 to 3 steps."
         )
     subject.require_deterministic("where a path ends")
     expected = subject.predict(task.support, task.query_x)

@@ -145,9 +145,9 @@ def test_a_missing_half_is_reported(small: Omniglot) -> None:
 @pytest.mark.parametrize(
     ("lost", "reported"),
     [
-        ("Tagalog", r"1 alphabet\(s\) missing \(Tagalog\)"),
-        ("Greek/character02", r"1 character\(s\) missing \(Greek/character02\)"),
-        ("Greek/character01/0001_07.png", r"1 image\(s\) missing \(Greek/character01 drawer 07\)"),
+        ("Tagalog", r"1 alphabet missing \(Tagalog\)"),
+        ("Greek/character02", r"1 character missing \(Greek/character02\)"),
+        ("Greek/character01/0001_07.png", r"1 image missing \(Greek/character01 drawer 07\)"),
     ],
 )
 def test_missing_files_are_reported_by_name(
@@ -169,7 +169,7 @@ def test_only_three_missing_images_are_listed(small: Omniglot) -> None:
         (
             small.folder / "images_background" / "Greek" / "character01" / f"0001_{drawer:02}.png"
         ).unlink()
-    error = _fails(small, r"5 image\(s\) missing")
+    error = _fails(small, r"5 images missing")
     assert "drawer 03, ...)" in error.message
     assert "drawer 04" not in error.message
 

@@ -18,25 +18,35 @@ CLASSES = {"train": 12, "validation": 6, "test": 6}
 
 
 class Blobs(ClassDataset):
-    """Noisy patterns of 16 x 16 pixels; ``leak`` puts training classes into the test split."""
+    """Noisy patterns of 16 x 16 pixels.
+
+    ``leak`` puts the training classes into the test split, with other pictures; ``copy`` puts their
+    pictures there.
+    """
 
     name = "blobs"
     version = "1"
     input_shape = (1, SIDE, SIDE)
     salt: ClassVar[int] = 0
 
-    def __init__(self, root=None, *, leak: bool = False) -> None:
+    def __init__(self, root=None, *, leak: bool = False, copy: bool = False) -> None:
         super().__init__(root)
         self.leak = leak
+        self.copy = copy
+
+    def status(self):
+        return "embedded"
 
     def pool(self, split):
         self.check_split(split)
-        made_from = "train" if self.leak and split == "test" else split
+        made_from = "train" if (self.leak or self.copy) and split == "test" else split
         count = CLASSES[made_from]
         generator = torch.Generator().manual_seed(self.salt * 10 + list(CLASSES).index(made_from))
         shape = (count, 8, *self.input_shape)
         patterns = torch.randint(0, 2, (count, 1, *self.input_shape), generator=generator) * 160
         noise = torch.randint(0, 96, shape, generator=generator)
+        if self.leak and split == "test":
+            noise = noise.flip(-1)
         return ClassPool(
             (patterns + noise).to(torch.uint8), tuple(f"{made_from}{i}" for i in range(count))
         )

@@ -1,0 +1,158 @@
+"""The results of a study as rows, as a CSV file and as recipes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from metabench.benchmarks.model import Benchmark
+from metabench.config import DEFAULT_RECIPE
+from metabench.errors import ConfigError, UsageError
+from metabench.tuning.space import Space
+from metabench.tuning.study import Outcome, Tuned
+from metabench.utils.values import Value
+
+MARK = "# Below this line: written by `metabench tune`, which replaces it."
+
+COLUMNS = (
+    "benchmark",
+    "algorithm",
+    "trial",
+    "score",
+    "ci95",
+    "status",
+    "seconds",
+    "budget",
+    "episodes",
+    "seed",
+    "changed",
+)
+
+
+def trial_rows(studies: Iterable[Tuned]) -> list[dict[str, Any]]:
+    """Returns a row for each trial with the names in :data:`COLUMNS`."""
+    return [_trial_row(outcome) for tuned in studies for outcome in tuned.outcomes]
+
+
+def _trial_row(outcome: Outcome) -> dict[str, Any]:
+    record = outcome.record
+    main = record.metrics.get(record.metric)
+    return {
+        "benchmark": outcome.trial.benchmark.title,
+        "algorithm": record.algorithm.name,
+        "trial": outcome.trial.number,
+        "score": outcome.score,
+        "ci95": None if main is None else main.ci95,
+        "status": record.status,
+        "seconds": round(record.training.seconds, 2),
+        "budget": record.benchmark.budget,
+        "episodes": record.benchmark.test_episodes,
+        "seed": record.seed,
+        "changed": outcome.trial.changed,
+    }
+
+
+def best_rows(studies: Iterable[Tuned]) -> list[dict[str, Any]]:
+    """Returns a row for each algorithm and benchmark: the default, the best trial, its values."""
+    return [
+        {
+            "benchmark": tuned.best.trial.benchmark.title,
+            "algorithm": tuned.best.record.algorithm.name,
+            "default": tuned.default.score,
+            "best": tuned.best.score,
+            "trial": tuned.best.trial.number,
+            "trials": len(tuned.outcomes),
+            "failed": sum(o.score is None for o in tuned.outcomes),
+            "changed": tuned.best.trial.changed,
+        }
+        for tuned in studies
+    ]
+
+
+def to_csv(studies: Iterable[Tuned]) -> str:
+    """Returns all trials as CSV; the column ``changed`` is JSON."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in trial_rows(studies):
+        writer.writerow({**row, "changed": json.dumps(row["changed"], sort_keys=True)})
+    return text.getvalue()
+
+
+def write_recipes(studies: Sequence[Tuned], folder: Path, space: Space, study: str) -> list[Path]:
+    """Write the best trial of each algorithm into its recipe file.
+
+    What stands above the line :data:`MARK` of a file is kept, what stands below it is replaced.
+
+    Args:
+        studies: The outcomes.
+        folder: The folder of the recipe files; a missing file is created.
+        space: What the trials varied: an entry has all of these values, changed or not.
+        study: The name of the study, for the sources of the entries.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: If two benchmarks of the study have the same data set, ways and shots.
+        ConfigError: If a file cannot be read or written.
+    """
+    by_algorithm: dict[str, list[Tuned]] = {}
+    for tuned in studies:
+        by_algorithm.setdefault(tuned.best.record.algorithm.name, []).append(tuned)
+    blocks = {
+        folder / f"{name}.toml": _block(group, space, study) for name, group in by_algorithm.items()
+    }
+    for path, block in blocks.items():
+        try:
+            known = path.read_text(encoding="utf-8") if path.exists() else ""
+            kept = known.partition(MARK)[0].rstrip()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{kept}\n\n{block}".lstrip(), encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"recipe file '{path}' cannot be written: {error}") from error
+    return list(blocks)
+
+
+def _block(group: Sequence[Tuned], space: Space, study: str) -> str:
+    """Returns the entries of one algorithm as TOML."""
+    entries: dict[str, str] = {}
+    for tuned in group:
+        best = tuned.best
+        condition = _condition(best.trial.benchmark)
+        if condition in entries:
+            raise UsageError(
+                f"two benchmarks of the study have the condition {{ {condition} }}.",
+                hint="A recipe cannot distinguish them: tune on one of them.",
+            )
+        source = (
+            f"study: {study}, best of {len(tuned.outcomes)} trials on meta-validation, "
+            f"trial {best.trial.number}"
+        )
+        values = {
+            name: value
+            for name, value in best.trial.planned.hyperparameters.items()
+            if name in space.names
+        }
+        entries[condition] = (
+            f"[[recipe]]\nname = {_toml(DEFAULT_RECIPE)}\nsource = {_toml(source)}\n"
+            f"when = {{ {condition} }}\n[recipe.values]\n"
+            + "".join(f"{name} = {_toml(value)}\n" for name, value in values.items())
+        )
+    return "\n".join([MARK + "\n", *entries.values()])
+
+
+def _condition(benchmark: Benchmark) -> str:
+    condition = f"dataset = {_toml(benchmark.dataset)}, "
+    if benchmark.ways:
+        condition += f"ways = {benchmark.ways}, "
+    return condition + f"shots = {benchmark.shots}"
+
+
+def _toml(value: Value) -> str:
+    # JSON's strings, numbers and truth values are TOML's too. repr of a float keeps its point.
+    return repr(value) if isinstance(value, float) else json.dumps(value)
