@@ -66,6 +66,7 @@ def metabench_backbones() -> list[Spec]:
     return _specs(
         "metabench.backbones",
         ("conv4", "conv4:Conv4", "1", "Four convolutional blocks with max pools"),
+        ("conv4-16", "conv4:Conv4Small", "1", "The same with 16 channels"),
         ("conv4-32", "conv4:Conv4Narrow", "1", "The same with 32 channels"),
         ("conv4-maps", "conv4_maps:Conv4Maps", "1", "Four convolutional blocks, two max pools"),
         ("conv4-strided", "conv4:Conv4Strided", "1", "Four convolutional blocks with stride 2"),

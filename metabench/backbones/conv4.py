@@ -195,6 +195,29 @@ class Conv4Narrow(Conv4):
         super().__init__(input_shape, channels=channels, norm=norm, scale=scale, steps=steps)
 
 
+class Conv4Small(Conv4):
+    """:class:`Conv4` with 16 channels, for benchmarks that take minutes for all algorithms.
+
+    Args:
+        input_shape: See :class:`Conv4`, as all that follows.
+        channels: Channels of each block.
+        norm: The batch norm policy.
+        scale: Whether batch norm has a learned scale.
+        steps: Inner steps with statistics of their own.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        *,
+        channels: int = 16,
+        norm: Norm = "running",
+        scale: bool = True,
+        steps: int = 1,
+    ) -> None:
+        super().__init__(input_shape, channels=channels, norm=norm, scale=scale, steps=steps)
+
+
 class Conv4Strided(Conv4):
     """Four blocks with stride 2 and no max pool; features: the mean of the last map.
 
