@@ -31,6 +31,8 @@ def test_validations_and_checkpoints_do_not_change_a_bit(
         trainer = trainer_of(planted, algorithm, benchmark, checkpoint, **hyperparameters)
         trainer.run()
         assert len(trainer.training.curve) == validations
+        # The operations are counted in one step more, of a copy of the state that was chosen.
+        del found[trainer.training.steps :]
     assert len(losses[1]) > 7
     assert losses[1] == losses[7]
 
