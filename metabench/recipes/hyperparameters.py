@@ -17,7 +17,7 @@ from metabench.errors import PluginError, UsageError
 from metabench.plugins import OWN_DISTRIBUTION
 from metabench.recipes.load import names_of, recipes_of
 from metabench.recipes.model import Facts
-from metabench.recipes.resolve import BUDGET, Resolved, budget_fault, values_for
+from metabench.recipes.resolve import BUDGET, NOT_ITS_OWN, Resolved, budget_hint, values_for
 
 if TYPE_CHECKING:
     from metabench.algorithms.base import Algorithm
@@ -80,23 +80,19 @@ def recipe_for(
     )
     by_code: dict[str, Value] = {}
     if recipe == DEFAULT_RECIPE:
-        by_code = _from_code(cls, known, problem, name, distribution)
+        by_code = _from_code(cls, known, problem)
     return Resolved(found.name, {**by_code, **found.values}, found.sources)
 
 
 def _from_code(
-    cls: type[Algorithm],
-    known: Mapping[str, inspect.Parameter],
-    problem: Problem,
-    name: str,
-    distribution: str,
+    cls: type[Algorithm], known: Mapping[str, inspect.Parameter], problem: Problem
 ) -> dict[str, Value]:
     """Returns the values of :meth:`Algorithm.recipe`, converted to their types."""
     values: dict[str, Value] = {}
     for key, value in cls.recipe(problem).items():
         where = f"the recipe method of '{cls.name}'"
         if key == BUDGET and key not in known:
-            raise budget_fault(distribution, f"{cls.__qualname__}.recipe", name)
+            raise PluginError(f"{where} sets '{BUDGET}', {NOT_ITS_OWN}", hint=budget_hint(cls.name))
         if key not in known:
             raise PluginError(f"{where} sets '{key}', which is not a hyper-parameter of it.")
         try:

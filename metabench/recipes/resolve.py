@@ -7,11 +7,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from metabench.config import DEFAULT_RECIPE
-from metabench.errors import MetabenchError, NotApplicable, UsageError
+from metabench.errors import NotApplicable, UsageError
 from metabench.recipes.model import Facts, Recipe, RecipeFile, Value, fault
 
 BUDGET = "budget"
 """The examples that meta-training may draw: no recipe may set it."""
+
+NOT_ITS_OWN = "which is the benchmark's, the same for all algorithms."
+"""Why a recipe may not set the budget, for messages."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ def _check(
         close = difflib.get_close_matches(key, known, n=1)
         guess = f" Did you mean '{close[0]}'?" if close else ""
         if key == BUDGET:
-            raise budget_fault(file.distribution, place, algorithm)
+            text = f"{place} sets '{BUDGET}', {NOT_ITS_OWN}"
+            raise fault(file.distribution, text, hint=budget_hint(algorithm))
         raise fault(
             file.distribution,
             f"{place}: '{algorithm}' has no hyper-parameter '{key}'.{guess}",
@@ -115,16 +119,6 @@ def _check(
         )
 
 
-def budget_fault(distribution: str, place: str, algorithm: str) -> MetabenchError:
-    """Returns the error for a recipe that sets the budget.
-
-    Args:
-        distribution: the distribution that brings the recipe.
-        place: where the budget is set.
-        algorithm: the name of the algorithm.
-    """
-    return fault(
-        distribution,
-        f"{place} sets '{BUDGET}', which is the benchmark's, the same for all algorithms.",
-        hint=f"Remove it; `--set {algorithm}.{BUDGET}=N` lowers it for one run.",
-    )
+def budget_hint(algorithm: str) -> str:
+    """Returns what to do instead of setting the budget in a recipe."""
+    return f"Remove it; `--set {algorithm}.{BUDGET}=N` lowers it for one run."

@@ -82,6 +82,7 @@ class Scaled(Algorithm):
         ({"scale": "big"}, "the recipe method of 'scaled': scale = 'big' is not of type float"),
         ({"scale": None}, "the recipe method of 'scaled': scale = None is not of type float"),
         ({"scael": 1.0}, "the recipe method of 'scaled' sets 'scael', which is not a hyper-"),
+        ({"budget": 10}, "the recipe method of 'scaled' sets 'budget', which is the benchmark's"),
     ],
 )
 def test_an_invalid_value_of_a_recipe_method_is_an_error_of_its_plugin(
@@ -94,7 +95,7 @@ def test_an_invalid_value_of_a_recipe_method_is_an_error_of_its_plugin(
 
 
 def test_a_value_of_a_recipe_method_is_converted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Scaled, "chosen", {"scale": 2, "budget": 10}, raising=False)
+    monkeypatch.setattr(Scaled, "chosen", {"scale": 2}, raising=False)
     recipe = recipe_for(Registry(), Scaled, classification())
-    assert recipe.values == {"scale": 2.0, "budget": 10}
+    assert recipe.values == {"scale": 2.0}
     assert resolve_hyperparameters(Scaled, {}, recipe.values)["scale"] == 2.0

@@ -258,9 +258,7 @@ class TestBudget:
     def test_a_board_has_no_row_of_another_budget_and_says_so(self) -> None:
         board = build(TWO_BUDGETS)
         assert [row.algorithm for row in board.rows] == ["whole"]
-        assert board.left_out == [
-            "1 record(s) trained with another budget than that of the benchmark"
-        ]
+        assert board.left_out == ["1 record trained with another budget than that of the benchmark"]
         assert board.rejected == []
 
     def test_all_rows_may_be_left_out(self) -> None:

@@ -37,8 +37,8 @@ WRONG_FOR_THE_ALGORITHM = {
     "a number for a flag": ("flip = 1", "values.flip = 1 is not of type bool"),
     "a number for text": ("mode = 3", "values.mode = 3 is not one of its values"),
     "another choice": ('mode = "slow"', "values.mode = 'slow' is not one of its values"),
-    "a budget that is no number": ('budget = "all"', "values.budget = 'all' is not of type int"),
-    "a negative budget": ("budget = -1", "values.budget = -1 is not a number of examples"),
+    "a budget": ("budget = 10", "sets 'budget', which is the benchmark's, the same for all"),
+    "a budget as text": ('budget = "all"', "sets 'budget', which is the benchmark's"),
 }
 
 

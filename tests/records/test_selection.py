@@ -89,7 +89,7 @@ class TestBudget:
         selection = select(whole, low, high).with_budget_of_the_benchmark()
         assert names(selection) == ["whole"]
         assert selection.messages == [
-            "2 record(s) trained with another budget than that of the benchmark"
+            "2 records trained with another budget than that of the benchmark"
         ]
         assert selection.rejected == []  # a note: nothing is wrong with the records
 
