@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 
+import torch
+
 from metabench.algorithms.base import Algorithm
 from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.episodes import TaskStream
@@ -33,7 +35,10 @@ def training_flops(algorithm: Algorithm, tasks: BenchmarkTasks, budget: int) -> 
     if not algorithm.offers("meta_train"):
         return None
     stream = TaskStream(tasks, tasks.benchmark.protocol, budget, on_step=_stop)
+    threads = torch.get_num_threads()
     with preserved_random_state():
+        # Other threads would share the tasks as processes, whose operations are not counted here.
+        torch.set_num_threads(1)
         try:
             trained = copy.deepcopy(algorithm).train()
             with FlopCounter() as counter:  # type: ignore[no-untyped-call]
@@ -42,6 +47,8 @@ def training_flops(algorithm: Algorithm, tasks: BenchmarkTasks, budget: int) -> 
             pass
         except Exception:  # a plugin's code, under a mode that it was not written for
             return None
+        finally:
+            torch.set_num_threads(threads)
     if not (counter.total and stream.spent):
         return None
     return float(counter.total) * budget / stream.spent

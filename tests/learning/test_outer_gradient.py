@@ -220,6 +220,7 @@ class TestShared:
         records = [run_cell(maml_cell, registry, Conditions(threads=threads)) for threads in (1, 2)]
         assert [r.status for r in records] == ["ok", "ok"], records
         assert started == [2]
+        assert records[0].training.flops == records[1].training.flops
         first, second = (r.metrics["accuracy"].mean for r in records)
         assert first == pytest.approx(second, abs=0.02)
 

@@ -139,7 +139,10 @@ class TestScores:
         monkeypatch.setattr(learner, "recipe", classmethod(lambda cls, problem: {"budget": 240}))
         record = run_here(planted, cell("learner"))
         assert record.status == "broken-plugin"
-        assert "Learner.recipe sets 'budget', which is the benchmark's" in record.reason
+        assert (
+            "the recipe method of 'learner' sets 'budget', which is the benchmark's"
+            in record.reason
+        )
 
     def test_a_quick_cell_has_the_budget_of_the_quick_benchmark(self, planted) -> None:
         quick = blobs().quickened()
