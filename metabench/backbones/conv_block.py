@@ -16,6 +16,7 @@ from metabench.backbones.ops.layout import channels_last
 from metabench.backbones.ops.max_pool import max_pool
 from metabench.backbones.ops.products import outputs
 from metabench.backbones.ops.unfold import unfold
+from metabench.runtime.precision import raised
 
 Norm = Literal["running", "batch", "per-step"]
 """``running``: running statistics in evaluation; ``batch``: always the statistics of the batch, so
@@ -140,7 +141,7 @@ class ConvBlock(nn.Module):
 
 def _normalize(x: Tensor, gamma: Tensor, beta: Tensor, *, like: Tensor) -> Tensor:
     """Normalise ``x`` ``[B, C, H, W]`` by the statistics of ``like``; differentiable in both."""
-    variance, mean = torch.var_mean(like, (0, 2, 3), correction=0)
+    variance, mean = torch.var_mean(raised(like), (0, 2, 3), correction=0)
     inverse = (variance + EPS).rsqrt()
     # PyTorch's fused function passes no derivative to its running statistics, so it is that of
     # weight and bias, whose values are gamma and beta. Elementwise functions take longer: 873 ms

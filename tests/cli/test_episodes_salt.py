@@ -19,7 +19,8 @@ class TestEpisodesSalt:
         command = ("run", "-a", "drifter", "--suite", suite, "--results", "salted")
         ended = metabench(*command, "--episodes-salt", SALT)
         assert ended.code == 0, ended.err
-        assert ended.out.startswith(f"blobs-3w1s@1+salt-{salt_digest(SALT)[:8]}, inductive: accuracy")
+        title = f"blobs-3w1s@1+salt-{salt_digest(SALT)[:8]}"
+        assert ended.out.startswith(f"{title}, inductive: accuracy")
         assert SALT not in ended.out + ended.err
         compared = metabench("compare", "results", "salted")
         assert "the public score holds" in compared.out

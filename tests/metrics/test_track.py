@@ -95,6 +95,24 @@ class NotFiniteAlone(Means):
         return lambda query: predict(query) if query.shape[-4] > 1 else predict(query) * torch.nan
 
 
+class FailsInSomeEpisodes(OneByOne):
+    """Adapts task by task, and cannot predict a single query of every other one."""
+
+    name: ClassVar[str] = "fails-sometimes"
+    adapted = 0
+
+    def adapt(self, support: Support) -> Predictor:
+        self.adapted += 1
+        number, predict = self.adapted, super().adapt(support)
+
+        def fails_on_one(query: Tensor) -> Tensor:
+            if number % 2 and len(query) == 1:
+                raise ValueError("too few")
+            return predict(query)
+
+        return fails_on_one
+
+
 class CentresTargets(TargetMean):
     """Predicts the mean target of the support set plus the mean input of the queries."""
 
@@ -174,6 +192,12 @@ def test_a_method_that_fails_on_a_single_query_is_transductive_without_an_induct
     assert "it cannot predict a single query" in found.evidence["reason"]
     assert found.evidence["queries"] == 0
     assert 0 <= found.evidence["unbalanced_score"] <= 1
+
+
+def test_a_method_that_fails_on_a_single_query_in_some_episodes_only_is_transductive() -> None:
+    found = track_of(FailsInSomeEpisodes)
+    assert found.track == "transductive"
+    assert "it cannot predict a single query: too few" in found.evidence["reason"]
 
 
 def test_a_single_prediction_that_is_not_finite_counts_as_changed() -> None:

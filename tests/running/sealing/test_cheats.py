@@ -117,8 +117,10 @@ class TestMemory:
         assert json.loads((folder / "found.json").read_text()) > 0
 
 
-def test_statistics_of_the_query_batch_are_found_by_the_transduction_metric(sealed) -> None:
+def test_statistics_of_the_query_batch_are_found_by_the_measured_track(sealed) -> None:
     record = sealed("batch-reader", blobs(metrics=("accuracy", "transduction")))
+    assert record.track == "transductive"
+    assert record.notes == ["it declares transductive = False, and is measured as transductive"]
     assert record.metrics["transduction"].values["transductive"] is True
 
 

@@ -68,6 +68,8 @@ def assert_same(here: Record, sealed: Record) -> None:
         if name != "adaptation":  # its scores are milliseconds
             assert found.episodes == other.episodes, name
         assert timeless(found.values) == timeless(other.values), name
+    assert (here.track, here.track_evidence) == (sealed.track, sealed.track_evidence)
+    assert here.track is not None
     assert here.notes == sealed.notes
 
 
