@@ -19,7 +19,8 @@ def equal_seconds(records: Iterable[Record]) -> str:
 
     Its columns are three times: when the fastest method ended its training, the median one and
     the slowest one. A score is that of the best state of a method by then, which is what a user
-    with so much time would have got; it is a mean over the seeds.
+    with so much time would have got; it is a mean over the seeds. The rows of the transductive
+    track follow those of the inductive one, and say so.
 
     Args:
         records: The records of one benchmark that are ok.
@@ -28,6 +29,11 @@ def equal_seconds(records: Iterable[Record]) -> str:
     if not trained:
         return ""
     by_label = grouped(trained, lambda record: record.algorithm.label)
+    transductive = {
+        label
+        for label, found in by_label.items()
+        if any(record.track == "transductive" for record in found)
+    }
     times = _times(by_label.values())
     rows = [
         (label, [_mean_score(found, seconds) for seconds in times])
@@ -37,10 +43,22 @@ def equal_seconds(records: Iterable[Record]) -> str:
     sign = -1.0 if main.direction == "lower" else 1.0
     # By the middle column, which most methods reach; a method without a score by then is last.
     middle = len(times) // 2
-    rows.sort(key=lambda row: (row[1][middle] is None, -sign * (row[1][middle] or 0.0)))
+    rows.sort(
+        key=lambda row: (
+            row[0] in transductive,
+            row[1][middle] is None,
+            -sign * (row[1][middle] or 0.0),
+        )
+    )
     percent = main.unit == SHARE
     return tabulate(
-        [[label, *(_shown(score, percent=percent) for score in scores)] for label, scores in rows],
+        [
+            [
+                f"{label} (transductive)" if label in transductive else label,
+                *(_shown(score, percent=percent) for score in scores),
+            ]
+            for label, scores in rows
+        ],
         headers=["algorithm", *(f"{seconds:g} s" for seconds in times)],
         tablefmt="pipe",
         disable_numparse=True,

@@ -43,6 +43,12 @@ def test_rows_are_sorted_by_the_middle_time_and_those_without_a_score_are_last()
     assert list(table(FAST, SLOW, MIDDLE)) == ["algorithm", "middle", "fast", "slow"]
 
 
+def test_the_transductive_track_follows_the_inductive_one_and_says_so() -> None:
+    best = trained("best", [(1, 0.99)])
+    best.track = "transductive"
+    assert list(table(FAST, SLOW, best))[1:] == ["fast", "slow", "best (transductive)"]
+
+
 @pytest.mark.parametrize(("direction", "best"), [("higher", 0.8), ("lower", 0.5)])
 def test_the_best_state_by_then_counts_and_not_the_last(direction: str, best: float) -> None:
     record = trained("a", [(1, 0.5), (2, 0.8), (3, 0.6)], direction=direction)
