@@ -154,10 +154,10 @@ class TestRecords:
     def test_verify_finds_a_record_that_nobody_ran(self, sealed, folder: Path) -> None:
         record = sealed("honest")
         record.metrics["accuracy"].episodes = [1.0] * 30
-        (problem, *_) = problems_of([record], [], folder, "board")
+        (problem, *_) = problems_of([record], [], folder)
         assert "its accuracy" in problem
         unknown = make_record("maml", (1.0,) * 30)
-        (problem, *_) = problems_of([unknown], [], folder, "board")
+        (problem, *_) = problems_of([unknown], [], folder)
         assert "its key begins with" in problem
 
 
