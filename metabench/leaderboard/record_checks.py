@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from metabench.leaderboard.scores import class_hits_of
-from metabench.metrics.scoring import worst_decile
 from metabench.records.schema import MetricResult, Record, key_of
 from metabench.stats import t_interval
+from metabench.stats.worst_decile import worst_decile
 
 # Processors sum in different orders, and quantiles of Student's t differ by 4e-9 between releases
 # of SciPy (1.11 and 1.17).

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from metabench.errors import NotApplicable
 from metabench.metrics.base import EpisodeMetric, Measurement, ProblemKind
-from metabench.metrics.scoring import worst_decile
 from metabench.metrics.trial import Predictions, Trial
+from metabench.stats.worst_decile import worst_decile
 
 
 class MeanSquaredError(EpisodeMetric):

@@ -146,15 +146,3 @@ def score_interval(scores: Tensor) -> dict[str, float | None]:
     """
     mean, half_width = t_interval(scores.tolist())
     return {"score": mean, "ci95": None if math.isnan(half_width) else half_width}
-
-
-def worst_decile(scores: Sequence[float], *, higher_is_better: bool = True) -> float:
-    """Returns the mean score of the worst tenth of the episodes, at least one.
-
-    >>> worst_decile([0.9] * 19 + [0.1])
-    0.5
-    """
-    ordered = sorted(scores, reverse=not higher_is_better)
-    worst = ordered[: max(1, math.ceil(len(ordered) / 10))]
-    # fsum: exact, so that the order of the scores cannot change the last bit.
-    return math.fsum(worst) / len(worst)

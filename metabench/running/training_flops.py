@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 
 import torch
 
@@ -11,6 +13,16 @@ from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.episodes import TaskStream
 from metabench.runtime.flops import FlopCounter
 from metabench.runtime.rng_state import preserved_random_state
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _FirstStepDone(Exception):
@@ -35,20 +47,16 @@ def training_flops(algorithm: Algorithm, tasks: BenchmarkTasks, budget: int) -> 
     if not algorithm.offers("meta_train"):
         return None
     stream = TaskStream(tasks, tasks.benchmark.protocol, budget, on_step=_stop)
-    threads = torch.get_num_threads()
     with preserved_random_state():
-        # Other threads would share the tasks as processes, whose operations are not counted here.
-        torch.set_num_threads(1)
         try:
             trained = copy.deepcopy(algorithm).train()
-            with FlopCounter() as counter:  # type: ignore[no-untyped-call]
+            # With one thread no other process shares the step, whose operations would be missed.
+            with _one_thread(), FlopCounter() as counter:  # type: ignore[no-untyped-call]
                 trained.meta_train(stream)
         except _FirstStepDone:
             pass
         except Exception:  # a plugin's code, under a mode that it was not written for
             return None
-        finally:
-            torch.set_num_threads(threads)
     if not (counter.total and stream.spent):
         return None
     return float(counter.total) * budget / stream.spent

@@ -3,7 +3,9 @@
 ``python -m tests.helpers.simulations`` writes the numbers into the page and draws its figure.
 """
 
+import functools
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +23,9 @@ DRAWN = ((3, 3), (3, 7), (7, 7))
 """The numbers of seeds in the figure."""
 LENGTHS = (50, 150, 600, 2400)
 TRUTH = 0.75
+
+Table = tuple[list[str], list[list[str]]]
+"""The heading and the rows of a table of the page."""
 
 
 def episode_scores(rng: np.random.Generator, accuracy: float, shape: tuple[int, ...]) -> np.ndarray:
@@ -87,40 +92,48 @@ def coverage_of_new_classes(episodes: int, *, pools: int = 200) -> tuple[float, 
     return float(np.mean(by_class)), float(np.mean(by_episode))
 
 
-def tables() -> dict[str, str]:
-    """Returns the tables of the page in Markdown, by name."""
+def table_of_coverage() -> Table:
+    """Returns the coverage of the intervals over episodes by accuracy."""
     percent = [f"{100 * coverage(a):.1f} %" for a in ACCURACIES]
+    return ["accuracy", *map(str, ACCURACIES)], [["coverage", *percent]]
+
+
+def table_of_new_classes() -> Table:
+    """Returns the coverage of the intervals for new classes by number of episodes."""
     new = {n: coverage_of_new_classes(n) for n in LENGTHS}
-    return {
-        "coverage": _table(["accuracy", *map(str, ACCURACIES)], [["coverage", *percent]]),
-        "new classes": _table(
-            ["episodes", *map(str, LENGTHS)],
-            [
-                ["over the classes", *(f"{100 * new[n][0]:.1f} %" for n in LENGTHS)],
-                ["over the episodes", *(f"{100 * new[n][1]:.1f} %" for n in LENGTHS)],
-            ],
-        ),
-        "noise": _table(*retraining.table_of_noise()),
-        "false alarms": _table(*retraining.table_of_alarms()),
-        "power": _table(*retraining.table_of_verdicts("worse")),
-        "equivalence": _table(*retraining.table_of_verdicts("equivalent")),
-    }
+    rows = [
+        ["over the classes", *(f"{100 * new[n][0]:.1f} %" for n in LENGTHS)],
+        ["over the episodes", *(f"{100 * new[n][1]:.1f} %" for n in LENGTHS)],
+    ]
+    return ["episodes", *map(str, LENGTHS)], rows
 
 
-def _table(heading: list[str], rows: list[list[str]]) -> str:
+TABLES: dict[str, Callable[[], Table]] = {
+    "coverage": table_of_coverage,
+    "new classes": table_of_new_classes,
+    "noise": retraining.table_of_noise,
+    "false alarms": retraining.table_of_alarms,
+    "power": functools.partial(retraining.table_of_verdicts, "worse"),
+    "equivalence": functools.partial(retraining.table_of_verdicts, "equivalent"),
+}
+"""The tables of the page by name: each function returns a heading and rows."""
+
+
+def _markdown(heading: list[str], rows: list[list[str]]) -> str:
     lines = [heading, ["---"] * len(heading), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def with_tables(page: str) -> str:
     """Returns the page with new tables between its markers."""
-    for name, table in tables().items():
-        mark = f"<!-- {name} -->"
-        page, found = re.subn(
-            f"{mark}\n.*?\n<!-- end -->", f"{mark}\n{table}\n<!-- end -->", page, flags=re.S
-        )
+    places = {name: f"<!-- {name} -->\n.*?\n<!-- end -->" for name in TABLES}
+    for name, place in places.items():  # before the simulations, which take minutes
+        found = len(re.findall(place, page, flags=re.S))
         if found != 1:
             raise ValueError(f"the page has {found} places for the table '{name}'")
+    for name, place in places.items():
+        table = f"<!-- {name} -->\n{_markdown(*TABLES[name]())}\n<!-- end -->"
+        page = re.sub(place, table, page, flags=re.S)
     return page
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -45,8 +46,8 @@ def draw(data: Path, *, split: str, name: str, pictures: int = 2) -> Path:
     folder = data / "flags" / split / name
     folder.mkdir(parents=True)
     for number in range(pictures):
-        # Blue depends on the split: the same picture in two splits is leakage.
-        shade = (ord(name[-1]), 20 * number, len(split))
+        # Another colour for each class: the same picture in two splits is leakage.
+        shade = (*hashlib.sha256(name.encode()).digest()[:2], 20 * number)
         Image.fromarray(np.full((40, 50, 3), shade, np.uint8)).save(folder / f"{number}.png")
     return folder
 

@@ -15,8 +15,8 @@ from metabench.metrics.accuracy.calibration import (
 )
 from metabench.metrics.accuracy.clusters import class_clusters
 from metabench.metrics.base import EpisodeMetric, Measurement, ProblemKind
-from metabench.metrics.scoring import worst_decile
 from metabench.metrics.trial import Predictions, Trial
+from metabench.stats.worst_decile import worst_decile
 
 
 class Accuracy(EpisodeMetric):

@@ -14,7 +14,7 @@ from metabench.metrics.accuracy.calibration import (
 )
 from metabench.metrics.accuracy.metric import Accuracy
 from metabench.metrics.mse import MeanSquaredError
-from metabench.metrics.scoring import worst_decile
+from metabench.stats.worst_decile import worst_decile
 from tests.helpers.small_trials import Means, TargetMean, image_trial, sinusoid_trial
 
 
