@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metabench.cli.cells import run_cells, say
 from metabench.cli.options import given_settings, settings_options
 from metabench.config import RunSettings
 from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, EXIT_PLUGIN, UsageError
@@ -61,7 +62,9 @@ def command(
         rows = [_planned_row(p) for p in planned]
         (print_json if as_json else print_table)(rows)
     else:
-        records = _run(planned, settings, plugins, folder, console)
+        records = run_cells(planned, settings, plugins, folder, console)
+        if all(p.state == "stored" for p in planned):
+            say(console, "nothing to do: every cell is stored (--fresh runs them again).")
         code = _show(records, folder, console, as_json=as_json)
         _say_unmeasured(records, settings.metrics, console)
     return EXIT_PLUGIN if _names_broken(planned, settings, plugins) else code
@@ -119,7 +122,7 @@ def _plan(
 
     stored, unreadable = folder.load()
     for file in unreadable:
-        _say(console, f"ignored: {file.path} {file.reason}")
+        say(console, f"ignored: {file.path} {file.reason}")
     with stdout_to_stderr():  # planning calls code of plugins
         return plan(
             plugins.registry,
@@ -133,32 +136,6 @@ def _plan(
         )
 
 
-def _run(
-    planned: list[Planned],
-    settings: RunSettings,
-    plugins: Plugins,
-    folder: ResultsFolder,
-    console: Console,
-) -> list[Record]:
-    from metabench.cli.progress import make_watcher
-    from metabench.executors.guard import guarded
-    from metabench.running.runner import run_planned
-    from metabench.utils.redirect import stdout_to_stderr
-
-    stored = sum(p.state == "stored" for p in planned)
-    skipped = sum(p.state == "skipped" for p in planned)
-    todo = len(planned) - stored - skipped
-    rest = f", {skipped} skipped" if skipped else ""
-    _say(console, f"{counted(len(planned), 'cell')}: {stored} stored, {todo} to run{rest}")
-    # A cell in this process may print; stdout is for the leaderboard alone.
-    with stdout_to_stderr(), make_watcher(console) as watcher:
-        executor = guarded(plugins.registry, settings.executor)
-        records = run_planned(planned, plugins, folder, settings, executor, [watcher])
-    if stored == len(planned):
-        _say(console, "nothing to do: every cell is stored (--fresh runs them again).")
-    return records
-
-
 def _show(records: list[Record], folder: ResultsFolder, console: Console, *, as_json: bool) -> int:
     """Print the leaderboard. Returns the exit code."""
     from metabench.api import Results
@@ -167,7 +144,7 @@ def _show(records: list[Record], folder: ResultsFolder, console: Console, *, as_
     failed = sum(record.status not in ("ok", "skipped") for record in records)
     if failed:
         cells = counted(len(records), "cell")
-        _say(console, f"{failed} of {cells} failed; see the records in '{folder.records}'.")
+        say(console, f"{failed} of {cells} failed; see the records in '{folder.records}'.")
     return EXIT_CELL_FAILED if failed else EXIT_OK
 
 
@@ -177,7 +154,7 @@ def _say_unmeasured(records: list[Record], metrics: tuple[str, ...], console: Co
         found = [r.metrics[name] for r in records if name in r.metrics]
         for reason in dict.fromkeys(m.reason for m in found if m.status != "ok"):
             cells = sum(m.reason == reason for m in found)
-            _say(console, f"{name} was not measured in {counted(cells, 'cell')}: {reason}")
+            say(console, f"{name} was not measured in {counted(cells, 'cell')}: {reason}")
 
 
 def _names_broken(planned: list[Planned], settings: RunSettings, plugins: Plugins) -> bool:
@@ -186,11 +163,6 @@ def _names_broken(planned: list[Planned], settings: RunSettings, plugins: Plugin
 
     broken = {p.cell.algorithm for p in planned if p.ended and p.ended[0] == "broken-plugin"}
     return bool(broken and broken & named_algorithms(plugins.registry, settings))
-
-
-def _say(console: Console, text: str) -> None:
-    # Paths and names of plugins may contain brackets, which rich would read as markup.
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _planned_row(planned: Planned) -> dict[str, Any]:

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metabench.cli.cells import run_cells, say
 from metabench.cli.options import given_settings, settings_options
 from metabench.errors import EXIT_OK
 from metabench.tuning.settings import StudySettings
 from metabench.utils.text import counted
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from metabench.records.schema import Record
-    from metabench.records.store import ResultsFolder
     from metabench.tuning.study import Trial
 
 
@@ -45,9 +42,8 @@ def command(
     A trial trains with a part of the budget. The first trial of each algorithm is its default
     recipe. The classes of meta-test are not used. Finished trials are stored and not run again.
     """
-    from rich.console import Console
-
     from metabench.cli.output import print_json, print_table
+    from metabench.cli.progress import ProgressConsole
     from metabench.config import validate
     from metabench.plugins import installed_plugins
     from metabench.records.store import ResultsFolder
@@ -57,7 +53,7 @@ def command(
 
     settings = validate(StudySettings, given_settings(StudySettings, values))
     chosen = read_space(space or SHIPPED)
-    console = Console(stderr=True)
+    console = ProgressConsole()  # whose closed pipe is no fault of a trial
     plugins = installed_plugins()
     folder = ResultsFolder(settings.results)
     trials = plan_study(plugins.registry, settings, chosen, folder.load()[0])
@@ -65,34 +61,17 @@ def command(
     if dry_run:
         show([_planned_row(trial) for trial in trials])
         return EXIT_OK
-    studies = results_of(trials, _run(trials, settings, folder, console))
+    planned = [trial.planned for trial in trials]
+    records = run_cells(planned, settings, plugins, folder, console, noun="trial")
+    studies = results_of(trials, records)
     show(best_rows(studies))
     if csv is not None:
         csv.write_text(to_csv(studies), encoding="utf-8")
     if recipes is not None:
         study = f"metabench tune --seed {settings.seed} --fraction {settings.fraction:g}"
         written = write_recipes(studies, recipes, chosen, study)
-        console.print(f"{counted(len(written), 'recipe file')} written to '{recipes}'.")
+        say(console, f"{counted(len(written), 'recipe file')} written to '{recipes}'.")
     return EXIT_OK
-
-
-def _run(
-    trials: list[Trial], settings: StudySettings, folder: ResultsFolder, console: Console
-) -> list[Record]:
-    from metabench.cli.progress import make_watcher
-    from metabench.executors.guard import guarded
-    from metabench.plugins import installed_plugins
-    from metabench.running.runner import run_planned
-    from metabench.utils.redirect import stdout_to_stderr
-
-    planned = [trial.planned for trial in trials]
-    todo = sum(p.state != "stored" for p in planned)
-    console.print(f"{counted(len(planned), 'trial')}: {len(planned) - todo} stored, {todo} to run")
-    plugins = installed_plugins()
-    # A cell in this process may print; stdout is for the table alone.
-    with stdout_to_stderr(), make_watcher(console) as watcher:
-        executor = guarded(plugins.registry, settings.executor)
-        return run_planned(planned, plugins, folder, settings, executor, [watcher])
 
 
 def _planned_row(trial: Trial) -> dict[str, Any]:

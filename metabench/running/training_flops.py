@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Iterator
-
-import torch
 
 from metabench.algorithms.base import Algorithm
 from metabench.benchmarks.tasks import BenchmarkTasks
 from metabench.episodes import TaskStream
 from metabench.runtime.flops import FlopCounter
 from metabench.runtime.rng_state import preserved_random_state
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+from metabench.runtime.threads import one_thread
 
 
 class _FirstStepDone(Exception):
@@ -51,7 +38,7 @@ def training_flops(algorithm: Algorithm, tasks: BenchmarkTasks, budget: int) -> 
         try:
             trained = copy.deepcopy(algorithm).train()
             # With one thread no other process shares the step, whose operations would be missed.
-            with _one_thread(), FlopCounter() as counter:  # type: ignore[no-untyped-call]
+            with one_thread(), FlopCounter() as counter:  # type: ignore[no-untyped-call]
                 trained.meta_train(stream)
         except _FirstStepDone:
             pass

@@ -27,6 +27,7 @@ from metabench.backbones.base import updates_buffers
 from metabench.episodes import TaskBatch
 from metabench.errors import CellFailed
 from metabench.learning.outer_gradient.shard import Losses, TaskShard
+from metabench.runtime.threads import one_thread
 
 LEAST_VALUES = 10_000
 """Input values of an outer step for each process, below which waiting costs more than it saves.
@@ -93,12 +94,8 @@ class SharedTasks:
         self._batch.copy_(batch)
         for worker in self._workers:
             worker.start()
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # the other cores are busy
-        try:
+        with one_thread():  # the other cores are busy
             loss, gradients = self._own.gradients()
-        finally:
-            torch.set_num_threads(threads)
         for p, gradient in zip(self._parameters, gradients, strict=True):
             p.grad = gradient
         for worker in self._workers:
