@@ -73,8 +73,12 @@ def score_perturbed(
     Args:
         trial: The trained algorithm on frozen episodes.
         episodes: Number of episodes.
-        perturbation: Applied to each batch; ``None`` for clean episodes.
+        perturbation: Applied to each batch; ``None`` for clean episodes, whose predictions are
+            those of :meth:`Trial.predictions` if it made them.
     """
+    known = trial.known_predictions(episodes) if perturbation is None else None
+    if known is not None:
+        return score_episodes(known.outputs, known.targets)
     scores = []
     # Every perturbation gets the same batches: the batch size can change last bits, and paired
     # differences of unperturbed episodes must be exactly zero.

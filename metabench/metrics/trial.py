@@ -131,6 +131,21 @@ class Trial:
             )
         return self._predictions
 
+    def known_predictions(self, episodes: int) -> Predictions | None:
+        """Returns the predictions for the first episodes, if :meth:`predictions` made them.
+
+        Args:
+            episodes: Number of episodes. They must end with a batch, because the batch size can
+                change the last bits of predictions.
+        """
+        episodes = min(episodes, self.episodes)
+        if self._predictions is None or (episodes < self.episodes and episodes % BATCH_SIZE):
+            return None
+        found = self._predictions
+        return Predictions(
+            found.outputs[:episodes], found.targets[:episodes], found.classes[:episodes]
+        )
+
     def predict(self, batch: TaskBatch, *, start: int = 0) -> Tensor:
         """Adapt to each support set of a batch and predict its queries, ``[T, Q, outputs]``.
 
