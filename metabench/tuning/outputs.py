@@ -18,6 +18,8 @@ from metabench.utils.values import Value
 
 MARK = "# Below this line: written by `metabench tune`, which replaces it."
 
+_ENTRY = "[[recipe]]"
+
 COLUMNS = (
     "benchmark",
     "algorithm",
@@ -86,7 +88,9 @@ def to_csv(studies: Iterable[Tuned]) -> str:
 def write_recipes(studies: Sequence[Tuned], folder: Path, space: Space, study: str) -> list[Path]:
     """Write the best trial of each algorithm into its recipe file.
 
-    What stands above the line :data:`MARK` of a file is kept, what stands below it is replaced.
+    What stands above the line :data:`MARK` of a file is kept. Below it, the entries of the data
+    sets of the study are replaced. An entry is for the data set of its benchmark. Where a study has
+    several benchmarks of a data set, it is also for the ways and shots that distinguish them.
 
     Args:
         studies: The outcomes.
@@ -102,28 +106,44 @@ def write_recipes(studies: Sequence[Tuned], folder: Path, space: Space, study: s
         ConfigError: If a file cannot be read or written.
     """
     by_algorithm: dict[str, list[Tuned]] = {}
+    benchmarks = {tuned.best.trial.benchmark.title: tuned.best.trial.benchmark for tuned in studies}
     for tuned in studies:
         by_algorithm.setdefault(tuned.best.record.algorithm.name, []).append(tuned)
     blocks = {
-        folder / f"{name}.toml": _block(group, space, study) for name, group in by_algorithm.items()
+        folder / f"{name}.toml": _entries(group, list(benchmarks.values()), space, study)
+        for name, group in by_algorithm.items()
     }
-    for path, block in blocks.items():
+    tuned_on = {benchmark.dataset for benchmark in benchmarks.values()}
+    for path, entries in blocks.items():
         try:
             known = path.read_text(encoding="utf-8") if path.exists() else ""
-            kept = known.partition(MARK)[0].rstrip()
+            by_hand, _, studied = known.partition(MARK)
+            block = "\n".join([MARK + "\n", *_of_other_datasets(studied, tuned_on), *entries])
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{kept}\n\n{block}".lstrip(), encoding="utf-8")
+            path.write_text(f"{by_hand.rstrip()}\n\n{block}".lstrip(), encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"recipe file '{path}' cannot be written: {error}") from error
     return list(blocks)
 
 
-def _block(group: Sequence[Tuned], space: Space, study: str) -> str:
-    """Returns the entries of one algorithm as TOML."""
+def _of_other_datasets(studied: str, datasets: Iterable[str]) -> list[str]:
+    """Returns the entries below :data:`MARK` of a recipe file that a study does not replace."""
+    replaced = tuple(f"dataset = {_toml(dataset)}" for dataset in datasets)
+    return [
+        f"{_ENTRY}{entry.rstrip()}\n"
+        for entry in studied.split(_ENTRY)[1:]
+        if not any(condition in entry for condition in replaced)
+    ]
+
+
+def _entries(
+    group: Sequence[Tuned], benchmarks: Sequence[Benchmark], space: Space, study: str
+) -> list[str]:
+    """Returns the entries of one algorithm, each as TOML."""
     entries: dict[str, str] = {}
     for tuned in group:
         best = tuned.best
-        condition = _condition(best.trial.benchmark)
+        condition = _condition(best.trial.benchmark, benchmarks)
         if condition in entries:
             raise UsageError(
                 f"two benchmarks of the study have the condition {{ {condition} }}.",
@@ -139,18 +159,21 @@ def _block(group: Sequence[Tuned], space: Space, study: str) -> str:
             if name in space.names
         }
         entries[condition] = (
-            f"[[recipe]]\nname = {_toml(DEFAULT_RECIPE)}\nsource = {_toml(source)}\n"
+            f"{_ENTRY}\nname = {_toml(DEFAULT_RECIPE)}\nsource = {_toml(source)}\n"
             f"when = {{ {condition} }}\n[recipe.values]\n"
             + "".join(f"{name} = {_toml(value)}\n" for name, value in values.items())
         )
-    return "\n".join([MARK + "\n", *entries.values()])
+    return list(entries.values())
 
 
-def _condition(benchmark: Benchmark) -> str:
-    condition = f"dataset = {_toml(benchmark.dataset)}, "
-    if benchmark.ways:
-        condition += f"ways = {benchmark.ways}, "
-    return condition + f"shots = {benchmark.shots}"
+def _condition(benchmark: Benchmark, benchmarks: Sequence[Benchmark]) -> str:
+    """Returns the condition of a benchmark, which distinguishes it from the others of a study."""
+    same = [other for other in benchmarks if other.dataset == benchmark.dataset]
+    condition = f"dataset = {_toml(benchmark.dataset)}"
+    for name in ("ways", "shots"):
+        if len({getattr(other, name) for other in same}) > 1:
+            condition += f", {name} = {getattr(benchmark, name)}"
+    return condition
 
 
 def _toml(value: Value) -> str:
