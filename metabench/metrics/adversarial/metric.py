@@ -46,7 +46,9 @@ class Adversarial(Metric):
         restarts: Random restarts of PGD.
         wheres: What is attacked: always ``query``; with ``support`` or ``both`` also the support
             set, through the adaptation, in L-inf.
-        black_box_episodes: Number of episodes for the Square attack and the checks; 0 for none.
+        black_box_episodes: Number of episodes for the Square attack; 0 for none.
+        check_episodes: Number of episodes for the checks of gradients, which cost three runs of
+            PGD; at most those for the Square attack.
         black_box_steps: Iterations of the Square attack.
         poisoned: Share of the support set that is poisoned, in the largest L-inf ball; 0 for none.
         batch: Episodes attacked together.
@@ -65,6 +67,7 @@ class Adversarial(Metric):
     restarts: Count = 2
     wheres: tuple[PerturbedSet, ...] = ("query",)
     black_box_episodes: CountOrNone = 10
+    check_episodes: Count = 10
     black_box_steps: Count = 100
     poisoned: Share = 0.2
     batch: Count = 5
@@ -118,6 +121,7 @@ class Adversarial(Metric):
             self.restarts,
             self.black_box_episodes,
             self.black_box_steps,
+            self.check_episodes,
             joint=trial.model.transductive,
         )
         batch_size = adaptable_batch_size(trial, self.batch)

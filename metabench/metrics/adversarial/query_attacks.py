@@ -34,9 +34,9 @@ class QueryAttacks:
         balls: Balls to attack in, ascending by radius within each norm.
         steps: Steps of PGD.
         restarts: Random restarts of PGD.
-        black_box_episodes: Number of episodes, from the first on, for the Square attack and the
-            checks.
+        black_box_episodes: Number of episodes, from the first on, for the Square attack.
         black_box_steps: Iterations of the Square attack.
+        check_episodes: Number of those episodes for the checks of gradients.
         joint: Whether the queries of an episode are attacked jointly, as transductive methods need.
 
     Attributes:
@@ -51,6 +51,7 @@ class QueryAttacks:
     restarts: int
     black_box_episodes: int = 0
     black_box_steps: int = 0
+    check_episodes: int = 10
     joint: bool = True
     clean: list[Tensor] = field(default_factory=list)
     accuracies: dict[str, list[Tensor]] = field(default_factory=dict)
@@ -66,19 +67,19 @@ class QueryAttacks:
             batch: The episodes.
         """
         x, labels = batch.query_x, batch.query_y
-        checked = int(indices[0]) < self.black_box_episodes
+        black_box = int(indices[0]) < self.black_box_episodes
         largest = [ball for ball in self.balls if ball.norm == "linf"][-1]
         self.reliability.check_determinism(predict, x)
         try:
             attacks = list(self._gradient_attacks(predict, indices, batch))
-            if checked:
+            if black_box and int(indices[0]) < self.check_episodes:
                 self.reliability.check_gradients(
                     predict, x, labels, largest, self.steps, joint=self.joint
                 )
         except NotApplicable as error:
             self.no_gradient = error.message
             attacks = []
-        if checked:
+        if black_box:
             # Without gradients the Square attack is the score, so it runs in every ball.
             for ball in [largest] if attacks else self.balls:
                 if ball.norm == "linf":
@@ -92,7 +93,7 @@ class QueryAttacks:
                 accuracy[name] = score_episodes(predict(attacked), labels)
                 self.accuracies.setdefault(name, []).append(accuracy[name])
         # Compared on the same episodes only.
-        if checked and f"pgd-{largest.name}" in accuracy:
+        if black_box and f"pgd-{largest.name}" in accuracy:
             self.reliability.white_box.append(accuracy[f"pgd-{largest.name}"])
             self.reliability.black_box.append(accuracy[f"square-{largest.name}"])
 

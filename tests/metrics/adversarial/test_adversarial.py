@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from metabench.metrics.adversarial.metric import Adversarial
+from metabench.metrics.adversarial.reliability import Reliability
 from metabench.metrics.measure import measure
 from tests.helpers.small_trials import (
     Constant,
@@ -91,6 +92,26 @@ def test_an_attack_is_independent_of_the_batch_size_and_of_adapt_batch() -> None
         for metric, make in ((small, Means), (large, Means), (small, OneByOne))
     ]
     assert scores[0] == scores[1] == scores[2]
+
+
+@pytest.mark.parametrize(("checks", "expected"), [(1, [3]), (4, [3, 3]), (100, [3, 3])])
+def test_gradients_are_checked_in_the_first_episodes_of_the_square_attack(
+    monkeypatch: pytest.MonkeyPatch, checks: int, expected: list[int]
+) -> None:
+    seen: list[int] = []
+    check = Reliability.check_gradients
+    monkeypatch.setattr(
+        Reliability,
+        "check_gradients",
+        lambda self, predict, x, *args, **kw: (
+            seen.append(len(x)) or check(self, predict, x, *args, **kw)
+        ),
+    )
+    options = {"batch": 3, "black_box_episodes": 6, "check_episodes": checks, "poisoned": 0.0}
+    metric = Adversarial(**{**vars(METRIC), "episodes": 9, **options})
+    found = metric.measure(image_trial(Means)).values
+    assert seen == expected
+    assert found["attacks"]["square-linf-0.3"]["episodes"] == 6
 
 
 def test_colour_images_have_other_default_radii() -> None:
