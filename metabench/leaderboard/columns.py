@@ -144,6 +144,7 @@ TRAINING: tuple[ExtraColumn, ...] = (
     ExtraColumn("examples_per_second", "examples/s", "", (), "count", better="higher"),
     ExtraColumn("tasks_per_second", "tasks/s", "", (), "count", better="higher"),
     ExtraColumn("train_joules", "train J", "", (), "count"),
+    ExtraColumn("cell_seconds", "cell s", "", (), "count"),
     ExtraColumn("validation_examples", "val. examples", "", (), "count", better=""),
 )
 """The columns that are computed from more than one value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,8 +99,17 @@ def _of_row(records: Sequence[Record], measurements: Mapping[str, Measurement]) 
     values["examples_per_second"] = median(t.examples / t.seconds for t in trained)
     values["tasks_per_second"] = median(t.tasks / t.seconds for t in trained if t.tasks)
     values["train_joules"] = median(t.joules for t in trained)
+    values["cell_seconds"] = median(map(_cell_seconds, records))
     values["validation_examples"] = median(t.validation_examples or None for t in trained)
     return ExtraValues(values, missing, half_widths)
+
+
+def _cell_seconds(record: Record) -> float | None:
+    """Returns the seconds of a cell with validation and all metrics; unknown after a resume."""
+    if record.training.sittings > 1 or not record.started or not record.finished:
+        return None
+    started, finished = map(datetime.datetime.fromisoformat, (record.started, record.finished))
+    return (finished - started).total_seconds()
 
 
 def _relative(row: ExtraValues, baseline: ExtraValues | None) -> ExtraValues:

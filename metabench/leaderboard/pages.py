@@ -34,7 +34,8 @@ LEGEND = (
     "on these test episodes, by evaluations.csv. Each track is ranked by itself: a method is "
     "inductive if it predicts each query from the support set alone. Beside a transductive method "
     "stand its score with each query alone (*inductive*), and with classes of unequal frequency "
-    "among the queries (*unbalanced*)."
+    "among the queries (*unbalanced*). Attacks change all queries of an episode of such a method "
+    "together. *cell s* is the time of a whole cell: training, validation and all metrics."
 )
 """How to read a page."""
 

@@ -189,6 +189,15 @@ class TestTraining:
         old = columns_of(record(training=Training(examples=200, steps=2, seconds=8.0)))
         assert old["validation_examples"] is None
 
+    def test_the_seconds_of_a_whole_cell_are_unknown_after_a_resume(self) -> None:
+        times = {"started": "2026-11-30T10:00:00Z", "finished": "2026-11-30T10:01:30Z"}
+        once, resumed = (
+            record(training=Training(seconds=8.0, sittings=n)).model_copy(update=times)
+            for n in (1, 2)
+        )
+        assert columns_of(once)["cell_seconds"] == 90.0
+        assert columns_of(resumed)["cell_seconds"] is None
+
     def test_records_without_a_task_count_have_no_tasks_per_second(self) -> None:
         row = columns_of(record(training=Training(examples=200, steps=2, seconds=8.0)))
         assert row["examples_per_second"] == 25.0
