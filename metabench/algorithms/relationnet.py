@@ -20,7 +20,7 @@ class RelationNet(MetricBased):
     r"""Learn the comparison itself, as a network on pairs of embeddings.
 
     .. math::
-        r_k(x) = g_\phi\left(\left[\textstyle\sum_{i: y_i = k} f_\theta(x_i),\;
+        r_k(x) = g_\phi\left(\left[\textstyle\frac{1}{K} \sum_{i: y_i = k} f_\theta(x_i),\;
         f_\theta(x)\right]\right), \qquad
         \min_{\theta, \phi} \; (1 - r_y)^2 + \tfrac{1}{N - 1} \textstyle\sum_{k \ne y} r_k^2
 
@@ -29,6 +29,9 @@ class RelationNet(MetricBased):
     Reference: Sung et al. 2018, arXiv:1711.06025, equations 1 and 2 and figure 2, and its code
     (floodsung/LearningToCompare_FSL).
     Deviates:
+        * The mean of a class where the paper has the sum: a network that was trained with one shot
+          would read a sum of five as another scale. For one number of shots both are the same up
+          to the scale of weights.
         * The right pair weighs as much as all wrong ones together; in the paper as much as one.
         * Rate 3e-3 and 64 hidden units (1e-3 and 8); more classes in training than at test.
         * Batch norm's running statistics at test; the code uses those of the test batch.
@@ -40,7 +43,7 @@ class RelationNet(MetricBased):
     """
 
     name: ClassVar[str] = "relationnet"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     hidden: int = 64  # width of the fully connected layer
     train_ways: int = 20  # classes in a training episode; 0: as at test
@@ -75,8 +78,8 @@ class RelationNet(MetricBased):
 
     def classifier(self, support: Support, features: Tensor) -> Classifier:
         """See :class:`MetricBased`."""
-        sums = support.one_hot.to(features.dtype).transpose(1, 2) @ features
-        return lambda query: self.relation(sums, query)
+        means = support.class_means(features)
+        return lambda query: self.relation(means, query)
 
     def episode_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Returns the squared error of the right score plus the mean one of the wrong scores."""

@@ -28,17 +28,26 @@ def test_the_split_first_convolution_equals_that_of_the_concatenated_pair() -> N
             assert torch.allclose(scores[0, q, n], wanted)
 
 
-def test_the_embeddings_of_a_class_are_summed() -> None:
+def test_the_embeddings_of_a_class_are_averaged() -> None:
     algorithm = make(RelationNet, classification(2, 2))
     assert isinstance(algorithm, RelationNet)
     algorithm.double().eval()
     x = torch.rand(4, 1, 28, 28, dtype=torch.float64)
     query = torch.rand(3, 1, 28, 28, dtype=torch.float64)
     f = algorithm.embed(x)
-    sums = torch.stack([f[0] + f[2], f[1] + f[3]])
-    wanted = algorithm.relation(sums.unsqueeze(0), algorithm.embed(query).unsqueeze(0))[0]
+    means = torch.stack([f[0] + f[2], f[1] + f[3]]) / 2
+    wanted = algorithm.relation(means.unsqueeze(0), algorithm.embed(query).unsqueeze(0))[0]
     predict = algorithm.adapt(Support(x, torch.tensor([0, 1, 0, 1]), 2))
     assert torch.allclose(predict(query), wanted)
+
+
+def test_five_copies_of_a_shot_are_predicted_from_like_one() -> None:
+    algorithm = make(RelationNet, classification(2, 1)).double().eval()
+    x, query = torch.rand(2, 1, 28, 28).double(), torch.rand(3, 1, 28, 28).double()
+    labels = torch.tensor([0, 1])
+    one = algorithm.adapt(Support(x, labels, 2))
+    five = algorithm.adapt(Support(x.repeat(5, 1, 1, 1), labels.repeat(5), 2))
+    assert torch.allclose(one(query), five(query))
 
 
 def test_matching_and_other_pairs_have_equal_weight_in_the_loss() -> None:
