@@ -132,7 +132,7 @@ def _machines(board: Leaderboard) -> list[str]:
 
 
 def summary(board: Leaderboard) -> str:
-    """Returns a Markdown table of scores, with the published figures in brackets.
+    """Returns a Markdown table of scores, with the published figure in brackets if there is one.
 
     The rows of the transductive track follow those of the inductive one, and say so. Only rows
     without overridden hyper-parameters are part of it.

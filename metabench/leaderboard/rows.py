@@ -85,7 +85,7 @@ class LeaderboardRow:
     seeds: int
     """The number of seeds that are ok."""
     paper: float | None
-    """The published figure."""
+    """The published figure, if every seed has the conditions of its paper."""
     paper_difference: float | None
     """The score minus the published figure."""
     paper_source: str
@@ -186,7 +186,7 @@ def make_row(
         missing=extra.missing,
         **costs,
         **_score_fields(score),
-        **_paper_fields(first, score),
+        **_paper_fields(ok or records, score),
     )
     return row, score
 
@@ -233,12 +233,10 @@ def _score_fields(score: AggregateScore) -> dict[str, Any]:
     }
 
 
-def _paper_fields(record: Record, score: AggregateScore) -> dict[str, Any]:
-    algorithm = record.algorithm
-    figure = published_figure(
-        record.benchmark, score.metric, algorithm.name, algorithm.hyperparameters
-    )
-    if figure is None:
+def _paper_fields(records: Sequence[Record], score: AggregateScore) -> dict[str, Any]:
+    # Of every seed: one that was trained under other conditions takes the figure from the row.
+    figure, *others = (published_figure(record, score.metric) for record in records)
+    if figure is None or any(other != figure for other in others):
         return {"paper": None, "paper_difference": None, "paper_source": ""}
     difference = None if score.value is None else score.value - figure.value
     return {

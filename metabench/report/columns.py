@@ -83,7 +83,11 @@ def columns_of(results: BenchmarkResults) -> list[TableColumn]:
         ),
         numeric("seeds", "The number of seeds that are ok.", lambda row: row.seeds),
         score("seed sd", "The standard deviation over the seeds.", lambda row: row.seed_sd),
-        score("paper", "The published figure.", lambda row: row.paper),
+        score(
+            "paper",
+            "The figure of its paper, if the paper had the same conditions.",
+            lambda row: row.paper,
+        ),
         score(
             "difference",
             "The score minus the published figure.",

@@ -18,6 +18,7 @@ from typing import Any
 
 from metabench.algorithms.base import parameters_of
 from metabench.benchmarks.model import Benchmark, collect_benchmarks, load_suites
+from metabench.config import DEFAULT_RECIPE
 from metabench.plugins import Plugins
 from metabench.recipes.load import names_of, recipes_of
 from metabench.recipes.model import Facts
@@ -52,8 +53,14 @@ def facts_of(benchmark: Benchmark) -> Facts:
     )
 
 
-def resolve(registry: Registry, spec: Spec, benchmark: Benchmark) -> dict[str, Any]:
-    """Returns all hyper-parameters of a cell but the budget, which is the benchmark's."""
+def resolve(
+    registry: Registry, spec: Spec, benchmark: Benchmark, recipe: str = DEFAULT_RECIPE
+) -> dict[str, Any]:
+    """Returns all hyper-parameters of a cell but the budget, which is the benchmark's.
+
+    Raises:
+        NotApplicable: If the algorithm has no such recipe, or it does not apply.
+    """
     cls = spec.load()
     known = parameters_of(cls)
     resolved = values_for(
@@ -61,6 +68,7 @@ def resolve(registry: Registry, spec: Spec, benchmark: Benchmark) -> dict[str, A
         facts_of(benchmark),
         algorithm=spec.name,
         hyperparameters=known,
+        name=recipe,
     )
     return {name: parameter.default for name, parameter in known.items()} | resolved.values
 
