@@ -12,7 +12,7 @@ from metabench.errors import ResultsError
 from metabench.leaderboard.aggregate import render_aggregate
 from metabench.leaderboard.build import Leaderboard
 from metabench.leaderboard.equal_seconds import equal_seconds
-from metabench.leaderboard.render import by_benchmark
+from metabench.leaderboard.render import by_benchmark, rank_text
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.utils.files import atomic_path
 from metabench.utils.grouping import grouped
@@ -132,7 +132,7 @@ def _machines(board: Leaderboard) -> list[str]:
 
 
 def summary(board: Leaderboard) -> str:
-    """Returns a Markdown table of scores, with the published figure in brackets if there is one.
+    """Returns a Markdown table of scores, with the interval of the rank in brackets.
 
     The rows of the transductive track follow those of the inductive one, and say so. Only rows
     without overridden hyper-parameters are part of it.
@@ -160,8 +160,8 @@ def _score(row: LeaderboardRow) -> str:
     if row.score is None:
         return row.status
     scale, form = (100, ".1f") if row.metric == "accuracy" else (1, ".3f")
-    paper = "" if row.paper is None else f" ({scale * row.paper:{form}})"
-    return f"{scale * row.score:{form}}{paper}"
+    rank = "" if row.rank is None else f" ({rank_text(row)})"
+    return f"{scale * row.score:{form}}{rank}"
 
 
 def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:

@@ -9,11 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from metabench.cli import cli
+from metabench.leaderboard.build import build
 from metabench.leaderboard.looks import LEDGER
-from metabench.leaderboard.pages import README
+from metabench.leaderboard.pages import README, summary
 from metabench.records.schema import Record, key_of
 from metabench.records.store import ResultsFolder
-from tests.helpers.cells import make_record
+from tests.helpers.cells import make_record, with_seeds
 
 
 def with_key(record: Record) -> Record:
@@ -194,3 +195,16 @@ def test_write_and_verify_refuse_a_part_of_the_records(board: Path) -> None:
     for option in ("--write", "--verify"):
         code, _ = metabench("leaderboard", "board", option, "--quick")
         assert code == 2
+
+
+def test_the_summary_shows_each_score_with_the_interval_of_its_rank() -> None:
+    scores = {"first": 0.9, "second": 0.8}
+    records = [
+        make_record(name, tuple(score + 0.001 * i for i in range(30)))
+        for name, score in scores.items()
+    ]
+    ranked = summary(build(with_seeds(*records))).splitlines()[2:]
+    assert [line.split("|")[2].strip() for line in ranked] == ["91.5 (1)", "81.5 (2)"]
+    provisional = summary(build(records))
+    assert "91.5" in provisional
+    assert "(" not in provisional.splitlines()[2]

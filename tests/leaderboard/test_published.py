@@ -216,8 +216,6 @@ def test_tables_show_a_figure_and_its_difference() -> None:
     assert "-48.70 %" in text
     page = board_files(board, "leaderboards/x")["README.md"]
     assert "Published figures: MAML paper, Finn et al. 2017, Table 1." in page
-    # The overrides and the recipe are in the name of a row, so it is an experiment of the summary.
-    assert "(98.7)" in summary(board)
 
 
 def test_pages_without_figures_have_no_columns_and_no_footer_for_them() -> None:
