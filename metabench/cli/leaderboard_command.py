@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from metabench.cli.options import settings_options
 from metabench.cli.records import (
     benchmarks_option,
     load_records,
@@ -17,14 +18,11 @@ from metabench.cli.records import (
     results_argument,
     strict_option,
 )
-from metabench.config import parse_list
+from metabench.config import CellSettings, parse_list
 from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, NothingSelected, UsageError
-from metabench.utils.text import counted
 
 if TYPE_CHECKING:
     from metabench.leaderboard.build import Leaderboard
-    from metabench.records.schema import Record
-    from metabench.records.store import Unreadable
 
 _RESULTS = ":results:"
 """The value of ``--write`` without a folder: no path begins with a colon by accident."""
@@ -62,6 +60,12 @@ _RESULTS = ":results:"
 @click.option(
     "--verify", is_flag=True, help="Check the records, and that the page agrees with them."
 )
+@click.option(
+    "--recheck",
+    is_flag=True,
+    help="Run one cell again for each change of an algorithm's code; the same numbers accept it.",
+)
+@settings_options(CellSettings, "data")
 @click.option("--columns", metavar="NAMES", help="Further columns: pgd_0.1,shift_drop, ... or all.")
 @click.option(
     "--aggregate",
@@ -79,17 +83,19 @@ def command(
     metric: str | None,
     write: Path | None,
     verify: bool,
+    recheck: bool,
     columns: str | None,
     aggregate: bool,
     quick: bool,
     strict: bool,
+    data: Path | None,
 ) -> int:
     """Rank the algorithms of each benchmark, from the records in RESULTS."""
-    if (write or verify) and (benchmarks or suite or metric or quick or aggregate):
-        raise UsageError(
-            "--write and --verify apply to all records, ranked as the benchmarks say.",
-            hint="Omit --benchmark, --suite, --metric, --aggregate and --quick.",
-        )
+    _check_options(
+        bool(write) + verify + recheck,
+        recheck=recheck,
+        part=bool(benchmarks or suite or metric or quick or aggregate),
+    )
     from metabench.leaderboard import build as leaderboard
     from metabench.leaderboard import formats
     from metabench.leaderboard.looks import (
@@ -105,8 +111,12 @@ def command(
     registry = installed_plugins().registry
     registry.get("format", form)  # an unknown format is an error before thousands of records load
     records, unreadable = load_records(results)
-    if verify:
-        return _verify(results, records, unreadable)
+    if verify or recheck:
+        from metabench.cli import board_checks
+
+        if verify:
+            return board_checks.verify(results, records, unreadable)
+        return board_checks.recheck(results, records, data)
     of_others: list[str] = []
     if suite:
         records, of_others = of_suite(records, suite)
@@ -149,31 +159,23 @@ def _aggregate(board: Leaderboard, form: str, results: Path) -> str:
     return render_aggregate(board.aggregate, form)
 
 
-def _verify(results: Path, records: list[Record], unreadable: list[Unreadable]) -> int:
-    from metabench.leaderboard.verify import problems_of
+def _check_options(actions: int, *, recheck: bool, part: bool) -> None:
+    """Check the options beside --write, --verify and --recheck.
 
-    problems = problems_of(records, unreadable, results)
-    for problem in problems:
-        click.echo(problem, err=True)
-    for notice in _superseded(records):
-        click.echo(notice, err=True)
-    if problems:
-        click.echo(f"{counted(len(problems), 'problem')} in '{results}'.", err=True)
-        return EXIT_CELL_FAILED
-    if not records:
-        raise NothingSelected(f"'{results}' has no record to verify.")
-    click.echo(f"{counted(len(records), 'record')} verified; the pages agree with them.")
-    return EXIT_OK
+    Args:
+        actions: How many of the three were given.
+        recheck: Whether --recheck was.
+        part: Whether other options select a part of the records, or another ranking.
 
-
-def _superseded(records: list[Record]) -> list[str]:
-    """Returns a line for each record that the installed code would not make."""
-    from metabench.plugins import installed_plugins
-
-    try:
-        from metabench.leaderboard.superseded import superseded
-    except ModuleNotFoundError as error:  # all else of a verification works without PyTorch
-        if error.name != "torch":
-            raise
-        return ["Superseded records were not looked for: that needs PyTorch."]
-    return [f"superseded: {one}" for one in superseded(records, installed_plugins().registry)]
+    Raises:
+        UsageError: If they exclude each other.
+    """
+    if actions and part:
+        raise UsageError(
+            "--write, --verify and --recheck apply to all records, ranked as the benchmarks say.",
+            hint="Omit --benchmark, --suite, --metric, --aggregate and --quick.",
+        )
+    if recheck and actions > 1:
+        raise UsageError(
+            "--recheck excludes --write and --verify.", hint="Run them one after the other."
+        )

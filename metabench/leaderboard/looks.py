@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from metabench.errors import ResultsError
+from metabench.leaderboard.csv_files import read_rows, rows_text
 from metabench.records.schema import Record
 
 LEDGER = "evaluations.csv"
@@ -67,19 +65,16 @@ def read_ledger(folder: Path) -> frozenset[Evaluation]:
         ResultsError: If the file is not a ledger.
     """
     path = folder / LEDGER
-    if not path.exists():
-        return frozenset()
+    hint = "Restore it from version control: it lists records that are no longer there."
+    rows = read_rows(path, _COLUMNS, kind="a ledger of evaluations", hint=hint)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            if reader.fieldnames != _COLUMNS:
-                raise ValueError(f"its columns are {reader.fieldnames}")
-            rows: list[dict[str, Any]] = list(reader)
-        return frozenset(Evaluation(**{**row, "seed": int(row["seed"])}) for row in rows)
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError, TypeError) as error:
+        return frozenset(
+            Evaluation(seed=int(row["seed"]), **{k: row[k] for k in _COLUMNS if k != "seed"})
+            for row in rows
+        )
+    except ValueError as error:
         raise ResultsError(
-            f"'{path}' is not a ledger of evaluations: {error}.",
-            hint="Restore it from version control: it lists records that are no longer there.",
+            f"'{path}' is not a ledger of evaluations: {error}.", hint=hint
         ) from error
 
 
@@ -90,11 +85,7 @@ def with_records(ledger: Iterable[Evaluation], records: Iterable[Record]) -> set
 
 def ledger_text(ledger: Iterable[Evaluation]) -> str:
     """Returns a ledger as CSV, the oldest line first."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(asdict, sorted(ledger)))
-    return text.getvalue()
+    return rows_text(_COLUMNS, map(asdict, sorted(ledger)))
 
 
 def looks_of(ledger: Iterable[Evaluation]) -> Mapping[tuple[str, str], int]:

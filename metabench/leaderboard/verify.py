@@ -9,6 +9,7 @@ from pathlib import Path
 
 from metabench.errors import ResultsError
 from metabench.leaderboard.build import build
+from metabench.leaderboard.codes import code_problems, read_rechecks
 from metabench.leaderboard.looks import LEDGER, Evaluation, looks_of, read_ledger
 from metabench.leaderboard.pages import board_files, title_of
 from metabench.leaderboard.record_checks import equal, record_problems
@@ -25,7 +26,8 @@ def problems_of(
 
     Checked are: every file is a record and has its name; what follows in a record from other fields
     of it (:data:`metabench.leaderboard.record_checks.CHECKS`); the records of a benchmark are valid
-    and consistent; and the pages are those that the records generate.
+    and consistent; the seeds of a row come from one code; and the pages are those that the records
+    generate. :mod:`metabench.leaderboard.installed` compares them with the installed code.
 
     Args:
         records: The records of the folder.
@@ -39,6 +41,7 @@ def problems_of(
     problems += _name_problems(records, damaged, folder / "records")
     # Without a majority there is no board, and so there are no pages to compare.
     try:
+        problems += code_problems(records, read_rechecks(folder))
         ledger = read_ledger(folder)
         board = build(records, looks=looks_of(ledger))
     except ResultsError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -161,6 +161,10 @@ class TrackEvidence(_Model):
     reason: str = ""
 
 
+Code = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+"""The sha256 of an algorithm's code, or nothing."""
+
+
 class Record(_Model):
     """Everything that is stored of one cell.
 
@@ -182,6 +186,9 @@ class Record(_Model):
         notes: Remarks for the reader, such as a deviation from the recipe.
         sealed: Whether the process of the algorithm never held an answer of meta-test;
             ``None`` in records that are older than the separation.
+        code: The sha256 of the code of the algorithm and its networks
+            (:func:`metabench.running.code_digest.code_of`); empty if it is unknown, and in records
+            that are older than it.
         environment: The machine and the installed software.
         started: Time in ISO 8601, UTC.
         finished: Time in ISO 8601, UTC.
@@ -203,6 +210,7 @@ class Record(_Model):
     track_evidence: TrackEvidence | None = None
     notes: list[str] = []
     sealed: bool | None = None
+    code: Code = ""
     environment: dict[str, Value | None] = {}
     started: str = ""
     finished: str = ""

@@ -10,6 +10,7 @@ from typing import Any
 from metabench.metrics.local_model import LocalModel
 from metabench.metrics.trial import Trial
 from metabench.records.schema import Record
+from metabench.running.code_digest import code_of
 from metabench.running.resolve import ResolvedCell
 from metabench.running.trainer import Trainer
 from metabench.runtime.counter_rng import make_key
@@ -27,7 +28,7 @@ def train(
 
     Args:
         resolved: The cell.
-        record: Its record, which gets the training, also of one that fails.
+        record: Its record, which gets the code and the training, also of one that fails.
         checkpoint: The file of the checkpoint; ``None`` for none.
         report: Called with each event.
 
@@ -40,6 +41,7 @@ def train(
     # The public benchmark: a salt changes the test episodes and not the training.
     seed_everything(make_key("cell", cell.benchmark.public.title, cell.seed))
     algorithm = resolved.make_algorithm()
+    record.code = code_of(algorithm)
     ranking = resolved.metrics[0].make_ranking()
 
     def validate() -> float:

@@ -103,6 +103,8 @@ class TestForkServer:
         assert [r.status for r in forked] == ["ok", "ok"], [r.reason for r in forked]
         assert list(map(scores_of, forked)) == list(map(scores_of, fresh))
         assert list(map(curve_of, forked)) == list(map(curve_of, fresh))
+        assert [r.code for r in forked] == [r.code for r in fresh]
+        assert all(r.code for r in forked)
 
     def test_if_it_dies_its_workers_go_on_and_further_ones_are_spawned(self, planted) -> None:
         killed: list[int] = []

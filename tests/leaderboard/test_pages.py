@@ -49,6 +49,8 @@ def test_written_pages_verify(board: Path) -> None:
     assert "87.50" in (board / README).read_text()
     assert metabench("leaderboard", "board", "--verify") == (
         0,
+        "not compared with the installed code: a ('a' is not installed)\n"
+        "not compared with the installed code: b ('b' is not installed)\n"
         "2 records verified; the pages agree with them.\n",
     )
 

@@ -15,7 +15,7 @@ from metabench.config import parse_list
 from metabench.errors import CellFailed
 from metabench.plugins import OWN_DISTRIBUTION, Plugins
 from metabench.recipes.resolve import BUDGET
-from metabench.records.schema import AlgorithmId, Record, Status, Training, key_of, now
+from metabench.records.schema import AlgorithmId, Code, Record, Status, Training, key_of, now
 from metabench.registry import Registry
 from metabench.running.evaluator import Evaluator
 from metabench.running.job import Job
@@ -44,6 +44,7 @@ class _Outcome(BaseModel):
     reason: str
     traceback: str
     training: Training
+    code: Code
     model: dict[str, Any] = {}
 
 
@@ -124,7 +125,7 @@ def _follow_training(
             _forward(message, report)
         elif message.kind in ("trained", "ended"):
             outcome = _Outcome.model_validate(message.values)
-            record.training = outcome.training
+            record.training, record.code = outcome.training, outcome.code
             if message.kind == "trained":
                 note_empty_training(record, int(record.algorithm.hyperparameters[BUDGET]))
                 return outcome, message

@@ -108,5 +108,5 @@ def _data_digest(channel: Channel) -> str:
 
 def _facts(record: Record) -> dict[str, Any]:
     """Returns what the scorer takes into its record."""
-    names = {"status", "reason", "traceback", "training"}
+    names = {"status", "reason", "traceback", "training", "code"}
     return record.model_dump(mode="json", include=names)

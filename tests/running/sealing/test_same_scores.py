@@ -59,6 +59,7 @@ def assert_same(here: Record, sealed: Record) -> None:
     assert (here.status, sealed.status) == ("ok", "ok"), here.reason + sealed.traceback
     assert (here.key, here.algorithm) == (sealed.key, sealed.algorithm)
     assert here.data_digest == sealed.data_digest
+    assert here.code == sealed.code != ""
     assert here.episode_digest == sealed.episode_digest
     assert curve_of(here) == curve_of(sealed)
     assert list(here.metrics) == list(sealed.metrics)
