@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import inspect
 import re
@@ -23,6 +24,7 @@ from metabench.config import read_config
 from metabench.errors import ConfigError
 from metabench.plugins import installed_plugins
 from metabench.testing.checks import CHECKS
+from metabench.utils.grouping import grouped
 from tests.helpers.repository import ROOT
 
 NOT_IN_A_FILE = {"quick"}
@@ -139,10 +141,34 @@ def configuration_keys() -> str:
     return textwrap.fill(", ".join(f"`{name}`" for name in names), 120, break_on_hyphens=False)
 
 
+def studies() -> str:
+    """Returns the default and the best trial of each algorithm in the committed studies."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        trials: list[dict[str, str]] = []
+        for path in sorted((ROOT / "leaderboards" / "studies").glob("*.csv")):
+            with path.open(encoding="utf-8", newline="") as lines:
+                trials += csv.DictReader(lines)
+        for (benchmark, algorithm), group in grouped(
+            trials, lambda row: (row["benchmark"], row["algorithm"])
+        ).items():
+            scored = [row for row in group if row["score"]]
+            lower = benchmark.startswith("sinusoid")
+            best = (min if lower else max)(scored, key=lambda row: float(row["score"]))
+            texts = [
+                "" if not row["score"] else f"{float(row['score']):.3f}" for row in (group[0], best)
+            ]
+            failed = len(group) - len(scored)
+            yield benchmark, algorithm, *texts, best["trial"], f"{failed} of {len(group)}"
+
+    return table(("benchmark", "algorithm", "first trial", "best trial", "number", "failed"), rows())
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/usage.md", "configuration keys"): configuration_keys,
     ("docs/conformance.md", "checks"): checks,
     ("docs/metrics.md", "metric options"): metric_options,
+    ("docs/tuning.md", "studies"): studies,
     ("docs/suites.md", "suite keys"): lambda: keys_of(Suite),
     ("docs/suites.md", "benchmark keys"): lambda: keys_of(Benchmark),
     ("docs/suites.md", "augmentation keys"): lambda: keys_of(Augmentation),
