@@ -15,12 +15,17 @@ from metabench.compare.verdicts import ComparisonRow, PendingRow, pending_row
 from metabench.records.store import ResultsFolder
 
 ROOT = Path(__file__).parents[2]
-CELLS = (("protonet", "accuracy"), ("maml", "accuracy"), ("maml", "mse"))
+CELLS = (
+    ("protonet", "ci-glyphs-5w1s"),
+    ("maml", "ci-glyphs-5w1s"),
+    ("protonet", "ci-glyphs-5w5s"),
+    ("maml", "ci-glyphs-5w5s"),
+)
 """The cells of the CI suite whose training is random."""
 SEEDS = ((1, 7), (2, 7), (3, 3), (3, 7), (5, 7), (7, 7), (10, 10))
 """Seeds of the new side and of the baseline."""
 DROPS = (0.0, 0.01, 0.015, 0.02, 0.03, 0.04)
-"""Losses of accuracy, of ``protonet``."""
+"""Losses of accuracy, of the first cell."""
 TABLES = 400
 RESAMPLES = 599
 """Sign patterns of a permutation test. Fewer than the command draws, which only loses power."""
@@ -34,25 +39,23 @@ class Noise(NamedTuple):
         seed_sd: The standard deviation of the effect of a seed.
         effects: The measured effects of the seeds, with this standard deviation, ``[S]``.
         residual_sd: The standard deviation of the effect of a seed on an episode.
-        share: Whether the score is a share.
     """
 
     episodes: np.ndarray
     seed_sd: float
     effects: np.ndarray
     residual_sd: float
-    share: bool
 
 
 @cache
-def measured(algorithm: str, metric: str) -> Noise:
+def measured(algorithm: str, benchmark: str) -> Noise:
     """Returns the scores of a cell of ``leaderboards/ci``."""
     records, _ = ResultsFolder(ROOT / "leaderboards" / "ci").load()
     table = np.array(
         [
-            r.metrics[metric].episodes
+            r.metrics["accuracy"].episodes
             for r in records
-            if r.algorithm.name == algorithm and r.status == "ok" and r.metric == metric
+            if r.algorithm.name == algorithm and r.benchmark.name == benchmark
         ]
     )
     seeds, episodes = table.shape
@@ -62,7 +65,7 @@ def measured(algorithm: str, metric: str) -> Noise:
     # The variance of the means holds the residuals of the episodes too.
     between = max(0.0, float(means.var(ddof=1)) - variance / episodes)
     effects = (means - means.mean()) / means.std() * between**0.5
-    return Noise(table.mean(0), between**0.5, effects, variance**0.5, metric == "accuracy")
+    return Noise(table.mean(0), between**0.5, effects, variance**0.5)
 
 
 def retrained(
@@ -94,12 +97,7 @@ def simulated_cell(
     noise = measured(*cell)
     base = retrained(noise, rng, seeds[1], 0.0, normal=normal)
     new = retrained(noise, rng, seeds[0], loss, normal=normal)
-    row = ComparisonRow(
-        *cell,
-        "undecided",
-        direction="higher" if noise.share else "lower",
-        unit="share" if noise.share else "squared error",
-    )
+    row = ComparisonRow(*cell, "undecided", direction="higher", unit="share")
     return pending_row(row, base, new)
 
 
@@ -116,7 +114,7 @@ def rates(
 
     Args:
         seeds: The seeds of the new side and of the baseline.
-        drop: The loss of accuracy of the first cell, ``protonet``; the others have none.
+        drop: The loss of accuracy of the first cell; the others have none.
         tables: The number of simulated comparisons.
         copies: How many times the table has the cells of the suite.
         normal: See :func:`retrained`.
@@ -144,9 +142,9 @@ def table_of_alarms() -> tuple[list[str], list[list[str]]]:
     """Returns the heading and the rows of the false alarms, for the page."""
     heading = ["seeds", *(_sides(seeds) for seeds in SEEDS)]
     kinds: dict[str, dict[str, Any]] = {
-        "3 cells": {},
-        "12 cells": {"copies": 4},
-        "3 cells, measured effects": {"normal": False},
+        "4 cells": {},
+        "12 cells": {"copies": 3},
+        "4 cells, measured effects": {"normal": False},
     }
     return heading, [
         [name, *(_percent(rates(seeds, 0.0, **options)["alarm"]) for seeds in SEEDS)]
@@ -168,13 +166,12 @@ def table_of_noise() -> tuple[list[str], list[list[str]]]:
     rows = []
     for cell in CELLS:
         noise = measured(*cell)
-        scale, unit = (100, " points") if noise.share else (1, "")
         rows.append(
             [
-                " ".join(cell),
-                f"{scale * noise.episodes.mean():.3g}",
-                f"{scale * noise.seed_sd:.2g}{unit}",
-                f"{scale * noise.residual_sd:.2g}{unit}",
+                " on ".join(cell),
+                f"{100 * noise.episodes.mean():.3g} %",
+                f"{100 * noise.seed_sd:.2g} points",
+                f"{100 * noise.residual_sd:.2g} points",
             ]
         )
     return ["cell", "mean", "sd of a seed", "sd of a seed on an episode"], rows
