@@ -70,7 +70,6 @@ def recheck(results: Path, records: list[Record], data: Path | None) -> int:
         data: The folder with one folder for each data set.
 
     Raises:
-        NothingSelected: If no record was made with other code than the installed.
         ResultsError: If ``code.csv`` is something else, or cannot be written.
     """
     from metabench.leaderboard import recheck as rechecks
@@ -93,8 +92,9 @@ def recheck(results: Path, records: list[Record], data: Path | None) -> int:
         click.echo(result.text, err=not result.agrees)
         rechecked.append(result.agrees)
     if not rechecked:
-        raise NothingSelected(
-            f"'{results}' has no record of other code to run again.",
-            hint="`--verify` says what else differs from the installed code.",
+        click.echo(
+            f"nothing to do: '{results}' has no record of other code alone; `--verify` says what "
+            "else differs.",
+            err=True,
         )
     return EXIT_OK if all(rechecked) else EXIT_CELL_FAILED

@@ -187,9 +187,10 @@ def _change(name: str, old: Mapping[str, Value], now: Mapping[str, Value]) -> st
 def _problem(change: str, records: Sequence[Record], folder: Path) -> str:
     others = f" and {counted(len(records) - 1, 'other record')}" if records[1:] else ""
     commands = " && ".join(dict.fromkeys(_commands(records, folder)))
+    # A new version or recipe has another key, so that its record replaces no file.
     return (
-        f"{records[0].file_name}{others}: {change}. To run again: `{commands}`, then `metabench "
-        f"leaderboard {quote(str(folder))} --write`"
+        f"{records[0].file_name}{others}: {change}. Remove the old records, run `{commands}`, then "
+        f"`metabench leaderboard {quote(str(folder))} --write`"
     )
 
 

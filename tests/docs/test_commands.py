@@ -147,6 +147,8 @@ def is_cheap(command: Command) -> bool:
         return command.words[1] == "new-plugin"
     if command.words[1] in ("run", "tune"):
         return "--dry-run" in words
+    if "--recheck" in words:  # it runs the cells whose code has changed
+        return False
     return command.words[1:3] not in {("data", "download"), ("data", "verify")}
 
 

@@ -39,7 +39,7 @@ def problem(planted, record: Record) -> str:
     """Returns the change in a record, without what to do about it."""
     (text,) = problems(planted, record)
     assert text.startswith(f"{record.file_name}: ")
-    change, _, _ = text.partition(". To run again: ")
+    change, _, _ = text.partition(". Remove the old records, run ")
     return change
 
 
