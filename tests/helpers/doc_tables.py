@@ -161,7 +161,9 @@ def studies() -> str:
             failed = len(group) - len(scored)
             yield benchmark, algorithm, *texts, best["trial"], f"{failed} of {len(group)}"
 
-    return table(("benchmark", "algorithm", "first trial", "best trial", "number", "failed"), rows())
+    return table(
+        ("benchmark", "algorithm", "first trial", "best trial", "number", "failed"), rows()
+    )
 
 
 TABLES: dict[tuple[str, str], Callable[[], str]] = {

@@ -1,7 +1,7 @@
 """The committed leaderboards and the README follow from the committed records."""
 
-import csv
 import re
+import statistics
 from pathlib import Path
 
 import pytest

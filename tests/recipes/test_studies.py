@@ -81,5 +81,7 @@ def test_no_recipe_names_a_study_that_is_not_committed() -> None:
     for path in RECIPES.glob("*.toml"):
         for entry in read_recipes(path).document.recipe:
             if entry.source.startswith("study: "):
-                datasets = {b.partition("-")[0] for b, algorithm in STUDIED if algorithm == path.stem}
+                datasets = {
+                    b.partition("-")[0] for b, algorithm in STUDIED if algorithm == path.stem
+                }
                 assert str(entry.when).removeprefix("dataset=") in datasets
