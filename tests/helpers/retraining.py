@@ -12,15 +12,17 @@ import numpy as np
 
 from metabench.compare.comparison import decide_all
 from metabench.compare.verdicts import ComparisonRow, PendingRow, pending_row
+from metabench.records.schema import Record
 from metabench.records.store import ResultsFolder
+from metabench.utils.grouping import grouped
 
 ROOT = Path(__file__).parents[2]
-CELLS = (("protonet", "accuracy"), ("maml", "accuracy"), ("maml", "mse"))
-"""The cells of the CI suite whose training is random."""
+FIRST = "protonet"
+"""The algorithm whose accuracy is lost: its cells are the first of a table."""
 SEEDS = ((1, 7), (2, 7), (3, 3), (3, 7), (5, 7), (7, 7), (10, 10))
 """Seeds of the new side and of the baseline."""
 DROPS = (0.0, 0.01, 0.015, 0.02, 0.03, 0.04)
-"""Losses of accuracy, of ``protonet``."""
+"""Losses of accuracy, of the first cell."""
 TABLES = 400
 RESAMPLES = 599
 """Sign patterns of a permutation test. Fewer than the command draws, which only loses power."""
@@ -45,16 +47,30 @@ class Noise(NamedTuple):
 
 
 @cache
-def measured(algorithm: str, metric: str) -> Noise:
-    """Returns the scores of a cell of ``leaderboards/ci``."""
+def committed() -> dict[tuple[str, str], list[Record]]:
+    """Returns the records of ``leaderboards/ci`` that are ok, by algorithm and benchmark."""
     records, _ = ResultsFolder(ROOT / "leaderboards" / "ci").load()
-    table = np.array(
-        [
-            r.metrics[metric].episodes
-            for r in records
-            if r.algorithm.name == algorithm and r.status == "ok" and r.metric == metric
-        ]
-    )
+    ok = [record for record in records if record.status == "ok"]
+    return grouped(ok, lambda record: (record.algorithm.name, record.benchmark.name))
+
+
+@cache
+def cells() -> tuple[tuple[str, str], ...]:
+    """Returns the cells of the CI suite whose training is random: its seeds have other scores."""
+    varied = [
+        cell
+        for cell, records in committed().items()
+        if len({tuple(r.metrics[r.metric].episodes) for r in records}) > 1
+    ]
+    return tuple(sorted(varied, key=lambda cell: (cell[0] != FIRST, cell)))
+
+
+@cache
+def measured(algorithm: str, benchmark: str) -> Noise:
+    """Returns the scores of a cell of ``leaderboards/ci``."""
+    records = committed()[algorithm, benchmark]
+    metric = records[0].metric
+    table = np.array([record.metrics[metric].episodes for record in records])
     seeds, episodes = table.shape
     means = table.mean(1)
     residuals = table - table.mean(0) - means[:, None] + table.mean()
@@ -116,7 +132,7 @@ def rates(
 
     Args:
         seeds: The seeds of the new side and of the baseline.
-        drop: The loss of accuracy of the first cell, ``protonet``; the others have none.
+        drop: The loss of accuracy of the first of :func:`cells`; the others have none.
         tables: The number of simulated comparisons.
         copies: How many times the table has the cells of the suite.
         normal: See :func:`retrained`.
@@ -130,7 +146,7 @@ def rates(
     for _ in range(tables):
         pending = [
             simulated_cell(cell, rng, seeds, drop if i == 0 else 0.0, normal=normal)
-            for i, cell in enumerate(CELLS * copies)
+            for i, cell in enumerate(cells() * copies)
         ]
         rows = decide_all(pending, 0.01, 0.05, resamples=RESAMPLES)
         first, *others = (row.verdict for row in rows)
@@ -143,10 +159,11 @@ def rates(
 def table_of_alarms() -> tuple[list[str], list[list[str]]]:
     """Returns the heading and the rows of the false alarms, for the page."""
     heading = ["seeds", *(_sides(seeds) for seeds in SEEDS)]
+    number = len(cells())
     kinds: dict[str, dict[str, Any]] = {
-        "3 cells": {},
-        "12 cells": {"copies": 4},
-        "3 cells, measured effects": {"normal": False},
+        f"{number} cells": {},
+        f"{4 * number} cells": {"copies": 4},
+        f"{number} cells, measured effects": {"normal": False},
     }
     return heading, [
         [name, *(_percent(rates(seeds, 0.0, **options)["alarm"]) for seeds in SEEDS)]
@@ -166,7 +183,7 @@ def table_of_verdicts(verdict: str) -> tuple[list[str], list[list[str]]]:
 def table_of_noise() -> tuple[list[str], list[list[str]]]:
     """Returns the heading and the rows of the measured standard deviations, for the page."""
     rows = []
-    for cell in CELLS:
+    for cell in cells():
         noise = measured(*cell)
         scale, unit = (100, " points") if noise.share else (1, "")
         rows.append(
