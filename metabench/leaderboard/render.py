@@ -143,7 +143,7 @@ def _cells(row: LeaderboardRow, emphasis: Emphasis, *, bold: bool) -> Cells:
         "algorithm": f"{row.algorithm}@{row.version}" if row.version else row.algorithm,
         "library": row.library,
         "backbone": row.backbone,
-        row.metric: emphasis.mark(_interval(row)) if bold else _interval(row),
+        row.metric: emphasis.mark(score_text(row)) if bold else score_text(row),
         "beats next": "",
         "new classes": _ends(row, row.class_low, row.class_high),
         "seed sd": _score(row, row.seed_sd),
@@ -183,7 +183,7 @@ def rank_text(row: LeaderboardRow) -> str:
     return f"{row.rank} to {row.rank_high}"
 
 
-def _interval(row: LeaderboardRow) -> str:
+def score_text(row: LeaderboardRow) -> str:
     """Returns the score with its interval; a share has both ends where ± would leave 0 to 1."""
     if row.score is None or row.ci95 is None:
         return _score(row, row.score)

@@ -1,4 +1,4 @@
-"""Tables of the documentation that are made from the code.
+"""Tables of the documentation that are made from the code and from the leaderboards.
 
 ``python -m tests.helpers.doc_tables`` writes them into the pages, between ``<!-- NAME -->`` and
 ``<!-- end -->``.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import inspect
 import re
 import tempfile
@@ -22,13 +23,26 @@ from pydantic_core import PydanticUndefined
 from metabench.benchmarks.model import Augmentation, Benchmark, Suite
 from metabench.config import read_config
 from metabench.errors import ConfigError
-from metabench.plugins import installed_plugins
+from metabench.leaderboard.build import build
+from metabench.leaderboard.render import rank_text, score_text
+from metabench.leaderboard.rows import LeaderboardRow
+from metabench.plugins import Plugins, installed_plugins
+from metabench.records.store import ResultsFolder
 from metabench.testing.checks import CHECKS
 from metabench.utils.grouping import grouped
 from tests.helpers.repository import ROOT
 
 NOT_IN_A_FILE = {"quick"}
 """Keys of a benchmark that the program sets and a suite's author does not."""
+
+BOARDS = ("core", "omniglot", "sinusoid")
+"""The folders of leaderboards/ whose rows the pages of the algorithms show, in this order."""
+
+MEASURED = (
+    *("board", "benchmark", "version", "track", "rank"),
+    *("score", "seeds", "examples", "seconds"),
+)
+"""The columns of such a row: examples and seconds are those of meta-training."""
 
 
 def documented(owner: type, section: str) -> dict[str, str]:
@@ -166,6 +180,56 @@ def studies() -> str:
     )
 
 
+@functools.cache
+def rows_of(board: str) -> tuple[LeaderboardRow, ...]:
+    """Returns the rows of a committed leaderboard, by benchmark; none without the folder."""
+    # Cached: the bootstrap of the ranks takes seconds, and every page asks for the same rows.
+    records, unreadable = ResultsFolder(ROOT / "leaderboards" / board).load()
+    assert not unreadable, unreadable
+    return tuple(build(records).rows)
+
+
+def measured(algorithm: str, rows: Callable[[str], tuple[LeaderboardRow, ...]] = rows_of) -> str:
+    """Returns the table of an algorithm's rows on the leaderboards, or a sentence without any.
+
+    Args:
+        algorithm: Its name, which is the label of a row with the default recipe.
+        rows: The rows of a leaderboard by its name.
+    """
+    found = [(board, row) for board in BOARDS for row in rows(board) if row.algorithm == algorithm]
+    if not found:
+        return "No leaderboard has a row of it with its default recipe."
+    return table(MEASURED, (measured_cells(board, row) for board, row in found))
+
+
+def measured_cells(board: str, row: LeaderboardRow) -> tuple[str, ...]:
+    """Returns the cells of a row of a leaderboard; without a score, those of its status."""
+    link = f"[{board}](../../leaderboards/{board}/README.md)"
+    if row.score is None:
+        status = "no score" if row.status == "ok" else row.status
+        return link, row.benchmark, row.version, "", status, "", "", "", ""
+    return (
+        link,
+        row.benchmark,
+        row.version,
+        row.track or "not measured",
+        rank_text(row),
+        score_text(row),
+        str(row.seeds),
+        f"{row.train_examples or 0:,}",
+        f"{row.train_seconds or 0:,.0f}",
+    )
+
+
+def pages_of_algorithms() -> dict[tuple[str, str], Callable[[], str]]:
+    """Returns the function that returns what was measured, by page, for built-in algorithms."""
+    names = Plugins(only=()).registry.names("algorithm")
+    return {
+        (f"docs/algorithms/{name}.md", f"measured {name}"): functools.partial(measured, name)
+        for name in names
+    }
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/usage.md", "configuration keys"): configuration_keys,
     ("docs/conformance.md", "checks"): checks,
@@ -174,6 +238,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/suites.md", "suite keys"): lambda: keys_of(Suite),
     ("docs/suites.md", "benchmark keys"): lambda: keys_of(Benchmark),
     ("docs/suites.md", "augmentation keys"): lambda: keys_of(Augmentation),
+    **pages_of_algorithms(),
 }
 """The function that returns each table, by its page and its name there."""
 

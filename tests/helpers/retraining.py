@@ -12,16 +12,13 @@ import numpy as np
 
 from metabench.compare.comparison import decide_all
 from metabench.compare.verdicts import ComparisonRow, PendingRow, pending_row
+from metabench.records.schema import Record
 from metabench.records.store import ResultsFolder
+from metabench.utils.grouping import grouped
 
 ROOT = Path(__file__).parents[2]
-CELLS = (
-    ("protonet", "ci-glyphs-5w1s"),
-    ("maml", "ci-glyphs-5w1s"),
-    ("protonet", "ci-glyphs-5w5s"),
-    ("maml", "ci-glyphs-5w5s"),
-)
-"""The cells of the CI suite whose training is random."""
+FIRST = "protonet"
+"""The algorithm whose accuracy is lost: its cells are the first of a table."""
 SEEDS = ((1, 7), (2, 7), (3, 3), (3, 7), (5, 7), (7, 7), (10, 10))
 """Seeds of the new side and of the baseline."""
 DROPS = (0.0, 0.01, 0.015, 0.02, 0.03, 0.04)
@@ -39,25 +36,41 @@ class Noise(NamedTuple):
         seed_sd: The standard deviation of the effect of a seed.
         effects: The measured effects of the seeds, with this standard deviation, ``[S]``.
         residual_sd: The standard deviation of the effect of a seed on an episode.
+        share: Whether the score is a share.
     """
 
     episodes: np.ndarray
     seed_sd: float
     effects: np.ndarray
     residual_sd: float
+    share: bool
+
+
+@cache
+def committed() -> dict[tuple[str, str], list[Record]]:
+    """Returns the records of ``leaderboards/ci`` that are ok, by algorithm and benchmark."""
+    records, _ = ResultsFolder(ROOT / "leaderboards" / "ci").load()
+    ok = [record for record in records if record.status == "ok"]
+    return grouped(ok, lambda record: (record.algorithm.name, record.benchmark.name))
+
+
+@cache
+def cells() -> tuple[tuple[str, str], ...]:
+    """Returns the cells of the CI suite whose training is random: its seeds have other scores."""
+    varied = [
+        cell
+        for cell, records in committed().items()
+        if len({tuple(r.metrics[r.metric].episodes) for r in records}) > 1
+    ]
+    return tuple(sorted(varied, key=lambda cell: (cell[0] != FIRST, cell)))
 
 
 @cache
 def measured(algorithm: str, benchmark: str) -> Noise:
     """Returns the scores of a cell of ``leaderboards/ci``."""
-    records, _ = ResultsFolder(ROOT / "leaderboards" / "ci").load()
-    table = np.array(
-        [
-            r.metrics["accuracy"].episodes
-            for r in records
-            if r.algorithm.name == algorithm and r.benchmark.name == benchmark
-        ]
-    )
+    records = committed()[algorithm, benchmark]
+    metric = records[0].metric
+    table = np.array([record.metrics[metric].episodes for record in records])
     seeds, episodes = table.shape
     means = table.mean(1)
     residuals = table - table.mean(0) - means[:, None] + table.mean()
@@ -65,7 +78,7 @@ def measured(algorithm: str, benchmark: str) -> Noise:
     # The variance of the means holds the residuals of the episodes too.
     between = max(0.0, float(means.var(ddof=1)) - variance / episodes)
     effects = (means - means.mean()) / means.std() * between**0.5
-    return Noise(table.mean(0), between**0.5, effects, variance**0.5)
+    return Noise(table.mean(0), between**0.5, effects, variance**0.5, metric == "accuracy")
 
 
 def retrained(
@@ -97,7 +110,12 @@ def simulated_cell(
     noise = measured(*cell)
     base = retrained(noise, rng, seeds[1], 0.0, normal=normal)
     new = retrained(noise, rng, seeds[0], loss, normal=normal)
-    row = ComparisonRow(*cell, "undecided", direction="higher", unit="share")
+    row = ComparisonRow(
+        *cell,
+        "undecided",
+        direction="higher" if noise.share else "lower",
+        unit="share" if noise.share else "squared error",
+    )
     return pending_row(row, base, new)
 
 
@@ -114,7 +132,7 @@ def rates(
 
     Args:
         seeds: The seeds of the new side and of the baseline.
-        drop: The loss of accuracy of the first cell; the others have none.
+        drop: The loss of accuracy of the first of :func:`cells`; the others have none.
         tables: The number of simulated comparisons.
         copies: How many times the table has the cells of the suite.
         normal: See :func:`retrained`.
@@ -128,7 +146,7 @@ def rates(
     for _ in range(tables):
         pending = [
             simulated_cell(cell, rng, seeds, drop if i == 0 else 0.0, normal=normal)
-            for i, cell in enumerate(CELLS * copies)
+            for i, cell in enumerate(cells() * copies)
         ]
         rows = decide_all(pending, 0.01, 0.05, resamples=RESAMPLES)
         first, *others = (row.verdict for row in rows)
@@ -141,10 +159,11 @@ def rates(
 def table_of_alarms() -> tuple[list[str], list[list[str]]]:
     """Returns the heading and the rows of the false alarms, for the page."""
     heading = ["seeds", *(_sides(seeds) for seeds in SEEDS)]
+    number = len(cells())
     kinds: dict[str, dict[str, Any]] = {
-        "4 cells": {},
-        "12 cells": {"copies": 3},
-        "4 cells, measured effects": {"normal": False},
+        f"{number} cells": {},
+        f"{4 * number} cells": {"copies": 4},
+        f"{number} cells, measured effects": {"normal": False},
     }
     return heading, [
         [name, *(_percent(rates(seeds, 0.0, **options)["alarm"]) for seeds in SEEDS)]
@@ -164,14 +183,15 @@ def table_of_verdicts(verdict: str) -> tuple[list[str], list[list[str]]]:
 def table_of_noise() -> tuple[list[str], list[list[str]]]:
     """Returns the heading and the rows of the measured standard deviations, for the page."""
     rows = []
-    for cell in CELLS:
+    for cell in cells():
         noise = measured(*cell)
+        scale, unit = (100, " points") if noise.share else (1, "")
         rows.append(
             [
-                " on ".join(cell),
-                f"{100 * noise.episodes.mean():.3g} %",
-                f"{100 * noise.seed_sd:.2g} points",
-                f"{100 * noise.residual_sd:.2g} points",
+                " ".join(cell),
+                f"{scale * noise.episodes.mean():.3g}",
+                f"{scale * noise.seed_sd:.2g}{unit}",
+                f"{scale * noise.residual_sd:.2g}{unit}",
             ]
         )
     return ["cell", "mean", "sd of a seed", "sd of a seed on an episode"], rows

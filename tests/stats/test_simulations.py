@@ -30,7 +30,7 @@ def test_the_episode_interval_covers_it_less_with_more_episodes() -> None:
 
 
 def test_the_noise_is_that_of_the_committed_seeds() -> None:
-    noise = retraining.measured(*retraining.CELLS[0])
+    noise = retraining.measured(*retraining.cells()[0])
     assert len(noise.episodes) == simulations.EPISODES
     again = retraining.retrained(noise, np.random.default_rng(0), 4000, 0.0)
     observed = again.mean(1).std(ddof=1)
@@ -64,7 +64,7 @@ def test_three_seeds_a_side_do_not_detect_two_points_and_more_seeds_detect_more(
 
 def test_a_single_new_seed_has_many_such_losses_by_chance() -> None:
     """So one seed a side warns only."""
-    noise = retraining.measured(*retraining.CELLS[0])
+    noise = retraining.measured(*retraining.cells()[0])
     rng = np.random.default_rng(1)
     base, new = (retraining.retrained(noise, rng, 4000, 0.0).mean(1) for _ in range(2))
     assert np.mean(new - base < -0.01) > 0.08
