@@ -88,9 +88,10 @@ def to_csv(studies: Iterable[Tuned]) -> str:
 def write_recipes(studies: Sequence[Tuned], folder: Path, space: Space, study: str) -> list[Path]:
     """Write the best trial of each algorithm into its recipe file.
 
-    What stands above the line :data:`MARK` of a file is kept. Below it, the entries of the data
-    sets of the study are replaced. An entry is for the data set of its benchmark. Where a study has
-    several benchmarks of a data set, it is also for the ways and shots that distinguish them.
+    What stands above the line :data:`MARK` of a file is kept. Below it, entries with the conditions
+    of the study are replaced. An entry is for the kind of its benchmark, classification or
+    regression. Where a study has several benchmarks of a kind, it is also for the data set, ways
+    and shots that distinguish them.
 
     Args:
         studies: The outcomes.
@@ -113,12 +114,11 @@ def write_recipes(studies: Sequence[Tuned], folder: Path, space: Space, study: s
         folder / f"{name}.toml": _entries(group, list(benchmarks.values()), space, study)
         for name, group in by_algorithm.items()
     }
-    tuned_on = {benchmark.dataset for benchmark in benchmarks.values()}
     for path, entries in blocks.items():
         try:
             known = path.read_text(encoding="utf-8") if path.exists() else ""
             by_hand, _, studied = known.partition(MARK)
-            block = "\n".join([MARK + "\n", *_of_other_datasets(studied, tuned_on), *entries])
+            block = "\n".join([MARK + "\n", *_others(studied, entries), *entries.values()])
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{by_hand.rstrip()}\n\n{block}".lstrip(), encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -126,9 +126,9 @@ def write_recipes(studies: Sequence[Tuned], folder: Path, space: Space, study: s
     return list(blocks)
 
 
-def _of_other_datasets(studied: str, datasets: Iterable[str]) -> list[str]:
-    """Returns the entries below :data:`MARK` of a recipe file that a study does not replace."""
-    replaced = tuple(f"dataset = {_toml(dataset)}" for dataset in datasets)
+def _others(studied: str, conditions: Iterable[str]) -> list[str]:
+    """Returns the entries below :data:`MARK` of a recipe file with other conditions."""
+    replaced = tuple(f"when = {{ {condition} }}\n" for condition in conditions)
     return [
         f"{_ENTRY}{entry.rstrip()}\n"
         for entry in studied.split(_ENTRY)[1:]
@@ -138,8 +138,8 @@ def _of_other_datasets(studied: str, datasets: Iterable[str]) -> list[str]:
 
 def _entries(
     group: Sequence[Tuned], benchmarks: Sequence[Benchmark], space: Space, study: str
-) -> list[str]:
-    """Returns the entries of one algorithm, each as TOML."""
+) -> dict[str, str]:
+    """Returns the entries of one algorithm as TOML, by condition."""
     entries: dict[str, str] = {}
     for tuned in group:
         best = tuned.best
@@ -163,16 +163,17 @@ def _entries(
             f"when = {{ {condition} }}\n[recipe.values]\n"
             + "".join(f"{name} = {_toml(value)}\n" for name, value in values.items())
         )
-    return list(entries.values())
+    return entries
 
 
 def _condition(benchmark: Benchmark, benchmarks: Sequence[Benchmark]) -> str:
     """Returns the condition of a benchmark, which distinguishes it from the others of a study."""
-    same = [other for other in benchmarks if other.dataset == benchmark.dataset]
-    condition = f"dataset = {_toml(benchmark.dataset)}"
-    for name in ("ways", "shots"):
+    kind = "classification" if benchmark.ways else "regression"
+    same = [other for other in benchmarks if bool(other.ways) == bool(benchmark.ways)]
+    condition = f"kind = {_toml(kind)}"
+    for name in ("dataset", "ways", "shots"):
         if len({getattr(other, name) for other in same}) > 1:
-            condition += f", {name} = {getattr(benchmark, name)}"
+            condition += f", {name} = {_toml(getattr(benchmark, name))}"
     return condition
 
 

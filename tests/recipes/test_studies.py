@@ -41,12 +41,10 @@ def best(benchmark: str, rows: list[Row]) -> Row:
 
 def entry_of(benchmark: str, algorithm: str) -> Recipe:
     """Returns the entry that the study of a benchmark wrote for an algorithm."""
-    dataset = benchmark.partition("-")[0]
+    kind = "regression" if benchmark.startswith("sinusoid") else "classification"
     entries = read_recipes(RECIPES / f"{algorithm}.toml").document.recipe
     (found,) = (
-        entry
-        for entry in entries
-        if entry.source.startswith("study: ") and str(entry.when) == f"dataset={dataset}"
+        entry for entry in entries if entry.source.startswith("study: ") and str(entry.when) == kind
     )
     return found
 
@@ -79,9 +77,5 @@ def test_the_recipe_has_the_values_of_the_best_trial(key: tuple[str, str]) -> No
 
 def test_no_recipe_names_a_study_that_is_not_committed() -> None:
     for path in RECIPES.glob("*.toml"):
-        for entry in read_recipes(path).document.recipe:
-            if entry.source.startswith("study: "):
-                datasets = {
-                    b.partition("-")[0] for b, algorithm in STUDIED if algorithm == path.stem
-                }
-                assert str(entry.when).removeprefix("dataset=") in datasets
+        named = [e for e in read_recipes(path).document.recipe if e.source.startswith("study: ")]
+        assert len(named) == sum(algorithm == path.stem for _, algorithm in STUDIED)

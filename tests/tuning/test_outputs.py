@@ -49,7 +49,7 @@ def test_a_written_recipe_sets_the_values_of_the_best_trial(planted, tmp_path: P
     values = studies[0].best.trial.planned.hyperparameters
     assert entry.values == {"lr": values["lr"], "tasks": values["tasks"]}  # not noise, nor budget
     assert entry.source == "study: my study, best of 3 trials on meta-validation, trial 1"
-    assert str(entry.when) == "dataset=blobs"
+    assert str(entry.when) == "classification"
 
 
 def test_a_second_study_replaces_the_entries_of_the_first_and_keeps_the_rest(
@@ -77,20 +77,23 @@ def test_an_entry_has_the_shots_or_ways_that_distinguish_the_benchmarks_of_the_s
     studies = tuned(planted, tmp_path, 1, BLOBS, BLOBS | {"name": "more", "shots": 2})
     (path,) = write_recipes(studies, tmp_path / "recipes", SPACE, "s")
     entries = read_recipes(path).document.recipe
-    assert [str(e.when) for e in entries] == ["dataset=blobs shots=1", "dataset=blobs shots=2"]
+    assert [str(e.when) for e in entries] == [
+        "classification shots=1",
+        "classification shots=2",
+    ]
 
 
-def test_a_study_of_one_data_set_keeps_the_entries_of_another(planted, tmp_path: Path) -> None:
+def test_a_study_keeps_the_entries_of_other_conditions(planted, tmp_path: Path) -> None:
     folder = tmp_path / "recipes"
     write_recipes(tuned(planted, tmp_path), folder, SPACE, "first")
     path = folder / "learner.toml"
-    path.write_text(path.read_text().replace('"blobs"', '"circles"'))
+    path.write_text(path.read_text().replace('"classification"', '"regression"'))
     for study in ("second", "third"):
         write_recipes(tuned(planted, tmp_path), folder, SPACE, study)
     entries = read_recipes(path).document.recipe
     assert [(str(e.when), e.source.split()[1]) for e in entries] == [
-        ("dataset=circles", "first,"),
-        ("dataset=blobs", "third,"),
+        ("regression", "first,"),
+        ("classification", "third,"),
     ]
 
 
