@@ -28,7 +28,7 @@ def metabench_algorithms() -> list[Spec]:
         ("protonet", "protonet:ProtoNet", "2", "Distance to the mean embedding of each class"),
         ("r2d2", "r2d2:R2D2", "2", "Ridge regression in closed form on the embedding"),
         ("random", "random_guess:RandomGuess", "1", "Chance"),
-        ("relationnet", "relationnet:RelationNet", "2", "A learned comparison of embedded maps"),
+        ("relationnet", "relationnet:RelationNet", "3", "A learned comparison of embedded maps"),
         ("reptile", "reptile:Reptile", "2", "Move the initialisation to where training leads"),
         ("task-embedding", "task_embedding:TaskEmbedding", "2", "A task vector makes the learner"),
         ("anil-zero-head", "anil_zero_head:ANILZeroHead", "1", "ANIL from a head of zeros"),

@@ -106,10 +106,13 @@ def _of_row(records: Sequence[Record], measurements: Mapping[str, Measurement]) 
 
 def _cell_seconds(record: Record) -> float | None:
     """Returns the seconds of a cell with validation and all metrics; unknown after a resume."""
-    if record.training.sittings > 1 or not record.started or not record.finished:
+    if record.training.sittings > 1:
         return None
-    started, finished = map(datetime.datetime.fromisoformat, (record.started, record.finished))
-    return (finished - started).total_seconds()
+    try:
+        started, finished = map(datetime.datetime.fromisoformat, (record.started, record.finished))
+        return (finished - started).total_seconds()
+    except (ValueError, TypeError):  # not two times, or only one of them has a zone
+        return None
 
 
 def _relative(row: ExtraValues, baseline: ExtraValues | None) -> ExtraValues:

@@ -197,6 +197,9 @@ class TestTraining:
         )
         assert columns_of(once)["cell_seconds"] == 90.0
         assert columns_of(resumed)["cell_seconds"] is None
+        for started in ("", "at noon", "2026-11-30T10:00:00"):
+            odd = once.model_copy(update={"started": started})
+            assert columns_of(odd)["cell_seconds"] is None
 
     def test_records_without_a_task_count_have_no_tasks_per_second(self) -> None:
         row = columns_of(record(training=Training(examples=200, steps=2, seconds=8.0)))

@@ -70,6 +70,7 @@ OUT_OF_BOUNDS: dict[str, dict[str, list[Any]]] = {
         "restarts": [0],
         "wheres": [["queries"]],
         "black_box_episodes": [-1],
+        "check_episodes": [0],
         "black_box_steps": [0],
         "poisoned": [-0.1, 1.1],
         "batch": [0],
