@@ -21,7 +21,7 @@ def metabench_algorithms() -> list[Spec]:
         ("from-scratch", "from_scratch:FromScratch", "3", "Train on each support set alone"),
         ("maml", "maml:MAML", "3", "Learn an initialisation that a few gradient steps adapt"),
         ("matchingnet", "matchingnet:MatchingNet", "2", "Attention over the support set"),
-        ("meta-lstm", "meta_lstm:MetaLSTM", "5", "Learn the optimiser, an LSTM"),
+        ("meta-lstm", "meta_lstm:MetaLSTM", "6", "Learn the optimiser, an LSTM"),
         ("meta-sgd", "meta_sgd:MetaSGD", "3", "Learn the initialisation and every learning rate"),
         ("multi-task", "multi_task:MultiTask", "2", "Train jointly on all tasks, then fine-tune"),
         ("nearest-mean", "nearest_mean:NearestMean", "1", "Nearest class mean in pixel space"),

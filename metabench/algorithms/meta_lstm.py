@@ -46,7 +46,7 @@ class MetaLSTM(GradientBased):
     """
 
     name: ClassVar[str] = "meta-lstm"
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "6"
     gradient_order = 1
     depends_on_label_order = True
 
@@ -60,18 +60,13 @@ class MetaLSTM(GradientBased):
     outer_lr: float = 1e-3  # rate of Adam in the outer loop
     anneal: bool = True  # whether the outer rate falls to 0 along half a cosine
     clip: float = 0.25  # norm to which the outer gradient is clipped
-    channels: int = 32  # channels of each block of a convolutional learner
+    channels: int = 0  # channels of each block of a convolutional learner; 0: as its backbone has
     norm: Norm = "support"  # statistics of batch norm: support, batch or running
     backbone: str = ""  # the network below the head; by default the benchmark's own
 
     def __post_init__(self) -> None:
-        self.learner = Learner(
-            self.problem,
-            self.backbone,
-            norm=self.norm,
-            scale=True,
-            channels=self.channels,
-        )
+        width = {"channels": self.channels} if self.channels else {}
+        self.learner = Learner(self.problem, self.backbone, norm=self.norm, scale=True, **width)
         self.transductive = self.learner.transductive
         self.test_steps = self.inner_steps
         self.optimizer = LearnedOptimizer(self.hidden, open_at=self.open_at)

@@ -49,7 +49,7 @@ class TaskEmbedding(GradientBased):
     inner_steps: int = 0  # gradient steps on the support set in meta-training
     test_steps: int = 0  # gradient steps on the support set at meta-test
     inner_lr: float = 0.01  # rate of the gradient steps
-    train_ways: int = 20  # classes in a training episode
+    train_ways: int = 20  # classes in a training episode; 0: as at test
     train_queries: int = 5  # queries for each class in a training episode; in regression in all
     tasks: int = 3  # episodes in an outer step
     lr: float = 1e-3  # learning rate of Adam
@@ -75,7 +75,7 @@ class TaskEmbedding(GradientBased):
     def meta_train(self, tasks: TaskStream) -> None:
         """See :class:`Algorithm`."""
         optimizer = tasks.keep(torch.optim.Adam(self.parameters(), lr=self.lr))
-        ways = 0 if self.problem.regression else self.train_ways
+        ways = None if self.problem.regression else self.train_ways or None
         for batch in tasks.batches(self.tasks, ways=ways, queries=self.train_queries):
             for group in optimizer.param_groups:
                 group["lr"] = self.lr * hold_then_linear(tasks.progress, self.hold)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from metabench.tuning.study import Outcome, Tuned
 from metabench.utils.values import Value
 
 MARK = "# Below this line: written by `metabench tune`, which replaces it."
+
+TRAIN_WAYS = "train_ways"
 
 _ENTRY = "[[recipe]]"
 
@@ -91,7 +93,8 @@ def write_recipes(studies: Sequence[Tuned], folder: Path, space: Space, study: s
     What stands above the line :data:`MARK` of a file is kept. Below it, entries with the conditions
     of the study are replaced. An entry is for the kind of its benchmark, classification or
     regression. Where a study has several benchmarks of a kind, it is also for the data set, ways
-    and shots that distinguish them.
+    and shots that distinguish them. With more ways than those of the study, the classes of a
+    training episode (:data:`TRAIN_WAYS`) are those of a test episode.
 
     Args:
         studies: The outcomes.
@@ -158,12 +161,20 @@ def _entries(
             for name, value in best.trial.planned.hyperparameters.items()
             if name in space.names
         }
-        entries[condition] = (
-            f"{_ENTRY}\nname = {_toml(DEFAULT_RECIPE)}\nsource = {_toml(source)}\n"
-            f"when = {{ {condition} }}\n[recipe.values]\n"
-            + "".join(f"{name} = {_toml(value)}\n" for name, value in values.items())
-        )
+        entries[condition] = _entry(condition, source, values)
+        if TRAIN_WAYS in values and "ways" not in condition:
+            more = f'{condition}, ways = ">{best.trial.benchmark.ways}"'
+            source = "rule of `metabench tune`: with more ways than in the study, as at test"
+            entries[more] = _entry(more, source, {TRAIN_WAYS: 0})
     return entries
+
+
+def _entry(condition: str, source: str, values: Mapping[str, Value]) -> str:
+    return (
+        f"{_ENTRY}\nname = {_toml(DEFAULT_RECIPE)}\nsource = {_toml(source)}\n"
+        f"when = {{ {condition} }}\n[recipe.values]\n"
+        + "".join(f"{name} = {_toml(value)}\n" for name, value in values.items())
+    )
 
 
 def _condition(benchmark: Benchmark, benchmarks: Sequence[Benchmark]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metabench.algorithms.base import Algorithm
+from metabench.algorithms.base import Algorithm, resolve_hyperparameters
 from metabench.algorithms.problem import Problem
 from metabench.backbones.conv4 import Conv4
 from metabench.backbones.conv4_maps import Conv4Maps
@@ -23,9 +23,8 @@ from metabench.episodes import (
     TaskStream,
 )
 from metabench.episodes.stream import labelled_examples
-from metabench.plugins import installed_plugins
-from metabench.recipes.hyperparameters import hyperparameters_for
 from metabench.runtime.counter_rng import make_key, random_bits
+from tests.helpers.hand_recipes import hand_recipe
 
 IMAGE = (1, 28, 28)
 VECTOR = (16,)
@@ -89,10 +88,9 @@ def train(algorithm: Algorithm, source: ClassPool | TaskFamily, budget: int) -> 
 
 
 def make(cls: type[Algorithm], problem: Problem, seed: int = 0, **chosen: Any) -> Algorithm:
-    """Returns a new algorithm with its recipe for the problem; ``chosen`` values override it."""
+    """Returns a new algorithm with its recipe by hand; ``chosen`` values override it."""
     torch.manual_seed(seed)
-    values = hyperparameters_for(installed_plugins().registry, cls, problem, chosen)
-    return cls(problem, **values)
+    return cls(problem, **resolve_hyperparameters(cls, chosen, hand_recipe(cls, problem)))
 
 
 def blobs(classes: int, seed: int) -> ClassPool:

@@ -21,8 +21,7 @@ from metabench.episodes import (
     TaskBatch,
     TaskStream,
 )
-from metabench.plugins import installed_plugins
-from metabench.recipes.hyperparameters import recipe_for
+from tests.helpers.hand_recipes import hand_recipe
 
 WAYS, SHOTS, QUERIES, FEATURES = 3, 2, 4, 6
 BACKBONES: dict[str, Any] = {
@@ -135,13 +134,12 @@ class _Cast(Sampler):
 def build(
     cls: type[Algorithm], problem: Problem, *, seed: int = 0, double: bool = True, **options: Any
 ) -> Any:
-    """Returns a new algorithm with its recipe; ``options`` override it.
+    """Returns a new algorithm with its recipe by hand; ``options`` override it.
 
     The backbone is that of the problem.
     """
     torch.manual_seed(seed)
-    recipe = recipe_for(installed_plugins().registry, cls, problem).values
-    values = {k: v for k, v in recipe.items() if k != "backbone"}
+    values = {k: v for k, v in hand_recipe(cls, problem).items() if k != "backbone"}
     algorithm = cls(problem, **values | options)
     return algorithm.double() if double else algorithm
 

@@ -150,15 +150,12 @@ def test_the_default_recipe_treats_an_unknown_budget_as_a_large_one() -> None:
 @pytest.mark.parametrize(
     "name", ["protonet", "r2d2", "matchingnet", "relationnet", "task-embedding"]
 )
-@pytest.mark.parametrize("ways", [2, 5, 10, 20])
+@pytest.mark.parametrize("ways", [10, 20])
 @pytest.mark.parametrize("shots", [1, 2, 5, 10])
-def test_embeddings_are_trained_on_at_least_the_ways_of_the_test(
+def test_with_more_ways_than_the_study_had_training_has_the_ways_of_the_test(
     name: str, ways: int, shots: int
 ) -> None:
     spec = REGISTRY.get("algorithm", name)
-    found = []
-    for budget in (100, 5_000, 10_000, 15_000, 20_000, 30_000, 50_000, 90_000, 150_000, 4_000_000):
+    for budget in (100, 10_000, 50_000, 4_000_000):
         facts = dataclasses.replace(OMNIGLOT, ways=ways, shots=shots, budget=budget)
-        found.append(int(resolve(spec, facts, "default").values["train_ways"]))
-    assert min(found) >= ways
-    assert found == sorted(found)  # a larger budget never has fewer
+        assert resolve(spec, facts, "default").values["train_ways"] == 0

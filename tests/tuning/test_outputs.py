@@ -97,6 +97,21 @@ def test_a_study_keeps_the_entries_of_other_conditions(planted, tmp_path: Path) 
     ]
 
 
+def test_with_more_ways_than_in_the_study_training_has_the_ways_of_the_test(
+    planted, tmp_path: Path
+) -> None:
+    studies = tuned(planted, tmp_path)
+    hyperparameters = studies[0].best.trial.planned.hyperparameters
+    hyperparameters["train_ways"] = 2  # type: ignore[index]  # what the trial ran with
+    space = SPACE.model_copy(update={"factors": SPACE.factors | {"train_ways": 3.0}})
+    (path,) = write_recipes(studies, tmp_path / "recipes", space, "s")
+    study, more = read_recipes(path).document.recipe
+    assert study.values["train_ways"] == 2
+    assert (str(more.when), more.values) == ("classification ways>3", {"train_ways": 0})
+    write_recipes(studies, tmp_path / "recipes", space, "s")
+    assert len(read_recipes(path).document.recipe) == 2
+
+
 def test_two_benchmarks_that_a_recipe_cannot_distinguish_are_refused_before_anything_is_written(
     planted, tmp_path: Path
 ) -> None:
