@@ -66,7 +66,13 @@ class MetaLSTM(GradientBased):
 
     def __post_init__(self) -> None:
         width = {"channels": self.channels} if self.channels else {}
-        self.learner = Learner(self.problem, self.backbone, norm=self.norm, scale=True, **width)
+        self.learner = Learner(
+            self.problem,
+            self.backbone,
+            norm=self.norm,
+            scale=True,
+            **width,  # type: ignore[arg-type]  # an option of the backbone, not `zero_head`
+        )
         self.transductive = self.learner.transductive
         self.test_steps = self.inner_steps
         self.optimizer = LearnedOptimizer(self.hidden, open_at=self.open_at)
