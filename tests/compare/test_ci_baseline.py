@@ -22,7 +22,7 @@ from metabench.utils.grouping import grouped
 ROOT = Path(__file__).parents[2]
 BASELINE = ROOT / "leaderboards" / "ci"
 WORKFLOW = (ROOT / ".github" / "workflows" / "leaderboard.yml").read_text()
-ALGORITHMS = {"protonet", "maml", "nearest-mean"}
+ALGORITHMS = {"protonet", "fomaml-zero-head", "nearest-mean"}
 
 
 def metabench(*arguments: object) -> Result:
