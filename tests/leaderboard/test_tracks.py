@@ -1,7 +1,7 @@
 """The tracks of a leaderboard: each is ranked by itself, in tables of its own."""
 
 import json
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from metabench.leaderboard.build import build
 from metabench.leaderboard.pages import summary
@@ -10,7 +10,7 @@ from tests.helpers.cells import make_record, with_seeds
 
 
 def on_track(
-    name: str, scores: tuple[float, ...], track: str | None, seed: int = 0, **evidence: float
+    name: str, scores: tuple[float, ...], track: str | None, seed: int = 0, **evidence: Any
 ) -> Record:
     found = TrackEvidence(queries=10, changed=0.5, **evidence) if track else None
     return make_record(name, scores, seed=seed, track=track, track_evidence=found)
@@ -63,6 +63,14 @@ class TestTracks:
         ]
         (row,) = build(seeds).rows
         assert (row.track, row.inductive_score) == ("transductive", 0.25)
+
+    def test_a_row_whose_track_is_only_declared_says_so(self) -> None:
+        reason = "it predicts the same queries differently when it is asked twice"
+        record = on_track("noisy", (0.5, 0.5), "inductive", reason=reason)
+        board = build([record, self.RECORDS[1]])
+        reasons = {row.algorithm: row.reason for row in board.rows}
+        assert reasons == {"noisy": f"its track is declared: {reason}", "support": ""}
+        assert "ok: its track is declared" in board.render("markdown")
 
     def test_rows_whose_track_was_not_measured_have_a_table_of_their_own(self) -> None:
         rows = build([*self.RECORDS, make_record("old")]).rows
