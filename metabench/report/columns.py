@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from metabench.leaderboard.extras import few_episodes
 from metabench.leaderboard.render import leaves_the_shares, rank_text
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.report.data import BenchmarkResults
@@ -112,7 +113,7 @@ def columns_of(results: BenchmarkResults) -> list[TableColumn]:
 
 
 def _metric_columns(results: BenchmarkResults) -> list[TableColumn]:
-    """Returns the mean over the seeds of each further metric that has a mean."""
+    """Returns the mean over the seeds of each further metric of enough episodes."""
     about: dict[str, str] = {}
     means: dict[tuple[str, str], float] = {}
     for row in results.rows:
@@ -121,7 +122,9 @@ def _metric_columns(results: BenchmarkResults) -> list[TableColumn]:
         names = dict.fromkeys(n for r in records for n in r.metrics if n != results.metric)
         for name in names:
             found = [r.metrics[name] for r in records if name in r.metrics]
-            values = [value for m in found if (value := number(m.mean)) is not None]
+            # As on a board: two or five episodes say nothing.
+            enough = [m for m in found if not few_episodes(m)]
+            values = [value for m in enough if (value := number(m.mean)) is not None]
             if values:
                 means[row.algorithm, name] = fmean(values)
                 unit, direction = found[0].unit, found[0].direction
