@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 from metabench.leaderboard.build import build
 from metabench.leaderboard.pages import summary
 from metabench.records.schema import Record, TrackEvidence
+from metabench.report.columns import best_algorithms, columns_of, levels_by_track
+from metabench.report.data import gather
 from tests.helpers.cells import make_record, with_seeds
 
 
@@ -83,3 +85,30 @@ class TestTracks:
         lines = summary(build(self.RECORDS)).splitlines()[2:]
         names = [line.split("|")[1].strip() for line in lines]
         assert names == ["support", "worse", "batch (transductive)"]
+
+    def test_the_report_ranks_each_track_by_itself(self) -> None:
+        (results,) = gather(with_seeds(*self.RECORDS)).benchmarks
+        columns = {column.title: column.cells for column in columns_of(results)}
+        assert [cell.text for cell in columns["track"]] == [
+            "inductive",
+            "inductive",
+            "transductive",
+        ]
+        assert [cell.text for cell in columns["inductive (%)"]] == ["", "", "60.00"]
+        assert [cell.text for cell in columns["unbalanced (%)"]] == ["", "", "70.00"]
+        order = [cell.order or 0 for cell in columns["rank"]]
+        assert order == sorted(order)
+        assert order[-1] > len(results.rows)
+        inductive, transductive = levels_by_track(results.rows).split(". ")
+        assert inductive.startswith("inductive: This table tells apart")
+        assert inductive.endswith("among 2 ranked algorithms")
+        assert (
+            transductive == "transductive: This table tells apart 1 level among 1 ranked algorithm."
+        )
+
+    def test_the_report_marks_the_best_of_a_track_if_another_of_it_is_told_apart(self) -> None:
+        scores = (0.8, 0.9) * 25
+        apart = [on_track(n, s, "inductive") for n, s in (("a", scores), ("b", (0.1, 0.2) * 25))]
+        alone = on_track("batch", scores, "transductive")
+        (results,) = gather(with_seeds(*apart, alone)).benchmarks
+        assert best_algorithms(results.rows) == {"a"}
