@@ -142,9 +142,9 @@ def command(
     if code == EXIT_OK and not board.rows:
         which = f" of the suite '{suite}'" if suite else ""
         run = f"metabench run {f'--suite {suite}' if suite else '--all'}"
-        raise NothingSelected(
-            f"'{results}' has no record{which} to rank.", hint=f"`{run}` creates records."
-        )
+        # What is left out was listed above, and the same run would be left out again.
+        hint = "All were left out, see above." if board.left_out else f"`{run}` creates records."
+        raise NothingSelected(f"'{results}' has no record{which} to rank.", hint=hint)
     return code
 
 
