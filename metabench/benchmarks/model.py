@@ -304,6 +304,16 @@ def _line(place: Place, what: str, content: dict[str, Any]) -> str:
         where = f"benchmark '{name}'" if named else f"benchmark {int(place[1]) + 1}"
     key = ".".join(map(str, keys))
     if what == NO_SUCH_KEY:
-        known = (Benchmark if where else Suite).model_fields.keys() - {"quick"}
-        what += did_you_mean(key, sorted(known)).replace(" ", ". ", 1)
+        what += did_you_mean(str(keys[-1]), _known_keys(keys, in_benchmark=bool(where))).replace(
+            " ", ". ", 1
+        )
     return f"       {', '.join(filter(None, [where, key])) or 'the file'}: {what}"
+
+
+def _known_keys(keys: Place, *, in_benchmark: bool) -> list[str]:
+    """Returns the keys that may stand where an unknown one stands."""
+    if not in_benchmark:
+        return sorted(Suite.model_fields)
+    if len(keys) > 1:
+        return sorted(Augmentation.model_fields) if keys[0] == "augmentation" else []
+    return sorted(Benchmark.model_fields.keys() - {"quick"})

@@ -140,12 +140,22 @@ def command(
     if board.rows or form == "json":  # an empty array is a valid document
         click.echo(formats.render(registry, form, board, list(parse_list(columns or ""))))
     if code == EXIT_OK and not board.rows:
-        which = f" of the suite '{suite}'" if suite else ""
-        run = f"metabench run {f'--suite {suite}' if suite else '--all'}"
-        raise NothingSelected(
-            f"'{results}' has no record{which} to rank.", hint=f"`{run}` creates records."
-        )
+        raise _nothing_to_rank(board, results, suite)
     return code
+
+
+def _nothing_to_rank(board: Leaderboard, results: Path, suite: str | None) -> NothingSelected:
+    """Returns the error that says what to do where no record can be ranked."""
+    which = f" of the suite '{suite}'" if suite else ""
+    reasons = {one.reason for one in board.selection.left_out}
+    if reasons == {"quick"}:
+        hint = "`--quick` shows the records of --quick runs."
+    elif reasons:
+        # They were listed above, and the same run would be left out again.
+        hint = "All were left out, see above."
+    else:
+        hint = f"`metabench run {f'--suite {suite}' if suite else '--all'}` creates records."
+    return NothingSelected(f"'{results}' has no record{which} to rank.", hint=hint)
 
 
 def _aggregate(board: Leaderboard, form: str, results: Path) -> str:

@@ -9,7 +9,7 @@ import click
 
 from metabench.cli.cells import run_cells, say
 from metabench.cli.options import given_settings, settings_options
-from metabench.errors import EXIT_OK
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, ResultsError
 from metabench.tuning.settings import StudySettings
 from metabench.utils.text import counted
 
@@ -64,14 +64,30 @@ def command(
     planned = [trial.planned for trial in trials]
     records = run_cells(planned, settings, plugins, folder, console, noun="trial")
     studies = results_of(trials, records)
-    show(best_rows(studies))
+    scored = [tuned for tuned in studies if not tuned.failure]
+    show(best_rows(scored))
     if csv is not None:
-        csv.write_text(to_csv(studies), encoding="utf-8")
+        _write(csv, to_csv(studies))
     if recipes is not None:
         study = f"metabench tune --seed {settings.seed} --fraction {settings.fraction:g}"
-        written = write_recipes(studies, recipes, chosen, study)
+        written = write_recipes(scored, recipes, chosen, study)
         say(console, f"{counted(len(written), 'recipe file')} written to '{recipes}'.")
-    return EXIT_OK
+    # After the results of the others, which may have taken hours.
+    failures = [tuned.failure for tuned in studies if tuned.failure]
+    for failure in failures:
+        click.echo(f"error: {failure}", err=True)
+    return EXIT_CELL_FAILED if failures else EXIT_OK
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(
+            f"'{path}' cannot be written: {error.strerror or error}.",
+            hint="Give another --csv: the trials are stored, and do not run again.",
+        ) from error
 
 
 def _planned_row(trial: Trial) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from metabench.errors import UnknownName
 ValueFormat = Literal["share", "number", "count", "flag"]
 
 FEWEST_EPISODES = 50
-"""Test episodes that a figure of robustness needs, else the board does not show it.
+"""Test episodes that a metric with episodes of its own needs, else the board does not show it.
 
 On two episodes half the width of an interval of the drop was 0.85 on a scale of 0 to 1.
 """

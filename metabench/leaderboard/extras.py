@@ -143,16 +143,30 @@ def _read(
     if metric.status == "ok" and not comparable:
         return "measured by another version or with other options than the newest"
     value = _value(metric, column.path)
-    if not column.robustness or not isinstance(value, float):
+    if not isinstance(value, float):
         return value
-    return _unfit(record, metric, column) or value
+    if column.robustness:
+        return few_episodes(metric, column.path) or _at_chance(record) or value
+    # Their own episodes are fewer than those of the score too.
+    own = column.metric in ("adaptation", "transduction")
+    return (few_episodes(metric, column.path) if own else "") or value
 
 
-def _unfit(record: Record, metric: MetricResult, column: ExtraColumn) -> str:
-    """Returns why a figure of robustness is not shown; nothing if it is."""
-    episodes = _episodes(metric, column.path)
-    if episodes is not None and episodes < FEWEST_EPISODES:
-        return f"few episodes: {episodes:.0f}; a board shows {FEWEST_EPISODES} or more"
+def few_episodes(metric: MetricResult, path: Sequence[str] = ()) -> str:
+    """Returns that a value is of too few episodes for a board; nothing if it is of enough.
+
+    Args:
+        metric: The metric that states it.
+        path: The keys of the value; empty for the mean of the metric.
+    """
+    episodes = _episodes(metric, path)
+    if episodes is None or episodes >= FEWEST_EPISODES:
+        return ""
+    return f"few episodes: {episodes:.0f}; a board shows {FEWEST_EPISODES} or more"
+
+
+def _at_chance(record: Record) -> str:
+    """Returns that the score of a record is at chance; nothing if it is above."""
     main = record.metrics[record.metric]
     ways = record.benchmark.ways
     if ways and main.mean is not None and main.mean - (main.ci95 or 0.0) <= 1 / ways:
@@ -164,6 +178,8 @@ def _episodes(metric: MetricResult, path: Sequence[str]) -> float | None:
     """Returns the number of episodes of a value: the one that stands nearest to it."""
     value: Any = metric.values
     found = number(value.get("episodes"))
+    if found is None and metric.episodes:
+        found = float(len(metric.episodes))
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
         if isinstance(value, Mapping) and (own := number(value.get("episodes"))) is not None:

@@ -50,7 +50,7 @@ class Comparison:
         Args:
             folder: The folder of the leaderboard.
         """
-        found = dict(self.changes)
+        other_code: defaultdict[str, list[Record]] = defaultdict(list)
         for record, code in self.other_code:
             was = record.algorithm
             text = (
@@ -58,8 +58,14 @@ class Comparison:
                 f"{record.code[:12]} and {code[:12]}); if the numbers are the same, `metabench "
                 f"leaderboard {quote(str(folder))} --recheck` accepts it"
             )
-            found.setdefault(text, []).append(record)
-        return [_problem(change, records, folder) for change, records in found.items()]
+            other_code[text].append(record)
+        return [
+            *(_problem(change, group, folder) for change, group in self.changes.items()),
+            *(
+                _problem(change, group, folder, remedy="Otherwise remove the old records")
+                for change, group in other_code.items()
+            ),
+        ]
 
     def notices(self) -> list[str]:
         """Returns, as a sentence each, what was not compared."""
@@ -184,12 +190,18 @@ def _change(name: str, old: Mapping[str, Value], now: Mapping[str, Value]) -> st
     return f"{name} was {old[name]} and is {now[name]}"
 
 
-def _problem(change: str, records: Sequence[Record], folder: Path) -> str:
+def _problem(
+    change: str,
+    records: Sequence[Record],
+    folder: Path,
+    *,
+    remedy: str = "Remove the old records",
+) -> str:
     others = f" and {counted(len(records) - 1, 'other record')}" if records[1:] else ""
     commands = " && ".join(dict.fromkeys(_commands(records, folder)))
     # A new version or recipe has another key, so that its record replaces no file.
     return (
-        f"{records[0].file_name}{others}: {change}. Remove the old records, run `{commands}`, then "
+        f"{records[0].file_name}{others}: {change}. {remedy}, run `{commands}`, then "
         f"`metabench leaderboard {quote(str(folder))} --write`"
     )
 

@@ -15,6 +15,9 @@ from metabench.records.schema import Record
 RECIPE = "paper"
 """The recipe of a row that may have a figure."""
 
+BUILT_IN = "metabench"
+"""The distribution of the algorithms that may have figures."""
+
 SUITE = "papers"
 """The built-in suite whose benchmarks may have figures."""
 
@@ -41,7 +44,10 @@ class PublishedFigure:
         values = algorithm.hyperparameters
         # A table may have one row for each number of inner steps: an override is a condition too.
         return (
-            record.track == self.track
+            # A plugin may have an algorithm of the same name, and weights that saw other data.
+            algorithm.distribution == BUILT_IN
+            and not algorithm.pretrained_on
+            and record.track == self.track
             and record.budget == record.benchmark.budget
             and algorithm.recipe == RECIPE
             and algorithm.overrides.keys() <= self.settings.keys()
@@ -53,8 +59,8 @@ def published_figure(record: Record, metric: str) -> PublishedFigure | None:
     """Returns the figure that the paper of an algorithm reports for the conditions of a record.
 
     These are the benchmark of the suite :data:`SUITE` (data set and split, ways, shots, queries,
-    budget, test episodes), the recipe :data:`RECIPE` without overrides, and the track. ``None``
-    unless all of them agree.
+    budget, test episodes), the recipe :data:`RECIPE` without overrides, and the track; and the
+    algorithm is the built-in one, from random weights. ``None`` unless all of them agree.
 
     Args:
         record: A record of the algorithm.

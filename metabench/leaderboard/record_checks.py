@@ -16,6 +16,9 @@ from metabench.stats.worst_decile import worst_decile
 # of SciPy (1.11 and 1.17).
 _TOLERANCE = 1e-7
 _FLOAT32_TOLERANCE = 1e-6
+# metabench.metrics.transduction.TOLERANCE: importing it would need PyTorch.
+MOST_CHANGED = 1e-3
+"""The share of predictions of an inductive method that may differ without the other queries."""
 
 
 def record_problems(record: Record) -> list[str]:
@@ -94,6 +97,19 @@ def _curve(record: Record) -> Iterator[str]:
             yield f"its best_examples is {training.best_examples}, but its best score at {best}"
 
 
+def _track(record: Record) -> Iterator[str]:
+    found = record.track_evidence
+    if found is None:
+        if record.track:
+            yield f"its track is stated as {record.track}, without what it was measured from"
+        return
+    measured = "transductive" if found.changed > MOST_CHANGED else "inductive"
+    # A reason says that the track is the declared one, or that no single query can be predicted.
+    if record.track != measured and not found.reason:
+        share = f"{100 * found.changed:.3g} % of its predictions changed"
+        yield f"its track is stated as {record.track}, but {measured} follows: {share}"
+
+
 def _means(record: Record) -> Iterator[str]:
     for name, metric in record.metrics.items():
         if not metric.episodes:
@@ -160,6 +176,7 @@ CHECKS: tuple[Callable[[Record], Iterator[str]], ...] = (
     _times,
     _budget,
     _curve,
+    _track,
     _means,
     _derived_values,
 )

@@ -117,7 +117,7 @@ class LeaderboardRow:
     episode_digest: str
     """The sha256 of the test episodes."""
     reason: str
-    """Why the status is not ``ok``, or why there is no score."""
+    """Why the status is not ``ok``, why there is no score, or why the track is the declared one."""
     extra: dict[str, ColumnValue]
     """The extra columns, by key (:data:`metabench.leaderboard.columns.KEYS`)."""
     extra_ci95: dict[str, float]
@@ -158,6 +158,7 @@ def make_row(
     reasons = sorted({r.reason.partition("\n")[0] for r in other})
     if ok and score.value is None:
         reasons.append(score.missing)
+    reasons += _declared_track(ok)
     parameters = median_cost(ok, "parameters")
     row = LeaderboardRow(
         benchmark=first.benchmark.title,
@@ -208,6 +209,13 @@ def _track_fields(ok: Sequence[Record], *, ranked_by_metric: bool) -> dict[str, 
         "inductive_score": median(e.inductive_score for e in shown),
         "unbalanced_score": median(e.unbalanced_score for e in shown),
     }
+
+
+def _declared_track(ok: Sequence[Record]) -> list[str]:
+    """Returns why an inductive track is what the algorithm declares; nothing if it was measured."""
+    # Random numbers in its predictions hide whether a method uses the other queries.
+    found = {r.track_evidence.reason for r in ok if r.track == "inductive" and r.track_evidence}
+    return [f"its track is declared: {reason}" for reason in sorted(found) if reason]
 
 
 def _status(other: Sequence[Record], seeds: int) -> str:

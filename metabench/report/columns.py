@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from metabench.leaderboard.render import leaves_the_shares, rank_text
+from metabench.leaderboard.extras import few_episodes
+from metabench.leaderboard.render import by_track, leaves_the_shares, levels_of, rank_text
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.report.data import BenchmarkResults
 from metabench.report.values import format_number
@@ -67,10 +68,11 @@ def columns_of(results: BenchmarkResults) -> list[TableColumn]:
     columns = [
         TableColumn(
             "rank",
-            "The 95 % interval of the ranks that it may have, over seeds, episodes and classes. "
-            "Fewer than three seeds are provisional.",
-            tuple(TableCell(rank_text(row), row.rank) for row in rows),
+            "The 95 % interval of the ranks that it may have, over seeds, episodes and classes, "
+            "among the methods of its track. Fewer than three seeds are provisional.",
+            tuple(TableCell(rank_text(row), _rank_order(row, len(rows))) for row in rows),
         ),
+        text("track", "Whether queries are predicted one by one.", lambda row: row.track or ""),
         TableColumn(
             results.metric + unit,
             "The mean over the test episodes, with its 95 % interval over the episodes.",
@@ -83,6 +85,16 @@ def columns_of(results: BenchmarkResults) -> list[TableColumn]:
         ),
         numeric("seeds", "The number of seeds that are ok.", lambda row: row.seeds),
         score("seed sd", "The standard deviation over the seeds.", lambda row: row.seed_sd),
+        score(
+            "inductive",
+            "The score of a transductive method with each query alone.",
+            lambda row: row.inductive_score,
+        ),
+        score(
+            "unbalanced",
+            "Its score with classes of unequal frequency among the queries.",
+            lambda row: row.unbalanced_score,
+        ),
         score(
             "paper",
             "The figure of its paper, if the paper had the same conditions.",
@@ -104,7 +116,6 @@ def columns_of(results: BenchmarkResults) -> list[TableColumn]:
         numeric(
             "train examples", "Examples that meta-training drew.", lambda row: row.train_examples
         ),
-        text("track", "Whether queries are predicted one by one.", lambda row: row.track or ""),
         text("library", "The library that does the computations.", lambda row: row.library),
         text("backbone", "The network below the head.", lambda row: row.backbone),
     ]
@@ -112,7 +123,7 @@ def columns_of(results: BenchmarkResults) -> list[TableColumn]:
 
 
 def _metric_columns(results: BenchmarkResults) -> list[TableColumn]:
-    """Returns the mean over the seeds of each further metric that has a mean."""
+    """Returns the mean over the seeds of each further metric of enough episodes."""
     about: dict[str, str] = {}
     means: dict[tuple[str, str], float] = {}
     for row in results.rows:
@@ -121,7 +132,9 @@ def _metric_columns(results: BenchmarkResults) -> list[TableColumn]:
         names = dict.fromkeys(n for r in records for n in r.metrics if n != results.metric)
         for name in names:
             found = [r.metrics[name] for r in records if name in r.metrics]
-            values = [value for m in found if (value := number(m.mean)) is not None]
+            # As on a board: two or five episodes say nothing.
+            enough = [m for m in found if not few_episodes(m)]
+            values = [value for m in enough if (value := number(m.mean)) is not None]
             if values:
                 means[row.algorithm, name] = fmean(values)
                 unit, direction = found[0].unit, found[0].direction
@@ -137,10 +150,28 @@ def _metric_columns(results: BenchmarkResults) -> list[TableColumn]:
 
 
 def best_algorithms(rows: Sequence[LeaderboardRow]) -> set[str]:
-    """Returns the algorithms that may be first, if the table tells any apart from them."""
-    if not any(row.rank not in (None, 1) for row in rows):
-        return set()
-    return {row.algorithm for row in rows if row.rank == 1}
+    """Returns the algorithms that may be first on their track, if it tells any apart from them."""
+    found: set[str] = set()
+    for group in by_track(rows).values():
+        if any(row.rank not in (None, 1) for row in group):
+            found |= {row.algorithm for row in group if row.rank == 1}
+    return found
+
+
+def levels_by_track(rows: Sequence[LeaderboardRow]) -> str:
+    """Returns in a sentence for each track how many levels its rows are told apart into."""
+    groups = by_track(rows)
+    if len(groups) == 1:
+        return levels_of(rows)
+    sentences = {track: levels_of(group) for (_, track), group in groups.items()}
+    return " ".join(
+        f"{track or 'track not measured'}: {text}" for track, text in sentences.items() if text
+    )
+
+
+def _rank_order(row: LeaderboardRow, rows: int) -> float | None:
+    # Sorted by rank, the transductive methods follow the inductive ones: a page has one table.
+    return row.rank + rows * (row.track == "transductive") if row.rank is not None else None
 
 
 def _number_cell(value: float | None, *, percent: bool = False) -> TableCell:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from metabench.leaderboard.render import levels_of, rank_text
+from metabench.leaderboard.render import rank_text
 from metabench.records.schema import MetricResult, Record, Value
 from metabench.report.charts import figures_of
 from metabench.report.charts.episodes import distributions
-from metabench.report.columns import TableColumn, best_algorithms, columns_of
+from metabench.report.columns import TableColumn, best_algorithms, columns_of, levels_by_track
 from metabench.report.data import BenchmarkResults, ReportData
 from metabench.report.pictures import Picture
 from metabench.report.svg import Drawing, draw
@@ -89,7 +89,7 @@ def benchmark_context(results: BenchmarkResults, pictures: list[Picture] | str) 
     return BenchmarkContext(
         results,
         columns_of(results),
-        levels_of(results.rows),
+        levels_by_track(results.rows),
         best_algorithms(results.rows),
         drawings,
         pictures if isinstance(pictures, list) else [],

@@ -61,7 +61,7 @@ class Tuned:
     """The trials of one algorithm on one benchmark.
 
     Attributes:
-        outcomes: The trials in order; at least one of them has a score.
+        outcomes: The trials in order.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -72,19 +72,26 @@ class Tuned:
         return self.outcomes[0]
 
     @property
+    def failure(self) -> str:
+        """Why no trial has a score, as a sentence; empty if one has."""
+        if any(outcome.score is not None for outcome in self.outcomes):
+            return ""
+        record = self.default.record
+        return (
+            f"every trial of {record.algorithm.name} on {record.benchmark.name} failed: "
+            f"{record.reason}"
+        )
+
+    @property
     def best(self) -> Outcome:
         """The trial with the best score; of equal ones the first.
 
         Raises:
             CellFailed: If no trial has a score.
         """
+        if self.failure:
+            raise CellFailed(self.failure)
         scored = [o for o in self.outcomes if o.score is not None]
-        if not scored:
-            record = self.default.record
-            raise CellFailed(
-                f"every trial of {record.algorithm.name} on {record.benchmark.name} failed: "
-                f"{record.reason}"
-            )
         record = scored[0].record
         sign = -1.0 if record.metrics[record.metric].direction == "lower" else 1.0
         return max(scored, key=lambda o: sign * (o.score or 0.0))  # max returns the first

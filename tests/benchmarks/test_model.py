@@ -86,6 +86,10 @@ def test_reading_the_protocol_does_not_change_a_benchmark() -> None:
             {"shotz": 1},
             "benchmark 'blobs-3w1s', shotz: there is no such key. Did you mean 'shots'?",
         ),
+        (
+            {"augmentation": {"mirrored": True}},
+            "augmentation.mirrored: there is no such key. Did you mean 'mirror'?",
+        ),
         ({"ways": 1}, "at least 2 ways"),
         ({"ways": -3}, "ways: it must be greater than or equal to 0 (it is -3)"),
         (

@@ -113,6 +113,24 @@ def test_without_records_it_exits_with_5(metabench, tmp_path: Path, form: str) -
     assert ended.out == "" or json.loads(ended.out) == []
 
 
+def test_if_all_records_are_left_out_it_does_not_say_to_run_them_again(
+    metabench, tmp_path: Path
+) -> None:
+    ResultsFolder(tmp_path).save(make_record("maml", hyperparameters={"budget": 1}))
+    ended = metabench("leaderboard", tmp_path)
+    assert ended.code == 5
+    assert "1 record trained with another budget" in ended.err
+    assert "All were left out, see above." in ended.err
+    assert "creates records" not in ended.err
+
+
+def test_if_all_records_are_of_quick_runs_it_names_the_option(metabench, tmp_path: Path) -> None:
+    ResultsFolder(tmp_path).save(make_record("maml", benchmark={"quick": True}))
+    ended = metabench("leaderboard", tmp_path)
+    assert ended.code == 5
+    assert "`--quick` shows the records of --quick runs." in ended.err
+
+
 def test_mixed_versions_are_an_error(metabench, results: Path) -> None:
     ResultsFolder(results).save(make_record("maml", benchmark={"version": "2"}))
     ended = metabench("leaderboard", results)

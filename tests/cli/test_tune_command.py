@@ -47,3 +47,25 @@ def test_errors_name_the_option_and_its_bounds(metabench, suite: Path, here: Pat
     missing = tune(metabench, suite, "--space", "nowhere.toml")
     assert missing.code == 2
     assert "search space 'nowhere.toml' cannot be read" in missing.err
+
+
+def test_an_algorithm_whose_trials_all_fail_leaves_the_results_of_the_others(
+    metabench, suite: Path, here: Path
+) -> None:
+    space = '[factors]\nlr = 2.0\ntasks = 2.0\n[choices]\nhow = ["raise", "memory"]\n'
+    Path("space.toml").write_text(space)
+    files = ("--space", "space.toml", "--csv", "new/trials.csv", "--recipes", "recipes")
+    done = tune(metabench, suite, "-a", "trouble", "--json", *files)
+    assert done.code == 1
+    assert "error: every trial of trouble on" in done.err
+    assert [row["algorithm"] for row in done.document] == ["learner"]
+    with Path("new/trials.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 6
+    assert [path.name for path in Path("recipes").iterdir()] == ["learner.toml"]
+
+
+def test_a_csv_file_that_cannot_be_written_is_an_error(metabench, suite: Path, here: Path) -> None:
+    Path("trials.csv").mkdir()
+    done = tune(metabench, suite, "--csv", "trials.csv")
+    assert done.code == 2
+    assert "'trials.csv' cannot be written" in done.err

@@ -93,7 +93,8 @@ def test_a_record_of_other_code_is_a_problem(planted, current: Record) -> None:
     text = problem(planted, current.model_copy(update={"code": "0" * 64}))
     version = current.algorithm.version
     assert f"other code of maml@{version} than the installed (code 000000000000 and" in text
-    assert "`metabench leaderboard 'a board' --recheck` accepts it" in text
+    accepts = "`metabench leaderboard 'a board' --recheck` accepts it"
+    assert f"{accepts}. Otherwise remove the old records" in text
 
 
 def test_other_code_with_the_same_numbers_is_no_problem(planted, current: Record) -> None:

@@ -155,6 +155,17 @@ def test_another_recipe_takes_the_figure_away() -> None:
     assert published_figure(other, "accuracy") is None
 
 
+@pytest.mark.parametrize("identity", [{"distribution": "mine"}, {"pretrained_on": "ImageNet-1k"}])
+def test_a_plugin_of_the_same_name_or_with_pretrained_weights_has_no_figure(
+    identity: dict[str, str],
+) -> None:
+    record = faithful(*MAML)
+    algorithm = record.algorithm.model_copy(update=identity)
+    other = record.model_copy(update={"algorithm": algorithm})
+    assert published_figure(record, "accuracy")
+    assert published_figure(other, "accuracy") is None
+
+
 @pytest.mark.parametrize("track", ["inductive", None])
 def test_another_track_takes_the_figure_away(track: str | None) -> None:
     assert published_figure(faithful(*MAML, track=track), "accuracy") is None

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from metabench.leaderboard.record_checks import CHECKS, record_problems
+from metabench.leaderboard.record_checks import CHECKS, MOST_CHANGED, record_problems
 from metabench.leaderboard.verify import problems_of
+from metabench.metrics.transduction import TOLERANCE
 from metabench.records.schema import Record, key_of
 from metabench.records.store import ResultsFolder
 from tests.helpers.cells import make_record
@@ -28,6 +29,8 @@ def valid() -> dict[str, Any]:
         training={"examples": 480, "steps": 20, "best_examples": 240, "curve": curve},
         started="2026-01-01T00:00:00+00:00",
         finished="2026-01-01T00:01:00+00:00",
+        track="inductive",
+        track_evidence={"queries": 600, "changed": 0.001},
     ).model_dump(mode="json")
     record["algorithm"]["overrides"] = {"lr": 0.5}
     record["metrics"]["accuracy"]["values"] = {
@@ -68,6 +71,16 @@ def test_a_valid_record_has_no_problem() -> None:
     assert problems(valid()) == []
 
 
+def test_a_track_with_a_reason_may_be_the_declared_one() -> None:
+    record = valid()
+    record["track_evidence"] |= {"changed": 0.5, "reason": "it predicts them differently"}
+    assert problems(record) == []
+
+
+def test_verification_and_the_harness_tell_the_tracks_apart_at_the_same_share() -> None:
+    assert MOST_CHANGED == TOLERANCE
+
+
 def values_of(record: dict[str, Any], metric: str) -> dict[str, Any]:
     values: dict[str, Any] = record["metrics"][metric]["values"]
     return values
@@ -77,6 +90,18 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "quick": (
         lambda r: r["benchmark"].update(quick=True),
         "it is a record of a --quick run",
+    ),
+    "track": (
+        lambda r: r.update(track="transductive"),
+        "its track is stated as transductive, but inductive follows: 0.1 % of its predictions",
+    ),
+    "changed predictions": (
+        lambda r: r["track_evidence"].update(changed=0.5),
+        "its track is stated as inductive, but transductive follows: 50 % of its predictions",
+    ),
+    "no evidence": (
+        lambda r: r.update(track_evidence=None),
+        "its track is stated as inductive, without what it was measured from",
     ),
     "override": (
         lambda r: r["algorithm"]["overrides"].update(lr=0.1),

@@ -8,6 +8,8 @@ from metabench.leaderboard.build import build
 from metabench.leaderboard.columns import FEWEST_EPISODES
 from metabench.leaderboard.rows import LeaderboardRow
 from metabench.records.schema import MetricResult, Record
+from metabench.report.columns import columns_of
+from metabench.report.data import gather
 from tests.helpers.cells import make_record
 
 CLEAR = (0.89, 0.9, 0.91)
@@ -52,6 +54,26 @@ def test_a_figure_of_few_episodes_is_not_shown() -> None:
     assert row.extra["pgd_0.1"] is None
     assert row.missing["pgd_0.1"] == "few episodes: 49; a board shows 50 or more"
     assert row_of(attacked("a")).extra["pgd_0.1"] == 0.4
+
+
+@pytest.mark.parametrize(
+    ("metric", "column"),
+    [("adaptation", "adaptation_area"), ("transduction", "transduction_gain")],
+)
+def test_other_metrics_with_episodes_of_their_own_need_as_many(metric: str, column: str) -> None:
+    few = measured("a", metric, {"area": 0.4, "episodes": FEWEST_EPISODES - 1})
+    row = row_of(few)
+    assert row.extra[column] is None
+    assert row.missing[column].startswith("few episodes: 49")
+    few.metrics[metric].values["episodes"] = FEWEST_EPISODES
+    assert row_of(few).extra[column] == 0.4
+
+
+def test_the_page_of_the_report_leaves_the_mean_of_few_episodes_out() -> None:
+    for episodes, shown in ((FEWEST_EPISODES - 1, False), (FEWEST_EPISODES, True)):
+        record = measured("a", "noise", {"episodes": episodes})
+        (results,) = gather([record]).benchmarks
+        assert ("noise" in [column.title for column in columns_of(results)]) == shown
 
 
 def test_the_number_of_episodes_that_stands_nearest_to_a_figure_counts() -> None:
