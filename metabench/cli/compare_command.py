@@ -55,7 +55,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--allow-missing",
     is_flag=True,
-    help="Do not fail if a cell of BASE is gone, or its new record is unreadable.",
+    help="Do not fail if a cell of BASE is gone, unreadable or not comparable in NEW.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if a file is not a valid record.")
 def command(
@@ -75,9 +75,9 @@ def command(
 
     Exits with 3 if a cell is worse: a significant loss (paired permutation test over the frozen
     episodes, Student's test over seeds and episodes, Holm's correction) of at least the least
-    effect, or a cell that was ok and has failed; with 1 if a cell of BASE is gone or its new record
-    is unreadable; with 5 if BASE and NEW share nothing that can be compared. One seed on each side,
-    time and memory only warn. If there is no baseline yet, it says so and exits with 0.
+    effect, or a cell that was ok and has failed; with 1 if a cell of BASE is gone, unreadable
+    or not comparable in NEW; with 5 if BASE and NEW share nothing that can be compared. One seed on
+    each side, time and memory only warn. If there is no baseline yet, it says so and exits with 0.
     """
     from metabench.cli.output import print_json
     from metabench.compare import (
@@ -112,7 +112,9 @@ def command(
     for text in notices:
         click.echo(f"notice: {text}", err=True)
     print_left_out(left_out, unreadable)
-    failed = bool(result.gone and not allow_missing) or bool(unreadable and strict)
+    # Nothing comparable at all is an answer of its own; beside compared cells it hides a loss.
+    refused = result.of("not-comparable") if result.compared else []
+    failed = bool((result.gone or refused) and not allow_missing) or bool(unreadable and strict)
     code = _exit_code(result, baseline=bool(before), failed=failed)
     if as_json:
         print_json(to_document(result) | {"notices": notices, "exit_code": code})

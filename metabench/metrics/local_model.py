@@ -21,7 +21,7 @@ from metabench.metrics.resource_use import cost_of
 from metabench.runtime import timing
 from metabench.runtime.counter_rng import make_key
 from metabench.runtime.exclusive import timing_lock
-from metabench.runtime.rng_state import seed_everything
+from metabench.runtime.rng_state import preserved_random_state, seed_everything
 
 MAX_PATH_STEPS = 100
 """Inner steps searched for the first one after which predictions are not finite."""
@@ -59,16 +59,18 @@ class LocalModel(Model):
         failures: list[str] = []
 
         def both(predict: AdaptedPredictor, x: Tensor) -> Tensor:
-            together = predict(x)
-            try:
-                one_by_one = x[:, positions.to(x.device)].split(1, dim=1)
-                single.append(torch.cat([predict(one) for one in one_by_one], dim=1))
-            except torch.OutOfMemoryError:
-                raise
-            # Batch norm in training mode, for example, raises an error on one value.
-            except (RuntimeError, ValueError) as error:
-                failures.append(str(error))
-            return together
+            # Before the others are shown: a predictor may remember queries that it has seen. The
+            # random numbers of the predictions together stay those of `predict`.
+            with preserved_random_state():
+                try:
+                    one_by_one = x[:, positions.to(x.device)].split(1, dim=1)
+                    single.append(torch.cat([predict(one) for one in one_by_one], dim=1))
+                except torch.OutOfMemoryError:
+                    raise
+                # Batch norm in training mode, for example, raises an error on one value.
+                except (RuntimeError, ValueError) as error:
+                    failures.append(str(error))
+            return predict(x)
 
         together = self._adapt_each(support, query, start, both)
         if failures:

@@ -71,8 +71,8 @@ def measure_track(trial: Trial, ranking: EpisodeMetric) -> MeasuredTrack:
     A method is transductive if more than one prediction in a thousand
     (:data:`~metabench.metrics.transduction.TOLERANCE`) differs without the other queries, or if it
     fails on a single query. It is then scored in two further ways: with each query alone, and with
-    classes of unequal frequency among the queries. A method that predicts the same queries
-    differently each time has the track that it declares.
+    classes of unequal frequency among the queries. If as many predictions differ when the same
+    queries are asked twice, the method has the track that it declares.
 
     Args:
         trial: The trained algorithm, made with ``probes``.
@@ -86,7 +86,8 @@ def measure_track(trial: Trial, ranking: EpisodeMetric) -> MeasuredTrack:
     evidence: dict[str, Any] = {"queries": len(changed), "changed": share}
     if share <= TOLERANCE and not error:
         return MeasuredTrack("inductive", evidence)
-    if not _is_repeatable(trial):
+    # Noise that hides an influence of the queries must change as many predictions as it hides.
+    if 2 * _share_that_varies(trial) > share:
         evidence["reason"] = "it predicts the same queries differently when it is asked twice"
         declared = trial.model.transductive
         return MeasuredTrack("transductive" if declared else "inductive", evidence)
@@ -125,26 +126,33 @@ def unbalanced_counts(index: int, ways: int, queries: int) -> Tensor:
 def _changed(probed: ProbedQueries) -> Tensor:
     """Returns which queries are predicted otherwise without the others, bool ``[T * P]``."""
     assert probed.found.alone is not None
-    together = probed.found.together[:, probed.positions.to(probed.targets.device)]
-    alone = probed.found.alone
-    if probed.targets.is_floating_point():
-        far = (together - alone).abs() > TOLERANCE * probed.targets.std()
+    positions = probed.positions.to(probed.targets.device)
+    spread = probed.found.together.std((1, 2), keepdim=True)
+    together = probed.found.together[:, positions]
+    return _differ(together, probed.found.alone, probed.targets, spread)
+
+
+def _differ(first: Tensor, second: Tensor, targets: Tensor, spread: Tensor) -> Tensor:
+    """Returns which of two predictions of queries ``[T, Q, outputs]`` differ, bool ``[T * Q]``."""
+    if targets.is_floating_point():
+        far = (first - second).abs() > TOLERANCE * targets.std()
     else:
-        spread = probed.found.together.std((1, 2), keepdim=True)
-        far = (together - alone).abs() > NOISE * spread
-        far &= (together.argmax(-1) != alone.argmax(-1)).unsqueeze(-1)
+        far = (first - second).abs() > NOISE * spread
+        far &= (first.argmax(-1) != second.argmax(-1)).unsqueeze(-1)
     # A prediction that is not finite is far from any other, and compares with none.
-    return (far | ~alone.isfinite()).any(-1).flatten()
+    return (far | ~second.isfinite()).any(-1).flatten()
 
 
-def _is_repeatable(trial: Trial) -> bool:
-    """Returns whether a method predicts the same queries alike when it is asked twice."""
+def _share_that_varies(trial: Trial) -> float:
+    """Returns the share of predictions that differ when the same queries are asked twice."""
     batch = next(trial.batches())
     if not trial.model.offers("adapt_batch"):
         batch = batch[:1]
     with trial.isolated(), torch.no_grad():
         predict = trial.adapted(batch.support)
-        return torch.equal(predict(batch.query_x), predict(batch.query_x))
+        first, second = predict(batch.query_x), predict(batch.query_x)
+    spread = first.std((1, 2), keepdim=True)
+    return float(_differ(first, second, batch.query_y, spread).double().mean())
 
 
 def _predicted_alone(trial: Trial) -> Iterator[Predictions]:

@@ -132,6 +132,15 @@ def test_missing_new_results_are_an_error(call, base: str, tmp_path: Path) -> No
     assert "no valid record to compare" in err
 
 
+def test_a_cell_that_is_not_comparable_fails_beside_one_that_is(
+    call, base: str, tmp_path: Path
+) -> None:
+    other = make_record("maml", FLAT, episode_digest="f" * 64)
+    new = folder(tmp_path / "new", other, make_record("protonet", FLAT))
+    assert call(base, new)[0] == 1
+    assert call(base, new, "--allow-missing")[0] == 0
+
+
 def test_nothing_comparable_exits_with_5(call, base: str, tmp_path: Path) -> None:
     cells = [make_record(name, FLAT, episode_digest="f" * 64) for name in ("maml", "protonet")]
     code, out, _ = call(base, folder(tmp_path / "new", *cells))

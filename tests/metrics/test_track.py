@@ -49,6 +49,42 @@ def track_of(make: Callable[[Problem], Algorithm]) -> MeasuredTrack:
     return measure_track(trial_of(make), Accuracy())
 
 
+class CentresNoisyQueries(CentresQueries):
+    """Hides the influence of the other queries behind noise in the last digits."""
+
+    name: ClassVar[str] = "centres-noisy-queries"
+
+    def adapt_batch(self, support: Support) -> Predictor:
+        predict = super().adapt_batch(support)
+        return lambda query: predict(query) + 1e-6 * torch.randn(())
+
+
+def test_a_little_noise_does_not_hide_the_influence_of_the_queries() -> None:
+    found = track_of(CentresNoisyQueries)
+    assert found.track == "transductive"
+    assert found.evidence["changed"] == track_of(CentresQueries).evidence["changed"]
+
+
+class CentresRememberedQueries(Means):
+    """Subtracts the mean of all queries of the episode that it was shown so far."""
+
+    name: ClassVar[str] = "centres-remembered-queries"
+
+    def adapt_batch(self, support: Support) -> Predictor:
+        predict = super().adapt_batch(support)
+        seen: list[Tensor] = []
+
+        def centred(query: Tensor) -> Tensor:
+            seen.append(query)
+            return predict(query - 0.9 * torch.cat(seen, dim=1).mean(1, keepdim=True))
+
+        return centred
+
+
+def test_queries_that_a_predictor_remembers_are_found() -> None:
+    assert track_of(CentresRememberedQueries).track == "transductive"
+
+
 class SeesWhetherThereAreOthers(Means):
     """Guesses where there is one query: a dependence that no statistic shows."""
 
