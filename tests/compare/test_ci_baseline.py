@@ -95,8 +95,8 @@ def test_a_loss_of_two_points_fails_and_is_named_in_the_outputs_of_the_workflow(
         "compare", BASELINE, new.path, "--markdown", markdown, "--benchmark-json", entries
     )
     assert result.return_value == 3
-    assert "2 of 6 cells are worse: protonet on ci-glyphs-5w1s@3 by 2.1 points" in result.stdout
-    assert "2 of 6 cells are worse: protonet on ci-glyphs-5w1s" in markdown.read_text()
+    assert "1 of 3 cells is worse: protonet on ci-glyphs-5w5s@1 by 2.0 points" in result.stdout
+    assert "1 of 3 cells is worse: protonet on ci-glyphs-5w5s" in markdown.read_text()
     for entry in json.loads(entries.read_text()):  # the schema of customBiggerIsBetter
         assert {name: type(value) for name, value in entry.items()} == {
             "name": str, "unit": str, "value": float, "range": str, "extra": str,

