@@ -19,6 +19,7 @@ _HOME = {
     "ClassDataset": "metabench.datasets.base",
     "ClassPool": "metabench.datasets.base",
     "Executor": "metabench.executors.base",
+    "FOMAML": "metabench.algorithms.fomaml",
     "Job": "metabench.running.job",
     "MAML": "metabench.algorithms.maml",
     "MetaSGD": "metabench.algorithms.meta_sgd",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from metabench.algorithms.anil import ANIL as ANIL
     from metabench.algorithms.base import Algorithm as Algorithm
     from metabench.algorithms.base import Predictor as Predictor
+    from metabench.algorithms.fomaml import FOMAML as FOMAML
     from metabench.algorithms.maml import MAML as MAML
     from metabench.algorithms.meta_sgd import MetaSGD as MetaSGD
     from metabench.algorithms.problem import Problem as Problem

@@ -47,7 +47,9 @@ metrics = ["mse", "cost"]
 """
 SMALL: dict[str, Any] = {"tasks": 2, "train_queries": 2}
 CALM = {"maml": 0.04, "fomaml": 0.02, "anil": 0.04}
-"""A fifth of the recipe's inner rate: above it, rounding flips a ReLU and Adam magnifies it."""
+"""Inner rates by native method: above them, rounding flips a ReLU and Adam magnifies it."""
+CALM_OUTER = 1e-3
+"""The outer rate of all methods with an inner loop, for the same reason."""
 NATIVE = {
     "l2l-maml": "maml",
     "l2l-fomaml": "fomaml",
@@ -105,6 +107,8 @@ def test_an_adapter_is_a_row_of_its_library(name: str, data: str, folder: Path) 
     settings: dict[str, Any] = {"train_ways": 4} if name == "l2l-protonet" else {}
     if NATIVE[name] in CALM and data == "tiny-glyphs":
         settings = {"inner_lr": CALM[NATIVE[name]]}
+    if NATIVE[name] != "protonet":
+        settings["outer_lr"] = CALM_OUTER
     names = [name, NATIVE[name]] if NATIVE[name] else [name]
     rows = run(folder, *names, data=data, **settings)
     row = rows[name]

@@ -104,7 +104,10 @@ def test_the_outer_gradient_through_adam_is_correct_in_regression() -> None:
     "problem", [classification("conv"), regression()], ids=["conv", "sinusoid"]
 )
 def test_the_rates_are_learned_with_the_initialisation(problem: Problem) -> None:
-    algorithm = build("higher-learned-lr", problem, tasks=TASKS, inner_steps=2, inner_lr=0.1)
+    # The gradient by hand predicts queries in one batch, with its statistics.
+    algorithm = build(
+        "higher-learned-lr", problem, tasks=TASKS, inner_steps=2, inner_lr=0.1, norm="batch"
+    )
     found, batch = outer_gradient(algorithm)
     names = [k for k, _ in algorithm.learner.named_parameters() if algorithm.adapts(k)]
     rates = {k: rate.detach() for k, rate in zip(names, algorithm.rates, strict=True)}

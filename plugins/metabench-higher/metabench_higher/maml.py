@@ -9,7 +9,7 @@ import higher
 import torch
 from torch import Tensor, nn
 
-from metabench import MAML, Support, TaskByTask
+from metabench import FOMAML, MAML, Support, TaskByTask
 from metabench_higher import LIBRARY
 
 
@@ -58,7 +58,7 @@ class HigherMAML(TaskByTask, MAML):
                 optimizer.step(loss, grad_callback=callback)
 
 
-class HigherFOMAML(HigherMAML):
+class HigherFOMAML(HigherMAML, FOMAML):  # FOMAML last: its recipes, and nothing else
     """First-order MAML by higher: its ``grad_callback`` makes the inner gradients constants.
 
     Everything else is that of :class:`HigherMAML`. higher has no cheaper way to keep the graph from

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from metabench import MAML, Support, TaskByTask
+from metabench import FOMAML, MAML, Support, TaskByTask
 from metabench_learn2learn import LIBRARY
 from metabench_learn2learn.library import hold, l2l, own_buffers
 
@@ -45,7 +45,7 @@ class L2LMAML(TaskByTask, MAML):
                 task.adapt(self.problem.loss(task(support.x), support.y))
 
 
-class L2LFOMAML(L2LMAML):
+class L2LFOMAML(L2LMAML, FOMAML):  # FOMAML last: its recipes, and nothing else
     """First-order MAML by ``learn2learn.algorithms.MAML`` with ``first_order=True``.
 
     Everything else is that of :class:`L2LMAML`.
