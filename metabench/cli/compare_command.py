@@ -79,7 +79,7 @@ def command(
     or not comparable in NEW; with 5 if BASE and NEW share nothing that can be compared. One seed on
     each side, time and memory only warn. If there is no baseline yet, it says so and exits with 0.
     """
-    from metabench.cli.output import print_json
+    from metabench.cli.output import print_json, write_text
     from metabench.compare import (
         benchmark_entries,
         compare,
@@ -105,10 +105,10 @@ def command(
     result = replace(result, left_out=[*left_out, *named])
     # Before anything is printed: CI needs the files most when the exit code is not 0.
     if markdown is not None:
-        _write(markdown, to_markdown(result, notices=notices))
+        write_text(markdown, to_markdown(result, notices=notices))
     if benchmark_json is not None:
         entries = json.dumps(benchmark_entries(result), indent=1, allow_nan=False)
-        _write(benchmark_json, entries + "\n")
+        write_text(benchmark_json, entries + "\n")
     for text in notices:
         click.echo(f"notice: {text}", err=True)
     print_left_out(left_out, unreadable)
@@ -158,11 +158,3 @@ def _exit_code(result: Comparison, *, baseline: bool, failed: bool) -> int:
     if baseline and not result.compared:
         return EXIT_NOTHING
     return EXIT_OK
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResultsError(f"'{path}' cannot be written: {error.strerror or error}.") from error

@@ -9,7 +9,7 @@ import click
 
 from metabench.cli.cells import run_cells, say
 from metabench.cli.options import given_settings, settings_options
-from metabench.errors import EXIT_CELL_FAILED, EXIT_OK, ResultsError
+from metabench.errors import EXIT_CELL_FAILED, EXIT_OK
 from metabench.tuning.settings import StudySettings
 from metabench.utils.text import counted
 
@@ -42,7 +42,7 @@ def command(
     A trial trains with a part of the budget. The first trial of each algorithm is its default
     recipe. The classes of meta-test are not used. Finished trials are stored and not run again.
     """
-    from metabench.cli.output import print_json, print_table
+    from metabench.cli.output import print_json, print_table, write_text
     from metabench.cli.progress import ProgressConsole
     from metabench.config import validate
     from metabench.plugins import installed_plugins
@@ -67,7 +67,8 @@ def command(
     scored = [tuned for tuned in studies if not tuned.failure]
     show(best_rows(scored))
     if csv is not None:
-        _write(csv, to_csv(studies))
+        hint = "Give another --csv: the trials are stored, and do not run again."
+        write_text(csv, to_csv(studies), hint=hint)
     if recipes is not None:
         study = f"metabench tune --seed {settings.seed} --fraction {settings.fraction:g}"
         written = write_recipes(scored, recipes, chosen, study)
@@ -77,17 +78,6 @@ def command(
     for failure in failures:
         click.echo(f"error: {failure}", err=True)
     return EXIT_CELL_FAILED if failures else EXIT_OK
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResultsError(
-            f"'{path}' cannot be written: {error.strerror or error}.",
-            hint="Give another --csv: the trials are stored, and do not run again.",
-        ) from error
 
 
 def _planned_row(trial: Trial) -> dict[str, Any]:

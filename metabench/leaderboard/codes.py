@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from metabench.leaderboard.csv_files import read_rows, rows_text
+from metabench.leaderboard.csv_files import read_rows
 from metabench.leaderboard.pages import write_files
 from metabench.records.schema import AlgorithmId, Record
+from metabench.utils.csv_text import rows_text
 from metabench.utils.text import counted
 
 CODES = "code.csv"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from metabench.errors import ResultsError
@@ -36,12 +35,3 @@ def read_rows(path: Path, columns: Sequence[str], *, kind: str, hint: str) -> li
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         raise ResultsError(f"'{path}' is not {kind}: {error}.", hint=hint) from error
     return rows
-
-
-def rows_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """Returns rows as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

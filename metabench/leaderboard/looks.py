@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from metabench.errors import ResultsError
-from metabench.leaderboard.csv_files import read_rows, rows_text
+from metabench.leaderboard.csv_files import read_rows
 from metabench.records.schema import Record
+from metabench.utils.csv_text import rows_text
 
 LEDGER = "evaluations.csv"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +12,13 @@ from metabench.config import DEFAULT_RECIPE
 from metabench.errors import ConfigError, UsageError
 from metabench.tuning.space import Space
 from metabench.tuning.study import Outcome, Tuned
+from metabench.utils.csv_text import rows_text
 from metabench.utils.values import Value
 
 MARK = "# Below this line: written by `metabench tune`, which replaces it."
 
 TRAIN_WAYS = "train_ways"
+"""The hyper-parameter with the number of classes in a training episode; 0 is as at test."""
 
 _ENTRY = "[[recipe]]"
 
@@ -79,12 +79,10 @@ def best_rows(studies: Iterable[Tuned]) -> list[dict[str, Any]]:
 
 def to_csv(studies: Iterable[Tuned]) -> str:
     """Returns all trials as CSV; the column ``changed`` is JSON."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in trial_rows(studies):
-        writer.writerow({**row, "changed": json.dumps(row["changed"], sort_keys=True)})
-    return text.getvalue()
+    rows = trial_rows(studies)
+    return rows_text(
+        COLUMNS, ({**row, "changed": json.dumps(row["changed"], sort_keys=True)} for row in rows)
+    )
 
 
 def write_recipes(studies: Sequence[Tuned], folder: Path, space: Space, study: str) -> list[Path]:
