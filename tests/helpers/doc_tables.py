@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import inspect
@@ -29,8 +28,8 @@ from metabench.leaderboard.rows import LeaderboardRow
 from metabench.plugins import Plugins, installed_plugins
 from metabench.records.store import ResultsFolder
 from metabench.testing.checks import CHECKS
-from metabench.utils.grouping import grouped
 from tests.helpers.repository import ROOT
+from tests.helpers.studies import best, trials
 
 NOT_IN_A_FILE = {"quick"}
 """Keys of a benchmark that the program sets and a suite's author does not."""
@@ -159,21 +158,12 @@ def studies() -> str:
     """Returns the default and the best trial of each algorithm in the committed studies."""
 
     def rows() -> Iterator[tuple[str, ...]]:
-        trials: list[dict[str, str]] = []
-        for path in sorted((ROOT / "leaderboards" / "studies").glob("*.csv")):
-            with path.open(encoding="utf-8", newline="") as lines:
-                trials += csv.DictReader(lines)
-        for (benchmark, algorithm), group in grouped(
-            trials, lambda row: (row["benchmark"], row["algorithm"])
-        ).items():
-            scored = [row for row in group if row["score"]]
-            lower = benchmark.startswith("sinusoid")
-            best = (min if lower else max)(scored, key=lambda row: float(row["score"]))
-            texts = [
-                "" if not row["score"] else f"{float(row['score']):.3f}" for row in (group[0], best)
-            ]
-            failed = len(group) - len(scored)
-            yield benchmark, algorithm, *texts, best["trial"], f"{failed} of {len(group)}"
+        for (benchmark, algorithm), group in trials().items():
+            chosen = best(benchmark, group)
+            both = (group[0], chosen)
+            texts = [row["score"] and f"{float(row['score']):.3f}" for row in both]
+            failed = sum(not row["score"] for row in group)
+            yield benchmark, algorithm, *texts, chosen["trial"], f"{failed} of {len(group)}"
 
     return table(
         ("benchmark", "algorithm", "first trial", "best trial", "number", "failed"), rows()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from typing import Any
 
@@ -10,38 +9,19 @@ import pytest
 
 from metabench.recipes.model import Recipe
 from metabench.recipes.read import read_recipes
-from metabench.utils.grouping import grouped
 from tests.helpers.repository import ROOT
+from tests.helpers.studies import best, is_regression, trials
 from tests.recipes.golden import built_in
 
-STUDIES = ROOT / "leaderboards" / "studies"
 RECIPES = ROOT / "metabench" / "recipes"
 TRIALS = 16
-
-Row = dict[str, str]
-
-
-def trials() -> dict[tuple[str, str], list[Row]]:
-    """Returns the trials by benchmark and algorithm."""
-    rows: list[Row] = []
-    for path in sorted(STUDIES.glob("*.csv")):
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows += csv.DictReader(lines)
-    return grouped(rows, lambda row: (row["benchmark"], row["algorithm"]))
-
 
 STUDIED = trials()
 
 
-def best(benchmark: str, rows: list[Row]) -> Row:
-    scored = [row for row in rows if row["score"]]
-    sign = -1 if benchmark.startswith("sinusoid") else 1
-    return max(scored, key=lambda row: sign * float(row["score"]))
-
-
 def entry_of(benchmark: str, algorithm: str) -> Recipe:
     """Returns the entry that the study of a benchmark wrote for an algorithm."""
-    kind = "regression" if benchmark.startswith("sinusoid") else "classification"
+    kind = "regression" if is_regression(benchmark) else "classification"
     entries = read_recipes(RECIPES / f"{algorithm}.toml").document.recipe
     (found,) = (
         entry for entry in entries if entry.source.startswith("study: ") and str(entry.when) == kind
